@@ -1,0 +1,84 @@
+//! One file or folder for each outside system, behind two traits. May use `clock`, `delta`, `log`
+//! and `formats`; knows nothing of plans, operators and jobs.
+
+use arrow::array::{Int64Array, RecordBatch};
+
+/// Where a reader of one source partition stands. What `offset` counts is the connector's own
+/// (log offset, byte of the decompressed text, Parquet row); `line` serves error messages.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub struct Position {
+    /// How far the partition has been read.
+    pub offset: u64,
+    /// How many lines or records lie before it; 0 where that means nothing.
+    pub line: u64,
+}
+
+/// A record that could not be turned into a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRecord {
+    /// File, topic or `stdin`.
+    pub origin: String,
+    /// Line (from 1), or record number.
+    pub line: u64,
+    /// Character in the line (from 1), where known.
+    pub column: Option<u64>,
+    /// Why, in words for the user.
+    pub reason: String,
+    /// The record's text (lossy UTF-8, cut at 64 KiB).
+    pub raw: String,
+}
+
+/// Rows read from one partition.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// The rows, in the schema that the reader was opened with.
+    pub batch: RecordBatch,
+    /// The rows' marks where the source carries them (see `delta::Delta::marks`).
+    pub marks: Option<Int64Array>,
+    /// The watermark (ns) that the source itself states after these rows, if it carries one.
+    pub watermark: Option<i64>,
+    /// Records that were left out (on_bad = 'skip' or 'topic').
+    pub bad: Vec<BadRecord>,
+    /// Where the reader stands after these rows.
+    pub end: Position,
+}
+
+/// What a read gave.
+#[derive(Debug)]
+pub enum Read {
+    /// Some rows (possibly none, but then the position or the watermark moved or records were bad).
+    Rows(Slice),
+    /// Nothing there now; more may come.
+    Pending,
+    /// The end of a bounded partition.
+    End,
+}
+
+/// Reads one partition in order. A read from the same position with the same `max_rows` gives the same slice.
+pub trait PartitionReader: Send {
+    /// At most `max_rows` rows from where the reader stands. Does not wait for more input to appear.
+    fn read(&mut self, max_rows: usize) -> Result<Read, ConnectorError>;
+    /// Where the reader stands.
+    fn position(&self) -> Position;
+}
+
+/// What can go wrong at an outside system.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// A file cannot be opened, read or listed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A record does not fit the declared columns and the stream has on_bad = 'fail'.
+    #[error("{}:{}{}: {}", .0.origin, .0.line, .0.column.map(|c| format!(":{c}")).unwrap_or_default(), .0.reason)]
+    Bad(Box<BadRecord>),
+    /// Anything else, with what to do.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,5 @@
+//! argv → [`millstream::cli`].
+
+fn main() -> std::process::ExitCode {
+    millstream::cli::main()
+}

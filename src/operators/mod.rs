@@ -1,0 +1,88 @@
+//! The incremental operators, one file each. May use `delta` and `state`; knows no threads, no
+//! topics, no SQL text and no wall time.
+
+pub mod aggregate;
+
+use crate::delta::{Delta, EventTime};
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+
+/// What can go wrong while an operator runs. The user's data (a division by zero, an overflow, a
+/// cast that fails) comes as `Expression`.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// Evaluating an expression or an aggregate function failed on the data.
+    #[error("{0}")]
+    Expression(#[from] DataFusionError),
+    /// An Arrow kernel failed.
+    #[error("{0}")]
+    Arrow(#[from] ArrowError),
+    /// A state table that is restored does not have the shape that the operator wrote.
+    #[error("checkpoint does not fit operator {operator}: {reason}")]
+    Restore {
+        /// The operator's name.
+        operator: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// Result of an operator.
+pub type Result<T, E = OperatorError> = std::result::Result<T, E>;
+
+/// One table of an operator's state, as a checkpoint keeps it. Its first `key_columns` columns are
+/// the key by which the rows are spread over workers (0 = the first worker keeps all).
+#[derive(Debug, Clone)]
+pub struct StateTable {
+    /// Name, unique within the operator.
+    pub name: String,
+    /// The rows.
+    pub batch: RecordBatch,
+    /// How many leading columns are the distribution key.
+    pub key_columns: usize,
+}
+
+/// Counters that an operator keeps for the job's summary and metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OperatorMetrics {
+    /// (Row, window) pairs that were left out because the row was late for the window.
+    pub late: u64,
+    /// Rows of state held now.
+    pub state_rows: u64,
+    /// Bytes of state held now, roughly.
+    pub state_bytes: u64,
+}
+
+/// A running operator: one worker's shard. Methods in life order.
+///
+/// Within a step: any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:
+/// the sum of all output deltas up to a step is the query over the sum of all input deltas.
+pub trait Operator: Send {
+    /// Takes one delta of this step from input `port` and appends what follows from it to `out`.
+    fn push(&mut self, port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()>;
+
+    /// Ends the step. `watermark` (ns) is what the operator's inputs have reached: no row that is
+    /// not late comes with an event time below it. Appends to `out` what the step's end lets out and
+    /// returns the watermark that holds for the operator's output.
+    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+        let _ = out;
+        Ok(watermark)
+    }
+
+    /// The whole state, between two steps.
+    fn snapshot(&mut self) -> Result<Vec<StateTable>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes the state from a checkpoint into a fresh operator. The tables hold this worker's rows only.
+    fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        let _ = tables;
+        Ok(())
+    }
+
+    /// The counters so far.
+    fn metrics(&self) -> OperatorMetrics {
+        OperatorMetrics::default()
+    }
+}
