@@ -37,6 +37,9 @@ pub struct Slice {
     pub batch: RecordBatch,
     /// The rows' marks where the source carries them (see `delta::Delta::marks`).
     pub marks: Option<Int64Array>,
+    /// The rows' writer tells how late they are, by `marks` (none = none of them is late); a declared delay
+    /// does not apply to them.
+    pub stated: bool,
     /// The watermark (ns) that the source itself states after these rows, if it carries one.
     pub watermark: Option<i64>,
     /// Records that were left out (on_bad = 'skip' or 'topic').

@@ -2,11 +2,18 @@
 //! topics, no SQL text and no wall time.
 
 pub mod aggregate;
+pub mod expand;
+pub mod filter;
+pub mod project;
+pub mod unnest;
+pub mod window;
 
 use crate::delta::{Delta, EventTime};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use datafusion::physical_expr::PhysicalExpr;
+use std::sync::Arc;
 
 /// What can go wrong while an operator runs. The user's data (a division by zero, an overflow, a
 /// cast that fails) comes as `Expression`.
@@ -46,8 +53,10 @@ pub struct StateTable {
 /// Counters that an operator keeps for the job's summary and metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OperatorMetrics {
-    /// (Row, window) pairs that were left out because the row was late for the window.
+    /// Rows that were left out of at least one window because they were late for it.
     pub late: u64,
+    /// Rows without an event time, which therefore lie in no window.
+    pub timeless: u64,
     /// Rows of state held now.
     pub state_rows: u64,
     /// Bytes of state held now, roughly.
@@ -84,5 +93,16 @@ pub trait Operator: Send {
     /// The counters so far.
     fn metrics(&self) -> OperatorMetrics {
         OperatorMetrics::default()
+    }
+}
+
+/// How an expression is named to people: a column by its name alone.
+pub(crate) fn column_name(expression: &Arc<dyn PhysicalExpr>) -> String {
+    let text = expression.to_string();
+    match text.rsplit_once('@') {
+        Some((name, index)) if index.bytes().all(|b| b.is_ascii_digit()) && !name.contains(' ') => {
+            name.to_string()
+        }
+        _ => text,
     }
 }

@@ -1,1 +1,185 @@
-//! (placeholder)
+//! Statements to logical plans to incremental dataflows. May use the operators' specs, `catalog`, `sql`
+//! and `config`; knows no connector, no running job, nothing async.
+//!
+//! The passes, in order: [`Planner::query`] (SQL to DataFusion's logical plan, windows as a node of ours),
+//! [`Planner::optimize`] (DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
+//! what cannot be maintained), [`explain`].
+
+mod context;
+pub mod dataflow;
+pub mod explain;
+mod lower;
+mod mistakes;
+pub mod stream;
+pub mod trace;
+pub mod window;
+
+pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
+
+use crate::catalog::{Column, Definitions, ViewDef};
+use crate::sql::{self, Diagnostic};
+use context::QueryContext;
+use datafusion::common::DFSchema;
+use datafusion::common::config::ConfigOptions;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::{Analyzer, Optimizer, OptimizerContext};
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use sqlparser::ast;
+use std::sync::Arc;
+
+/// How a continuous query's result goes out.
+pub use crate::operators::aggregate::EmitMode;
+
+/// Plans queries. Holds the functions; making one takes some milliseconds, so keep it.
+pub struct Planner {
+    state: SessionState,
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Planner::new()
+    }
+}
+
+impl Planner {
+    /// A planner with all of DataFusion's functions.
+    pub fn new() -> Self {
+        let mut options = ConfigOptions::new();
+        options.sql_parser.map_string_types_to_utf8view = false;
+        options.sql_parser.collect_spans = true;
+        let config = SessionConfig::from(options).with_information_schema(false);
+        Planner { state: SessionStateBuilder::new().with_config(config).with_default_features().build() }
+    }
+
+    /// DataFusion's session state with our options, for running a bounded query.
+    pub fn session_state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// The logical plan of a query. `source` is the text that its spans point into.
+    pub fn query(&self, definitions: &Definitions, source: &str, query: &ast::Query) -> Result<LogicalPlan, Diagnostic> {
+        let mut query = query.clone();
+        sql::expose_metadata(&mut query, &|name| definitions.streams.contains_key(name));
+        let context = QueryContext::new(self, definitions, 0);
+        self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(source, &query, e))
+    }
+
+    fn plan_with(&self, context: &QueryContext, query: ast::Query) -> datafusion::error::Result<LogicalPlan> {
+        let options = ParserOptions::from(&self.state.config_options().sql_parser);
+        SqlToRel::new_with_options(context, options).query_to_plan(query, &mut PlannerContext::new())
+    }
+
+    fn view_plan(&self, definitions: &Definitions, view: &ViewDef, depth: usize) -> Result<LogicalPlan, Diagnostic> {
+        let statements = sql::parse(&view.query)?;
+        let [sql::ParsedStatement { statement: sql::Statement::Query(query), .. }] = statements.as_slice() else {
+            return Err(Diagnostic::new("its text is not one query"));
+        };
+        let mut query = query.query.as_ref().clone();
+        sql::expose_metadata(&mut query, &|name| definitions.streams.contains_key(name));
+        let context = QueryContext::new(self, definitions, depth);
+        self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(&view.query, &query, e))
+    }
+
+    /// DataFusion's analyzer and optimizer over a plan. `now()` stays a call: a continuous query has no one start.
+    pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
+        let options = self.state.config_options();
+        let context =
+            OptimizerContext::new_with_config_options(options.clone()).without_query_execution_start_time();
+        Analyzer::new()
+            .execute_and_check(plan, options, |_, _| {})
+            .and_then(|plan| Optimizer::new().optimize(plan, &context, |_, _| {}))
+            .map_err(mistakes::without_place)
+    }
+
+    /// The incremental dataflow of an optimized plan.
+    pub fn dataflow(&self, plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow, Diagnostic> {
+        lower::lower(plan, mode)
+    }
+
+    /// The Arrow columns of declared SQL columns.
+    pub fn columns(&self, columns: &[sql::ColumnDef]) -> Result<Vec<Column>, Diagnostic> {
+        let definitions = Definitions::default();
+        let context = QueryContext::new(self, &definitions, 0);
+        let options = ParserOptions::from(&self.state.config_options().sql_parser);
+        let sql_to_rel = SqlToRel::new_with_options(&context, options);
+        columns
+            .iter()
+            .map(|column| {
+                let declared = ast::ColumnDef {
+                    name: ast::Ident::new(column.name.value.clone()),
+                    data_type: column.data_type.clone(),
+                    options: vec![],
+                };
+                let schema = sql_to_rel
+                    .build_schema(vec![declared])
+                    .map_err(|e| mistakes::without_place(e).at(column.type_span.clone()))?;
+                let data_type = schema.field(0).data_type().clone();
+                Ok(Column { name: column.name.value.clone(), data_type, nullable: !column.not_null })
+            })
+            .collect()
+    }
+
+    /// The delay (ns) of a watermark: `column - INTERVAL …`, or the column alone.
+    pub fn watermark_delay(&self, watermark: &sql::WatermarkDef, columns: &[Column]) -> Result<i64, Diagnostic> {
+        let place = watermark.span.clone();
+        let name = &watermark.column.value;
+        let Some(column) = columns.iter().find(|c| c.name == *name) else {
+            let nearest = columns.iter().map(|c| c.name.as_str());
+            return Err(mistakes::unknown_column(name, nearest).at(watermark.column.span.clone()));
+        };
+        if !matches!(column.data_type, arrow::datatypes::DataType::Timestamp(..)) {
+            let d = Diagnostic::new(format!("a watermark needs a timestamp column, but \"{name}\" is not one"));
+            return Err(d.at(watermark.column.span.clone()).help(format!("declare it as {name} TIMESTAMP")));
+        }
+        let wrong = || {
+            Diagnostic::new(format!("a watermark is the column \"{name}\" less a fixed interval"))
+                .at(place.clone())
+                .help(format!("write WATERMARK FOR {name} AS {name} - INTERVAL '5 seconds'"))
+        };
+        let is_column = |e: &ast::Expr| matches!(e, ast::Expr::Identifier(i) if sql::fold(i) == *name);
+        let interval = match &watermark.expr {
+            e if is_column(e) => return Ok(0),
+            ast::Expr::BinaryOp { left, op: ast::BinaryOperator::Minus, right } if is_column(left) => right,
+            _ => return Err(wrong()),
+        };
+        let definitions = Definitions::default();
+        let context = QueryContext::new(self, &definitions, 0);
+        let planned = SqlToRel::new(&context)
+            .sql_to_expr(interval.as_ref().clone(), &DFSchema::empty(), &mut PlannerContext::new())
+            .map_err(|_| wrong())?;
+        let delay = window::constant_interval(&planned)
+            .map_err(|why| wrong().note(format!("the delay {why}")))?;
+        if delay < 0 {
+            return Err(wrong().note("the delay cannot be negative"));
+        }
+        Ok(delay)
+    }
+}
+
+/// All scalar functions that a query calls and that do not always give the same for the same arguments.
+pub(crate) fn volatile_calls(plan: &LogicalPlan) -> Vec<String> {
+    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+    use datafusion::logical_expr::Volatility;
+    let mut found = Vec::new();
+    let visited = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|e| {
+            e.apply(|e| {
+                if let Expr::ScalarFunction(f) = e
+                    && f.func.signature().volatility != Volatility::Immutable
+                {
+                    found.push(f.func.name().to_string());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    debug_assert!(visited.is_ok(), "the visitor itself never fails");
+    found
+}
+
+/// An expression's type and columns come from this schema of a node's input.
+fn arrow_schema(plan: &LogicalPlan) -> arrow::datatypes::SchemaRef {
+    Arc::new(plan.schema().as_arrow().clone())
+}

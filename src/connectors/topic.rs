@@ -1,0 +1,283 @@
+//! Streams in the embedded log: `CREATE STREAM s (…) WITH (partitions = 4, key = 'k')` (the connector by default).
+//!
+//! An offset is the row's place in its partition. Read again, a partition gives the same rows; writes are
+//! exactly once: each frame carries the job and the step, and a step that a partition already has is dropped.
+
+use super::{ConnectorError, ConnectorInfo, OptionInfo, PartitionReader, Position, Read, Slice};
+use crate::log::{Append, Frame, LogReader, PartitionWriter, Topic};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampNanosecondArray,
+    UInt32Array,
+};
+use arrow::compute::{cast, concat, concat_batches, take, take_record_batch};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What the connector is called and takes.
+pub const INFO: ConnectorInfo = ConnectorInfo {
+    name: "topic",
+    help: "rows in a partitioned topic of the data directory",
+    options: &[
+        OptionInfo { name: "partitions", default: "1", help: "how many partitions the topic has (1 to 1024)" },
+        OptionInfo {
+            name: "key",
+            default: "",
+            help: "the column by whose hash rows are placed in partitions; without it they go round",
+        },
+        OptionInfo { name: "codec", default: "lz4", help: "how frames are compressed: lz4, zstd or none" },
+    ],
+};
+
+/// Frames of fewer rows than this are read together.
+const COALESCE_ROWS: usize = 8192;
+
+/// The metadata columns that a reader adds behind the topic's own, by what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicColumn {
+    /// A column of the topic.
+    Data(usize),
+    /// `_partition`.
+    Partition,
+    /// `_offset`.
+    Offset,
+    /// `_timestamp`: when the row was written.
+    Timestamp,
+}
+
+/// Reads one partition of a topic. It never ends by itself; with `until`, it ends there.
+pub struct TopicReader {
+    partition: u32,
+    columns: Vec<TopicColumn>,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    reader: LogReader,
+    /// A frame of which only the first rows have been given, and how many.
+    held: Option<(Frame, usize)>,
+    position: u64,
+    until: Option<u64>,
+}
+
+impl TopicReader {
+    /// A reader of `partition` from offset `start`, giving `columns` under `schema`.
+    pub fn new(
+        topic: &Topic,
+        partition: u32,
+        columns: Vec<TopicColumn>,
+        schema: SchemaRef,
+        start: u64,
+        until: Option<u64>,
+    ) -> Result<Self, ConnectorError> {
+        let mut projection: Vec<usize> = columns
+            .iter()
+            .filter_map(|c| match c {
+                TopicColumn::Data(i) => Some(*i),
+                _ => None,
+            })
+            .collect();
+        projection.sort_unstable();
+        projection.dedup();
+        let reader = topic.reader(partition, start, Some(projection.clone())).map_err(other)?;
+        Ok(TopicReader { partition, columns, projection, schema, reader, held: None, position: start, until })
+    }
+
+    /// The next frame, or the rest of one, cut to `room` rows; nothing if there is none, or if its rows' lateness is
+    /// told in another way than that of the rows before it in the slice (`stated`).
+    fn next_part(&mut self, room: usize, stated: Option<bool>) -> Result<Option<Part>, ConnectorError> {
+        if self.held.is_none() {
+            self.held = self.reader.next().map_err(other)?.map(|frame| (frame, 0));
+        }
+        let Some((frame, given)) = self.held.take() else { return Ok(None) };
+        if stated.is_some_and(|stated| stated != frame.watermark.is_some()) {
+            self.held = Some((frame, given));
+            return Ok(None);
+        }
+        let rows = frame.batch.num_rows() - given;
+        let taken = rows.min(room);
+        let offset = frame.base_offset + given as u64;
+        let part = Part {
+            batch: self.shape(&frame, given, taken, offset)?,
+            marks: frame.marks.as_ref().map(|m| m.slice(given, taken)),
+            // What the writer states holds after all of the frame's rows.
+            watermark: frame.watermark.filter(|_| taken == rows),
+            stated: frame.watermark.is_some(),
+        };
+        self.position = offset + taken as u64;
+        if taken < rows {
+            self.held = Some((frame, given + taken));
+        }
+        Ok(Some(part))
+    }
+
+    /// The asked-for columns of rows `given..given + taken` of a frame.
+    fn shape(&self, frame: &Frame, given: usize, taken: usize, offset: u64) -> Result<RecordBatch, ConnectorError> {
+        let batch = frame.batch.slice(given, taken);
+        let column = |c: &TopicColumn| -> ArrayRef {
+            match c {
+                TopicColumn::Data(i) => {
+                    let at = self.projection.binary_search(i).unwrap_or_default();
+                    batch.column(at).clone()
+                }
+                TopicColumn::Partition => Arc::new(Int32Array::from_value(self.partition as i32, taken)),
+                TopicColumn::Offset => {
+                    Arc::new(Int64Array::from_iter_values((0..taken as i64).map(|i| offset as i64 + i)))
+                }
+                TopicColumn::Timestamp => Arc::new(TimestampNanosecondArray::from_value(frame.append_time, taken)),
+            }
+        };
+        let columns = self.columns.iter().map(column).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(taken));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(other)
+    }
+}
+
+/// A part of a slice: rows of one frame.
+struct Part {
+    batch: RecordBatch,
+    marks: Option<Int64Array>,
+    watermark: Option<i64>,
+    stated: bool,
+}
+
+impl PartitionReader for TopicReader {
+    fn read(&mut self, max_rows: usize) -> Result<Read, ConnectorError> {
+        let mut parts: Vec<Part> = Vec::new();
+        let mut rows = 0;
+        let enough = max_rows.min(COALESCE_ROWS);
+        while rows < enough && self.until.is_none_or(|until| self.position < until) {
+            let Some(part) = self.next_part(max_rows - rows, parts.last().map(|p| p.stated))? else { break };
+            let states = part.watermark.is_some();
+            rows += part.batch.num_rows();
+            parts.push(part);
+            if states {
+                break;
+            }
+        }
+        if parts.is_empty() {
+            let ended = self.until.is_some_and(|until| self.position >= until);
+            return Ok(if ended { Read::End } else { Read::Pending });
+        }
+        Ok(Read::Rows(self.slice(parts)?))
+    }
+
+    fn position(&self) -> Position {
+        Position { offset: self.position, line: 0 }
+    }
+}
+
+impl TopicReader {
+    fn slice(&self, parts: Vec<Part>) -> Result<Slice, ConnectorError> {
+        let batch = concat_batches(&self.schema, parts.iter().map(|p| &p.batch)).map_err(other)?;
+        let marks = if parts.iter().any(|p| p.marks.is_some()) {
+            let all: Vec<Int64Array> = parts
+                .iter()
+                .map(|p| p.marks.clone().unwrap_or_else(|| Int64Array::from_value(i64::MIN, p.batch.num_rows())))
+                .collect();
+            let all: Vec<&dyn Array> = all.iter().map(|a| a as &dyn Array).collect();
+            Some(concat(&all).map_err(other)?.as_primitive::<Int64Type>().clone())
+        } else {
+            None
+        };
+        let watermark = parts.iter().filter_map(|p| p.watermark).max();
+        let stated = parts.iter().any(|p| p.stated);
+        Ok(Slice { batch, marks, stated, watermark, bad: Vec::new(), end: self.position() })
+    }
+}
+
+/// Appends rows to a topic: by the hash of the key column, else whole steps round the partitions.
+pub struct TopicAppender {
+    writers: Vec<PartitionWriter>,
+    key: Option<usize>,
+    producer: u128,
+}
+
+impl TopicAppender {
+    /// An appender for `producer` (0 = nothing is dropped as a repetition). `key` is the key column's index.
+    pub fn new(topic: &Arc<Topic>, key: Option<usize>, producer: u128) -> Result<Self, ConnectorError> {
+        let writers = (0..topic.partitions()).map(|p| topic.writer(p).map_err(other)).collect::<Result<_, _>>()?;
+        Ok(TopicAppender { writers, key, producer })
+    }
+
+    /// Appends one step's rows, with their marks, and states a watermark in every partition.
+    /// Partitions that have the step already drop their part.
+    pub fn append(
+        &mut self,
+        step: u64,
+        batch: &RecordBatch,
+        marks: Option<&Int64Array>,
+        watermark: Option<i64>,
+    ) -> Result<(), ConnectorError> {
+        let partitions = self.writers.len();
+        let parts = match self.key {
+            Some(key) if partitions > 1 => by_key(batch.column(key), partitions)?,
+            _ => Vec::new(),
+        };
+        for (p, writer) in self.writers.iter_mut().enumerate() {
+            let (rows, marks) = match parts.get(p) {
+                Some(indices) => {
+                    let marks = marks.map(|m| take(m, indices, None)).transpose().map_err(other)?;
+                    let marks = marks.map(|m| m.as_primitive::<Int64Type>().clone());
+                    (take_record_batch(batch, indices).map_err(other)?, marks)
+                }
+                None if step as usize % partitions == p => (batch.clone(), marks.cloned()),
+                None => (batch.slice(0, 0), None),
+            };
+            if rows.num_rows() == 0 && watermark.is_none() {
+                continue;
+            }
+            let marks = marks.as_ref().filter(|_| rows.num_rows() > 0);
+            writer
+                .append(Append { batch: &rows, marks, producer: self.producer, step, watermark, timestamps: None })
+                .map_err(other)?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was appended durable.
+    pub fn sync(&mut self) -> Result<(), ConnectorError> {
+        self.writers.iter_mut().try_for_each(|w| w.sync().map_err(other))
+    }
+}
+
+fn other(error: impl std::fmt::Display) -> ConnectorError {
+    ConnectorError::Other(error.to_string())
+}
+
+/// The rows of each partition, by a hash of the key that stays the same for ever: xxh3 of the little-endian
+/// 64-bit value of whole numbers and booleans, of the UTF-8 text of everything else; null keys go to partition 0.
+fn by_key(key: &ArrayRef, partitions: usize) -> Result<Vec<UInt32Array>, ConnectorError> {
+    let mut indices: Vec<Vec<u32>> = vec![Vec::new(); partitions];
+    let mut place = |row: usize, hash: u64| indices[(hash % partitions as u64) as usize].push(row as u32);
+    if key.data_type().is_integer() || key.data_type() == &DataType::Boolean {
+        let key = cast(key, &DataType::Int64).map_err(other)?;
+        for (row, value) in key.as_primitive::<Int64Type>().iter().enumerate() {
+            place(row, value.map_or(0, |v| xxh3_64(&v.to_le_bytes())));
+        }
+    } else {
+        let key = cast(key, &DataType::Utf8).map_err(other)?;
+        for (row, value) in key.as_string::<i32>().iter().enumerate() {
+            place(row, value.map_or(0, |v| xxh3_64(v.as_bytes())));
+        }
+    }
+    Ok(indices.into_iter().map(UInt32Array::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::StringArray;
+
+    #[test]
+    fn the_place_of_a_key_never_changes() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec![Some("EWR"), Some("JFK"), Some("LGA"), None]));
+        let places = |key: &ArrayRef| -> Vec<usize> {
+            let parts = by_key(key, 4).unwrap();
+            (0..key.len() as u32).map(|r| parts.iter().position(|p| p.values().contains(&r)).unwrap()).collect()
+        };
+        assert_eq!(places(&text), vec![0, 0, 0, 0]);
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, -1]));
+        let narrow: ArrayRef = cast(&numbers, &DataType::Int16).unwrap();
+        assert_eq!(places(&numbers), places(&narrow), "the width of a number does not move it");
+        assert_eq!(places(&numbers), vec![0, 0, 0, 0]);
+    }
+}

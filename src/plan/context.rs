@@ -1,0 +1,116 @@
+//! What DataFusion's SQL planner asks us: tables, functions, options.
+
+use super::stream::{StreamSource, ViewSource};
+use super::window::WindowPlanner;
+use super::Planner;
+use crate::catalog::Definitions;
+use crate::sql::Diagnostic;
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{Result, TableReference};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// The suffix that a stream's name has where its metadata columns are asked for.
+pub(super) const META: &str = "$meta";
+/// How deep views may stand in views.
+const MAX_VIEW_DEPTH: usize = 32;
+
+/// The tables and functions that a query sees.
+pub(super) struct QueryContext<'a> {
+    planner: &'a Planner,
+    definitions: &'a Definitions,
+    relation_planners: Vec<Arc<dyn RelationPlanner>>,
+    depth: Cell<usize>,
+}
+
+impl<'a> QueryContext<'a> {
+    pub(super) fn new(planner: &'a Planner, definitions: &'a Definitions, depth: usize) -> Self {
+        QueryContext {
+            planner,
+            definitions,
+            relation_planners: vec![Arc::new(WindowPlanner)],
+            depth: Cell::new(depth),
+        }
+    }
+
+    fn view(&self, name: &str) -> Result<Option<Arc<dyn TableSource>>> {
+        let Some(view) = self.definitions.views.get(name) else { return Ok(None) };
+        if self.depth.get() >= MAX_VIEW_DEPTH {
+            return Err(mistake(Diagnostic::new(format!("view \"{name}\" uses itself, or views stand too deep in views"))));
+        }
+        let plan = self.planner.view_plan(self.definitions, view, self.depth.get() + 1).map_err(|mut d| {
+            // The view's own text is not the one that the caret would point into.
+            d.span = None;
+            d.message = format!("in view \"{name}\": {}", d.message);
+            mistake(d)
+        })?;
+        Ok(Some(Arc::new(ViewSource::new(plan))))
+    }
+}
+
+/// A diagnostic on its way through DataFusion's planner.
+pub(super) fn mistake(diagnostic: Diagnostic) -> DataFusionError {
+    DataFusionError::External(Box::new(diagnostic))
+}
+
+impl ContextProvider for QueryContext<'_> {
+    fn get_table_source(&self, reference: TableReference) -> Result<Arc<dyn TableSource>> {
+        let name = reference.table();
+        if let Some(stream) = self.definitions.streams.get(name) {
+            return Ok(Arc::new(StreamSource::new(stream.clone(), false)));
+        }
+        if let Some(stream) = name.strip_suffix(META).and_then(|n| self.definitions.streams.get(n)) {
+            return Ok(Arc::new(StreamSource::new(stream.clone(), true)));
+        }
+        if let Some(view) = self.view(name)? {
+            return Ok(view);
+        }
+        let mut d = Diagnostic::new(format!("there is no stream or view \"{name}\""));
+        d.help = Some(match self.definitions.nearest(name) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "SHOW STREAMS lists what there is; CREATE STREAM makes one".into(),
+        });
+        Err(mistake(d))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.planner.state.expr_planners()
+    }
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.relation_planners
+    }
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.planner.state.scalar_functions().get(name).cloned()
+    }
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.planner.state.higher_order_functions().get(name).cloned()
+    }
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.planner.state.aggregate_functions().get(name).cloned()
+    }
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.planner.state.window_functions().get(name).cloned()
+    }
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+    fn options(&self) -> &ConfigOptions {
+        self.planner.state.config_options()
+    }
+    fn udf_names(&self) -> Vec<String> {
+        self.planner.state.scalar_functions().keys().cloned().collect()
+    }
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.planner.state.higher_order_functions().keys().cloned().collect()
+    }
+    fn udaf_names(&self) -> Vec<String> {
+        self.planner.state.aggregate_functions().keys().cloned().collect()
+    }
+    fn udwf_names(&self) -> Vec<String> {
+        self.planner.state.window_functions().keys().cloned().collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! The incremental dataflow that a query becomes: operators' specs in topological order.
+
+use crate::catalog::StreamDef;
+use crate::operators::aggregate::AggregateSpec;
+use crate::operators::expand::ExpandSpec;
+use crate::operators::filter::FilterSpec;
+use crate::operators::project::ProjectSpec;
+use crate::operators::unnest::UnnestSpec;
+use crate::operators::window::WindowSpec;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_expr::PhysicalExpr;
+use std::sync::Arc;
+
+/// A stream that the dataflow reads.
+#[derive(Debug, Clone)]
+pub struct SourceSpec {
+    /// Its definition.
+    pub stream: Arc<StreamDef>,
+    /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns.
+    pub columns: Vec<usize>,
+    /// Those columns.
+    pub schema: SchemaRef,
+    /// The window that its rows go into first, if the stream keeps its late rows.
+    pub late_window: Option<WindowSpec>,
+}
+
+/// What a node does.
+#[derive(Debug, Clone)]
+pub enum Spec {
+    /// Rows of a source (index into [`Dataflow::sources`]).
+    Source(usize),
+    /// Constant rows, sent once.
+    Values(RecordBatch),
+    /// See [`FilterSpec`].
+    Filter(FilterSpec),
+    /// See [`ProjectSpec`].
+    Project(ProjectSpec),
+    /// See [`WindowSpec`].
+    Window(WindowSpec),
+    /// See [`ExpandSpec`].
+    Expand(ExpandSpec),
+    /// See [`UnnestSpec`].
+    Unnest(UnnestSpec),
+    /// All rows of all inputs.
+    Union,
+    /// Sends each row to the worker that its keys' hash names; no keys: to the first.
+    Exchange(Vec<Arc<dyn PhysicalExpr>>),
+    /// See [`AggregateSpec`].
+    Aggregate(AggregateSpec),
+}
+
+/// One operator of the dataflow.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What it does.
+    pub spec: Spec,
+    /// The nodes whose output it takes, by index; all lie before it.
+    pub inputs: Vec<usize>,
+    /// Its output's columns.
+    pub schema: SchemaRef,
+    /// Whether its output only ever adds rows.
+    pub append_only: bool,
+    /// The output column that the watermark speaks of, if any.
+    pub event_time: Option<usize>,
+    /// What bounds its state, in words; `None` = it keeps none.
+    pub state: Option<String>,
+}
+
+/// A query as operators. The last node's output is the query's result.
+#[derive(Debug, Clone)]
+pub struct Dataflow {
+    /// The streams read.
+    pub sources: Vec<SourceSpec>,
+    /// The operators, inputs before consumers.
+    pub nodes: Vec<Node>,
+}
+
+impl Dataflow {
+    /// The node whose output is the result.
+    ///
+    /// # Panics
+    /// Never: the planner makes no dataflow without a node.
+    #[expect(clippy::expect_used, reason = "the planner makes no dataflow without a node")]
+    pub fn root(&self) -> &Node {
+        self.nodes.last().expect("a dataflow has a node")
+    }
+}

@@ -1,0 +1,79 @@
+//! The text of EXPLAIN: the dataflow as a tree, the result first, with what matters of each operator:
+//! whether it only adds rows, which column the watermark speaks of, what bounds its state.
+
+use super::dataflow::{Dataflow, Spec};
+use std::fmt::Write;
+
+/// One operator of the explained plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainLine {
+    /// The operator, indented as it stands in the tree.
+    pub operator: String,
+    /// `append-only` or `updates`.
+    pub changes: &'static str,
+    /// The column that carries the watermark, or nothing.
+    pub event_time: String,
+    /// What bounds its state, or nothing.
+    pub state: String,
+}
+
+/// The lines of a dataflow's plan.
+pub fn explain(flow: &Dataflow) -> Vec<ExplainLine> {
+    let mut lines = Vec::new();
+    walk(flow, flow.nodes.len() - 1, String::new(), String::new(), &mut lines);
+    lines
+}
+
+/// The lines as text, as a golden test holds them.
+pub fn explain_text(flow: &Dataflow) -> String {
+    let mut text = String::new();
+    for line in explain(flow) {
+        let _ = write!(text, "{} [{}", line.operator, line.changes);
+        if !line.event_time.is_empty() {
+            let _ = write!(text, "; event time: {}", line.event_time);
+        }
+        if !line.state.is_empty() {
+            let _ = write!(text, "; state: {}", line.state);
+        }
+        text.push_str("]\n");
+    }
+    text
+}
+
+fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut Vec<ExplainLine>) {
+    let node = &flow.nodes[index];
+    lines.push(ExplainLine {
+        operator: format!("{head}{}", describe(flow, &node.spec)),
+        changes: if node.append_only { "append-only" } else { "updates" },
+        event_time: node.event_time.map_or(String::new(), |i| node.schema.field(i).name().clone()),
+        state: node.state.clone().unwrap_or_default(),
+    });
+    for (i, input) in node.inputs.iter().enumerate() {
+        let (head, next) = if i + 1 == node.inputs.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        walk(flow, *input, format!("{tail}{head}"), format!("{tail}{next}"), lines);
+    }
+}
+
+fn describe(flow: &Dataflow, spec: &Spec) -> String {
+    match spec {
+        Spec::Source(i) => {
+            let source = &flow.sources[*i];
+            let columns: Vec<&str> = source.schema.fields().iter().map(|f| f.name().as_str()).collect();
+            format!("Source {} columns=[{}]", source.stream.name, columns.join(", "))
+        }
+        Spec::Values(batch) => format!("Values rows={}", batch.num_rows()),
+        Spec::Filter(spec) => spec.to_string(),
+        Spec::Project(spec) => spec.to_string(),
+        Spec::Window(spec) => spec.to_string(),
+        Spec::Expand(spec) => spec.to_string(),
+        Spec::Unnest(spec) => spec.to_string(),
+        Spec::Union => "Union".into(),
+        Spec::Exchange(keys) if keys.is_empty() => "Exchange to one worker".into(),
+        Spec::Exchange(keys) => {
+            let keys: Vec<String> = keys.iter().map(crate::operators::column_name).collect();
+            format!("Exchange by hash({})", keys.join(", "))
+        }
+        Spec::Aggregate(spec) => spec.to_string(),
+    }
+}
+

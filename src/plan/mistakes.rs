@@ -1,0 +1,141 @@
+//! DataFusion's planning errors as diagnostics for people: without its prefixes, with the place where one is known.
+
+use crate::sql::{self, Diagnostic};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::Expr;
+use sqlparser::ast::{self, Spanned};
+use std::ops::ControlFlow;
+
+/// The diagnostic of an error about `query`, whose spans point into `source`.
+pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionError) -> Diagnostic {
+    let place = error.diagnostic().and_then(|d| d.span).map(|s| {
+        let at = |l: datafusion::common::Location| sqlparser::tokenizer::Location { line: l.line, column: l.column };
+        sql::byte_range(source, sqlparser::tokenizer::Span::new(at(s.start), at(s.end)))
+    });
+    let mut d = without_place(error);
+    if d.span.is_none() {
+        d.span = place.or_else(|| quoted_name(&d.message).and_then(|name| find_name(source, query, &name)));
+    }
+    d
+}
+
+/// The diagnostic of an error whose place is not known.
+pub(super) fn without_place(error: DataFusionError) -> Diagnostic {
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(d) = inner.downcast_ref::<Diagnostic>()
+    {
+        return d.clone();
+    }
+    let from = error.diagnostic().cloned();
+    let mut d = Diagnostic::new(plain(&error.strip_backtrace()));
+    if let Some(from) = from {
+        d.message = lower_first(&from.message);
+        d.help = from.helps.first().map(|h| lower_first(&h.message));
+        d.note = from.notes.first().map(|n| lower_first(&n.message));
+    }
+    d
+}
+
+/// The diagnostic of an Arrow error at planning time.
+pub(super) fn arrow(error: arrow::error::ArrowError) -> Diagnostic {
+    Diagnostic::new(lower_first(&error.to_string()))
+}
+
+/// "there is no column …", with the nearest.
+pub(super) fn unknown_column<'a>(name: &str, columns: impl Iterator<Item = &'a str>) -> Diagnostic {
+    let d = Diagnostic::new(format!("there is no column \"{name}\""));
+    let near = columns.map(|c| (strsim::jaro_winkler(c, name), c)).filter(|(score, _)| *score > 0.8);
+    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((_, near)) => d.help(format!("did you mean \"{near}\"?")),
+        None => d,
+    }
+}
+
+/// Whether an expression holds a subquery that the optimizer could not turn into a join.
+pub(super) fn has_subquery(expr: &Expr) -> bool {
+    expr.exists(|e| {
+        Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
+    })
+    .unwrap_or(false)
+}
+
+/// DataFusion's text without the words that say where in its code it comes from.
+fn plain(text: &str) -> String {
+    const PREFIXES: [&str; 12] = [
+        "Error during planning: ",
+        "Schema error: ",
+        "This feature is not implemented: ",
+        "SQL error: ",
+        "Internal error: ",
+        "External error: ",
+        "Arrow error: ",
+        "Execution error: ",
+        "Optimizer rule '",
+        "type_coercion\ncaused by\n",
+        "Invalid argument error: ",
+        "Cast error: ",
+    ];
+    let mut text = text.trim();
+    while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
+        // "Optimizer rule 'x' failed\ncaused by\n…"
+        text = rest.split_once("caused by\n").map_or(rest, |(_, cause)| cause).trim();
+    }
+    const BUG: &str = "This issue was likely caused by a bug";
+    let text = text.split(BUG).next().unwrap_or(text).trim().trim_end_matches('.');
+    lower_first(text)
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        // Not a name in capitals, such as LIMIT.
+        (Some(a), Some(b)) if a.is_uppercase() && !b.is_uppercase() => a.to_lowercase().chain(text.chars().skip(1)).collect(),
+        _ => text.to_string(),
+    }
+}
+
+/// The first name that a message quotes.
+fn quoted_name(message: &str) -> Option<String> {
+    let quote = message.find(['"', '\''])?;
+    let mark = message.as_bytes()[quote] as char;
+    let rest = &message[quote + 1..];
+    let name = &rest[..rest.find(mark)?];
+    (!name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_.$".contains(c))).then(|| name.to_string())
+}
+
+/// Where `query` first names `name` (the last part of a qualified one).
+fn find_name(source: &str, query: &ast::Query, name: &str) -> Option<std::ops::Range<usize>> {
+    let name = name.rsplit('.').next().unwrap_or(name);
+    struct Find<'a>(&'a str, Option<sqlparser::tokenizer::Span>);
+    impl ast::Visitor for Find<'_> {
+        type Break = ();
+        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
+            match relation.0.last().and_then(|p| p.as_ident()).filter(|i| sql::fold(i) == self.0) {
+                Some(found) => {
+                    self.1 = Some(found.span);
+                    ControlFlow::Break(())
+                }
+                None => ControlFlow::Continue(()),
+            }
+        }
+        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+            let ident = match expr {
+                ast::Expr::Identifier(i) => Some(i),
+                ast::Expr::CompoundIdentifier(parts) => parts.last(),
+                ast::Expr::Function(f) => f.name.0.last().and_then(|p| p.as_ident()),
+                _ => None,
+            };
+            match ident.filter(|i| sql::fold(i) == self.0) {
+                Some(found) => {
+                    self.1 = Some(found.span());
+                    ControlFlow::Break(())
+                }
+                None => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let mut find = Find(name, None);
+    let _ = ast::Visit::visit(query, &mut find);
+    find.1.map(|span| sql::byte_range(source, span))
+}

@@ -1,0 +1,147 @@
+//! Where a plan's columns come from, as far as time is concerned: which carry the watermark, which are
+//! bounds of a window.
+
+use super::stream::stream_of;
+use super::window::WindowNode;
+use crate::operators::window::WindowKind;
+use datafusion::common::Result;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+
+/// A column that says which window its row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowTrace {
+    /// Nanoseconds from the column's value to the window's end.
+    pub to_end: i64,
+    /// Nanoseconds after its end at which the window closes.
+    pub grace: i64,
+    /// Whether the column's watermark exists at all (the window is over event time).
+    pub closes: bool,
+}
+
+/// What is known of a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ColumnTrace {
+    /// The watermark speaks of this column: no row that is not late will come with a value below it.
+    pub event_time: bool,
+    /// The column is a bound of the row's window.
+    pub window: Option<WindowTrace>,
+}
+
+/// The traces of a plan's columns, in order.
+pub fn trace(plan: &LogicalPlan) -> Result<Vec<ColumnTrace>> {
+    Ok(match plan {
+        LogicalPlan::TableScan(scan) => {
+            let event_time = stream_of(&scan.source).and_then(|s| s.stream.event_time.clone());
+            let names = scan.projected_schema.fields().iter().map(|f| f.name().clone());
+            names
+                .map(|name| ColumnTrace {
+                    event_time: event_time.as_ref().is_some_and(|e| e.column == name),
+                    window: None,
+                })
+                .collect()
+        }
+        LogicalPlan::Projection(p) => {
+            let input = trace(&p.input)?;
+            p.expr.iter().map(|e| trace_expr(e, &p.input, &input)).collect::<Result<_>>()?
+        }
+        LogicalPlan::Filter(f) => trace(&f.input)?,
+        LogicalPlan::SubqueryAlias(a) => trace(&a.input)?,
+        LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
+            Some(window) => trace_window(window)?,
+            None => unknown(plan),
+        },
+        LogicalPlan::Union(u) => {
+            let inputs = u.inputs.iter().map(|i| trace(i)).collect::<Result<Vec<_>>>()?;
+            (0..plan.schema().fields().len()).map(|i| common(inputs.iter().map(|t| t[i]))).collect()
+        }
+        LogicalPlan::Aggregate(a) => trace_aggregate(a)?,
+        LogicalPlan::Unnest(u) => {
+            let input = trace(&u.input)?;
+            let unnested = |i: usize| u.exec_columns.iter().any(|c| u.input.schema().index_of_column(c).ok() == Some(i));
+            u.dependency_indices.iter().map(|i| if unnested(*i) { ColumnTrace::default() } else { input[*i] }).collect()
+        }
+        _ => unknown(plan),
+    })
+}
+
+fn unknown(plan: &LogicalPlan) -> Vec<ColumnTrace> {
+    vec![ColumnTrace::default(); plan.schema().fields().len()]
+}
+
+fn trace_expr(expr: &Expr, input: &LogicalPlan, traces: &[ColumnTrace]) -> Result<ColumnTrace> {
+    match expr {
+        Expr::Alias(alias) => trace_expr(&alias.expr, input, traces),
+        Expr::Column(column) => Ok(traces[input.schema().index_of_column(column)?]),
+        _ => Ok(ColumnTrace::default()),
+    }
+}
+
+/// What holds for a column of a union: what holds in all of its inputs.
+fn common(mut traces: impl Iterator<Item = ColumnTrace>) -> ColumnTrace {
+    let Some(first) = traces.next() else { return ColumnTrace::default() };
+    traces.fold(first, |a, b| ColumnTrace {
+        event_time: a.event_time && b.event_time,
+        window: match (a.window, b.window) {
+            (Some(a), Some(b)) if a.to_end == b.to_end => {
+                Some(WindowTrace { to_end: a.to_end, grace: a.grace.max(b.grace), closes: a.closes && b.closes })
+            }
+            _ => None,
+        },
+    })
+}
+
+fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {
+    let mut traces = trace(&window.input)?;
+    let closes = traces[window.time_index()?].event_time;
+    // Bounds of an inner window say nothing of the outer one, and a state can be cut by one only.
+    traces.iter_mut().for_each(|t| t.window = None);
+    let bound = |to_end| Some(WindowTrace { to_end, grace: window.grace, closes });
+    // The start alone tells the end only where all windows from a start have the same length; a growing
+    // window is then kept until the longest has ended.
+    let longest = match window.kind {
+        WindowKind::Tumble { size } | WindowKind::Hop { size, .. } | WindowKind::Cumulate { size, .. } => size,
+    };
+    let millisecond = 1_000_000.max(window.unit_ns());
+    traces.push(ColumnTrace { event_time: false, window: bound(longest) });
+    traces.push(ColumnTrace { event_time: closes, window: bound(0) });
+    traces.push(ColumnTrace { event_time: closes, window: bound(millisecond) });
+    Ok(traces)
+}
+
+fn trace_aggregate(aggregate: &Aggregate) -> Result<Vec<ColumnTrace>> {
+    let input = trace(&aggregate.input)?;
+    let width = aggregate.schema.fields().len();
+    let mut traces = vec![ColumnTrace::default(); width];
+    let (keys, always) = group_keys(&aggregate.group_expr);
+    let key_traces =
+        keys.iter().map(|e| trace_expr(e, &aggregate.input, &input)).collect::<Result<Vec<_>>>()?;
+    // Only where the aggregate is cut by a window does the watermark speak of its output; the watermark then
+    // stays behind by the grace, so the window bounds need none any more.
+    let windowed = key_traces.iter().zip(&always).any(|(t, always)| *always && t.window.is_some_and(|w| w.closes));
+    for (i, key) in key_traces.iter().enumerate() {
+        if windowed && always[i] && let Some(window) = key.window {
+            let bound = WindowTrace { grace: 0, ..window };
+            traces[i] = ColumnTrace { event_time: key.event_time && window.closes, window: Some(bound) };
+        }
+    }
+    Ok(traces)
+}
+
+/// The keys of a GROUP BY in the order of the output columns, and for each whether every grouping set has it.
+pub(super) fn group_keys(group: &[Expr]) -> (Vec<&Expr>, Vec<bool>) {
+    use datafusion::logical_expr::GroupingSet;
+    let [Expr::GroupingSet(set)] = group else { return (group.iter().collect(), vec![true; group.len()]) };
+    match set {
+        GroupingSet::Rollup(keys) | GroupingSet::Cube(keys) => (keys.iter().collect(), vec![false; keys.len()]),
+        GroupingSet::GroupingSets(sets) => {
+            let mut keys: Vec<&Expr> = Vec::new();
+            for key in sets.iter().flatten() {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+            let always = keys.iter().map(|k| sets.iter().all(|s| s.contains(k))).collect();
+            (keys, always)
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Checkpoints: the state of all operators and the positions of all sources after a step.
+//!
+//! `checkpoint.json` (the manifest, renamed into place) names the step, the sources' positions and one Parquet file
+//! per state table. What the manifest does not name is left over from a checkpoint that did not finish, or from
+//! the one before, and is removed.
+
+use super::feed::PartitionState;
+use super::{Result, RuntimeError};
+use crate::connectors::Position;
+use crate::delta::{EventTime, hash_columns, partition};
+use crate::disk::Disk;
+use crate::operators::StateTable;
+use arrow::array::RecordBatch;
+use arrow::compute::{concat_batches, take_record_batch};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Version of the manifest's layout.
+const VERSION: u32 = 1;
+
+/// Counters of a job over all its runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows written (a row of weight -1 is one too).
+    pub rows_out: u64,
+    /// Rows that lay behind their partition's watermark.
+    pub behind: u64,
+    /// Rows left out of a window because they were late for it.
+    pub late: u64,
+    /// Rows without an event time, left out of windows.
+    pub timeless: u64,
+    /// Records that could not be read as rows and were left out.
+    pub bad: u64,
+}
+
+/// The manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Layout version.
+    pub version: u32,
+    /// What the job computes: its query and the definitions of its sources.
+    pub fingerprint: String,
+    /// The last step that is in the checkpoint.
+    pub step: u64,
+    /// The job has read all of its bounded input and closed all windows.
+    pub finished: bool,
+    /// For each source its partitions.
+    pub sources: Vec<Vec<PartitionManifest>>,
+    /// For each source its watermark.
+    pub watermarks: Vec<EventTime>,
+    /// The counters.
+    pub totals: Totals,
+    /// The state tables.
+    pub tables: Vec<TableManifest>,
+}
+
+/// A source partition in the manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartitionManifest {
+    /// Where it stood.
+    pub position: Position,
+    /// Its running watermark.
+    pub running: EventTime,
+    /// It had ended.
+    pub ended: bool,
+}
+
+impl From<&PartitionState> for PartitionManifest {
+    fn from(state: &PartitionState) -> Self {
+        PartitionManifest { position: state.position, running: state.running, ended: state.ended }
+    }
+}
+
+/// A state table in the manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableManifest {
+    /// The node it belongs to.
+    pub node: usize,
+    /// Its name within the node.
+    pub name: String,
+    /// How many leading columns spread it over workers.
+    pub key_columns: usize,
+    /// Its file in the job's folder.
+    pub file: String,
+}
+
+/// A job's folder.
+#[derive(Debug, Clone)]
+pub struct JobStore {
+    /// The disk.
+    pub disk: Disk,
+    /// The folder.
+    pub dir: PathBuf,
+    /// The job's name, for messages.
+    pub job: String,
+}
+
+impl JobStore {
+    fn manifest_path(&self) -> PathBuf {
+        self.dir.join("checkpoint.json")
+    }
+
+    fn damaged(&self, path: &Path, reason: impl std::fmt::Display) -> RuntimeError {
+        RuntimeError::State { job: self.job.clone(), path: path.display().to_string(), reason: format!("is damaged: {reason}") }
+    }
+
+    /// The newest checkpoint's manifest, if there is one.
+    pub fn manifest(&self) -> Result<Option<Manifest>> {
+        let path = self.manifest_path();
+        if !self.disk.exists(&path)? {
+            return Ok(None);
+        }
+        let bytes = self.disk.read(&path)?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?;
+        if manifest.version > VERSION {
+            return Err(RuntimeError::State {
+                job: self.job.clone(),
+                path: path.display().to_string(),
+                reason: format!("was written by a newer millstream (layout {}, this one knows {VERSION})", manifest.version),
+            });
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Writes a checkpoint: the tables of all workers and what the manifest says besides them.
+    pub fn write(&self, mut manifest: Manifest, workers: Vec<Vec<(usize, Vec<StateTable>)>>) -> Result<()> {
+        manifest.version = VERSION;
+        manifest.tables = Vec::new();
+        for (node, table) in merge(workers)? {
+            let file = format!("state-{}-{node}-{}.parquet", manifest.step, table.name);
+            let path = self.dir.join(&file);
+            let bytes = encode(&table.batch).map_err(|e| self.damaged(&path, e))?;
+            self.disk.write_atomically(&path, &bytes)?;
+            manifest.tables.push(TableManifest { node, name: table.name, key_columns: table.key_columns, file });
+        }
+        let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| self.damaged(&self.manifest_path(), e))?;
+        self.disk.write_atomically(&self.manifest_path(), &bytes)?;
+        self.remove_unnamed(&manifest)
+    }
+
+    fn remove_unnamed(&self, manifest: &Manifest) -> Result<()> {
+        for name in self.disk.list(&self.dir)? {
+            if name.starts_with("state-") && !manifest.tables.iter().any(|t| t.file == name) {
+                self.disk.remove_file(&self.dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The checkpoint's state, spread over `workers` workers by the tables' keys.
+    pub fn read(&self, manifest: &Manifest, workers: usize) -> Result<Vec<Vec<(usize, Vec<StateTable>)>>> {
+        let mut spread: Vec<Vec<(usize, Vec<StateTable>)>> = vec![Vec::new(); workers];
+        for table in &manifest.tables {
+            let path = self.dir.join(&table.file);
+            let batch = decode(self.disk.read(&path)?).map_err(|e| self.damaged(&path, e))?;
+            let parts = parts(&batch, table.key_columns, workers).map_err(|e| self.damaged(&path, e))?;
+            for (worker, batch) in spread.iter_mut().zip(parts) {
+                let part = StateTable { name: table.name.clone(), batch, key_columns: table.key_columns };
+                match worker.last_mut().filter(|(node, _)| *node == table.node) {
+                    Some((_, tables)) => tables.push(part),
+                    None => worker.push((table.node, vec![part])),
+                }
+            }
+        }
+        Ok(spread)
+    }
+}
+
+/// The workers' tables of the same node and name as one.
+fn merge(workers: Vec<Vec<(usize, Vec<StateTable>)>>) -> Result<Vec<(usize, StateTable)>> {
+    let mut merged: Vec<(usize, StateTable)> = Vec::new();
+    for (node, tables) in workers.into_iter().flatten() {
+        for table in tables {
+            match merged.iter_mut().find(|(n, t)| *n == node && t.name == table.name) {
+                Some((_, into)) => into.batch = concat_batches(&into.batch.schema(), [&into.batch, &table.batch])?,
+                None => merged.push((node, table)),
+            }
+        }
+    }
+    merged.sort_by_key(|(node, _)| *node);
+    Ok(merged)
+}
+
+/// A table's rows for each worker: by the same hash as the exchanges use; without a key all for the first.
+fn parts(batch: &RecordBatch, keys: usize, workers: usize) -> std::result::Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
+    if workers == 1 {
+        return Ok(vec![batch.clone()]);
+    }
+    if keys == 0 {
+        let empty = batch.slice(0, 0);
+        return Ok(std::iter::once(batch.clone()).chain((1..workers).map(|_| empty.clone())).collect());
+    }
+    let keys = batch.columns().get(..keys).ok_or("it lacks key columns")?;
+    let hashes = hash_columns(keys, batch.num_rows())?;
+    Ok(partition(&hashes, workers).iter().map(|p| take_record_batch(batch, p)).collect::<std::result::Result<_, _>>()?)
+}
+
+fn encode(batch: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
+    let properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
+    writer.write(batch)?;
+    writer.into_inner()
+}
+
+fn decode(bytes: Vec<u8>) -> parquet::errors::Result<RecordBatch> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?;
+    let schema = reader.schema().clone();
+    let batches = reader.build()?.collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::{draw, drawn, Delta};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    fn manifest(step: u64) -> Manifest {
+        Manifest {
+            version: 0,
+            fingerprint: "q".into(),
+            step,
+            finished: false,
+            sources: vec![],
+            watermarks: vec![],
+            totals: Totals::default(),
+            tables: vec![],
+        }
+    }
+
+    #[test]
+    fn state_is_restored_onto_any_number_of_workers_each_key_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = JobStore { disk: Disk::real(), dir: dir.path().into(), job: "j".into() };
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("k", DataType::Int64, true),
+            Field::new("v", DataType::Utf8, true),
+        ]));
+        let table = |text: &str| StateTable { name: "groups".into(), batch: drawn(&schema, text).batch, key_columns: 1 };
+        let rows: String = (0..100).map(|i| format!("+ {i} v{i}\n")).collect();
+        store.write(manifest(3), vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]]).unwrap();
+        store.write(manifest(4), vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]]).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the checkpoint before is gone");
+        let manifest = store.manifest().unwrap().unwrap();
+        assert_eq!(manifest.step, 4);
+        for workers in 1..=4 {
+            let spread = store.read(&manifest, workers).unwrap();
+            let mut lines: Vec<String> = Vec::new();
+            for worker in spread {
+                for (node, tables) in worker {
+                    assert_eq!(node, 2);
+                    let text = draw(&[Delta::insert(tables[0].batch.clone())]);
+                    lines.extend(text.lines().map(String::from));
+                }
+            }
+            assert_eq!(lines.len(), 102);
+            lines.sort();
+            lines.dedup();
+            assert_eq!(lines.len(), 102);
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_newer_checkpoint_is_an_error_not_a_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = JobStore { disk: Disk::real(), dir: dir.path().into(), job: "j".into() };
+        assert!(store.manifest().unwrap().is_none());
+        store.write(manifest(1), vec![]).unwrap();
+        let path = dir.path().join("checkpoint.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
+        assert!(store.manifest().unwrap_err().to_string().contains("newer millstream"));
+        std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+        assert!(store.manifest().unwrap_err().to_string().contains("damaged"));
+    }
+}

@@ -1,0 +1,351 @@
+//! Sources as the step loop sees them: partitions read and decoded ahead by threads of their own, each row
+//! with its mark, each partition with its running watermark.
+//!
+//! A partition's running watermark is the greatest event time seen in it minus the declared delay, or what the
+//! writer of its topic stated. It is computed row by row in the partition's own order, so which rows are
+//! late does not depend on how the input is cut or interleaved.
+
+use super::{Result, RuntimeError};
+use crate::connectors::{BadRecord, PartitionReader, Position, Read, Slice};
+use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::operators::window::{WindowAssign, WindowSpec, unit_ns};
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How many slices of a partition are read ahead.
+const READ_AHEAD: usize = 3;
+/// How often a partition at its end is looked at again.
+const POLL: Duration = Duration::from_millis(5);
+
+/// How a source's slices become deltas.
+#[derive(Debug, Clone)]
+pub struct FeedShape {
+    /// Which columns of what is read the dataflow wants, in its order.
+    pub keep: Vec<usize>,
+    /// The event-time column in what is read, and the declared delay (ns), if one is declared.
+    pub time: Option<(usize, Option<i64>)>,
+    /// The window that decides whether a row is late, over the columns read, if late rows are kept.
+    pub late_window: Option<WindowSpec>,
+    /// Whether positions count rows, so that a slice is found again by its row count alone (topics), or
+    /// records asked for.
+    pub counts_rows: bool,
+}
+
+/// A slice, ready for a step.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The rows.
+    pub delta: Delta,
+    /// Which rows the partition's own reader gave: what to ask for to get them again.
+    pub asked: usize,
+    /// Where the partition stands after them.
+    pub end: Position,
+    /// The running watermark after them.
+    pub running: EventTime,
+    /// How many of the rows lie behind the running watermark at their place.
+    pub behind: u64,
+    /// Records that were left out.
+    pub bad: Vec<BadRecord>,
+    /// Rows that are late for their window, with all columns of the stream, if they are kept.
+    pub late: Option<RecordBatch>,
+}
+
+/// One partition: its reader and running watermark.
+pub struct PartitionFeed {
+    reader: Box<dyn PartitionReader>,
+    shape: Arc<FeedShape>,
+    running: EventTime,
+}
+
+/// What [`PartitionFeed::next`] gives.
+pub enum Next {
+    /// Rows.
+    Rows(Prepared),
+    /// Nothing there now.
+    Pending,
+    /// The partition has ended.
+    End,
+}
+
+impl PartitionFeed {
+    /// A feed of `reader`, whose partition had the running watermark `running` where the reader stands.
+    pub fn new(reader: Box<dyn PartitionReader>, shape: Arc<FeedShape>, running: EventTime) -> Self {
+        PartitionFeed { reader, shape, running }
+    }
+
+    /// At most `max_rows` rows.
+    pub fn next(&mut self, max_rows: usize) -> Result<Next> {
+        match self.reader.read(max_rows)? {
+            Read::Rows(slice) => Ok(Next::Rows(self.prepare(slice, max_rows)?)),
+            Read::Pending => Ok(Next::Pending),
+            Read::End => Ok(Next::End),
+        }
+    }
+
+    fn prepare(&mut self, slice: Slice, max_rows: usize) -> Result<Prepared> {
+        let rows = slice.batch.num_rows();
+        let (marks, behind) = self.marks(&slice)?;
+        if let Some(stated) = slice.watermark {
+            self.running = self.running.max(stated);
+        }
+        let late = match (&self.shape.late_window, &marks) {
+            (Some(window), Some(marks)) => late_rows(window, &slice.batch, marks)?,
+            _ => None,
+        };
+        Ok(Prepared {
+            delta: Delta { batch: slice.batch.project(&self.shape.keep)?, weights: None, marks },
+            asked: if self.shape.counts_rows { rows } else { max_rows },
+            end: slice.end,
+            running: self.running,
+            behind,
+            bad: slice.bad,
+            late,
+        })
+    }
+
+    /// The rows' marks, if any row lies behind the watermark, and how many do. Advances the running watermark.
+    fn marks(&mut self, slice: &Slice) -> Result<(Option<Int64Array>, u64)> {
+        let Some((column, delay)) = self.shape.time else { return Ok((slice.marks.clone(), 0)) };
+        let times = event_times(slice.batch.column(column))?;
+        if slice.stated {
+            // The rows' own marks, from the partition that they first came from; else none of them can be late.
+            let behind = slice.marks.as_ref().map_or(0, |marks| {
+                let pairs = marks.values().iter().zip(times.values());
+                pairs.filter(|(mark, time)| time < mark).count() as u64
+            });
+            return Ok((slice.marks.clone(), behind));
+        }
+        let mut running = self.running;
+        let mut marks = Vec::with_capacity(times.len());
+        let mut behind = 0;
+        for (i, time) in times.values().iter().enumerate() {
+            marks.push(running);
+            if times.is_null(i) {
+                continue;
+            }
+            behind += u64::from(*time < running);
+            if let Some(delay) = delay {
+                running = running.max(time.saturating_sub(delay));
+            }
+        }
+        self.running = running;
+        Ok(((behind > 0).then(|| Int64Array::from(marks)), behind))
+    }
+}
+
+/// A timestamp column in nanoseconds; out of range saturates.
+fn event_times(column: &dyn Array) -> Result<Int64Array> {
+    let DataType::Timestamp(unit, _) = column.data_type() else {
+        return Err(RuntimeError::Output("the event-time column is not a timestamp".into()));
+    };
+    let unit = unit_ns(*unit);
+    let values = cast(column, &DataType::Int64)?;
+    let values = values.as_primitive::<Int64Type>();
+    Ok(if unit == 1 { values.clone() } else { values.unary(|v| v.saturating_mul(unit)) })
+}
+
+fn late_rows(window: &WindowSpec, batch: &RecordBatch, marks: &Int64Array) -> Result<Option<RecordBatch>> {
+    let late = WindowAssign::new(window.clone()).late(batch.column(window.time), marks)?;
+    if late.count_set_bits() == 0 {
+        return Ok(None);
+    }
+    Ok(Some(filter_record_batch(batch, &BooleanArray::new(late, None))?))
+}
+
+/// A partition's state between reader thread and step loop.
+struct Slot {
+    ready: VecDeque<Prepared>,
+    /// The reader saw nothing more at its last look.
+    pending: bool,
+    ended: bool,
+    failed: Option<RuntimeError>,
+}
+
+struct Shared {
+    slots: Mutex<SharedSlots>,
+    changed: Condvar,
+}
+
+struct SharedSlots {
+    slots: Vec<Slot>,
+    stopped: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, SharedSlots> {
+        // A reader that panicked leaves whole slots behind: each is changed in one move.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All partitions of one source, read ahead by threads.
+pub struct Feed {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Feed {
+    /// Starts `threads` reader threads over the partitions, reading at most `max_rows` rows at a time.
+    pub fn start(name: &str, partitions: Vec<PartitionFeed>, max_rows: usize, threads: usize) -> Result<Self> {
+        let slots = partitions
+            .iter()
+            .map(|_| Slot { ready: VecDeque::new(), pending: false, ended: false, failed: None })
+            .collect();
+        let shared = Arc::new(Shared {
+            slots: Mutex::new(SharedSlots { slots, stopped: false }),
+            changed: Condvar::new(),
+        });
+        let threads = threads.clamp(1, partitions.len().max(1));
+        let mut dealt: Vec<Vec<(usize, PartitionFeed)>> = (0..threads).map(|_| Vec::new()).collect();
+        for (i, partition) in partitions.into_iter().enumerate() {
+            dealt[i % threads].push((i, partition));
+        }
+        let mut feed = Feed { shared, threads: Vec::new() };
+        for partitions in dealt {
+            let shared = feed.shared.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("read {name}"))
+                .spawn(move || read_ahead(&shared, partitions, max_rows))
+                .map_err(RuntimeError::Thread)?;
+            feed.threads.push(thread);
+        }
+        Ok(feed)
+    }
+
+    /// What is ready: for each partition slices of together at most `max_rows` rows (but at least one slice if
+    /// there is any), and whether it has ended behind them.
+    pub fn take(&self, max_rows: usize) -> Result<Vec<(Vec<Prepared>, bool)>> {
+        let mut shared = self.shared.lock();
+        let mut taken = Vec::with_capacity(shared.slots.len());
+        for slot in &mut shared.slots {
+            let mut slices = Vec::new();
+            let mut rows = 0;
+            while let Some(next) = slot.ready.front() {
+                rows += next.delta.num_rows();
+                if !slices.is_empty() && rows > max_rows {
+                    break;
+                }
+                slices.extend(slot.ready.pop_front());
+            }
+            if slices.is_empty()
+                && let Some(error) = slot.failed.take()
+            {
+                return Err(error);
+            }
+            taken.push((slices, slot.ended && slot.ready.is_empty()));
+        }
+        drop(shared);
+        self.shared.changed.notify_all();
+        Ok(taken)
+    }
+
+    /// Whether each partition has nothing more to give now.
+    pub fn caught_up(&self) -> bool {
+        let shared = self.shared.lock();
+        shared.slots.iter().all(|s| s.ready.is_empty() && s.failed.is_none() && (s.pending || s.ended))
+    }
+
+    /// Waits until something changed, or for `timeout`.
+    pub fn wait(&self, timeout: Duration) {
+        let shared = self.shared.lock();
+        let something = |s: &Slot| !s.ready.is_empty() || s.failed.is_some();
+        if !shared.slots.iter().any(something) {
+            drop(self.shared.changed.wait_timeout(shared, timeout));
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.lock().stopped = true;
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A reader that panicked has nothing to add: its partition simply gave nothing more.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A reader thread: keeps its partitions' slots filled until it is stopped.
+fn read_ahead(shared: &Shared, mut partitions: Vec<(usize, PartitionFeed)>, max_rows: usize) {
+    while !partitions.is_empty() {
+        let mut read_any = false;
+        let mut room_any = false;
+        let mut finished = Vec::new();
+        for (at, (index, feed)) in partitions.iter_mut().enumerate() {
+            {
+                let shared = shared.lock();
+                if shared.stopped {
+                    return;
+                }
+                if shared.slots[*index].ready.len() >= READ_AHEAD {
+                    continue;
+                }
+            }
+            room_any = true;
+            let next = feed.next(max_rows);
+            let mut shared_slots = shared.lock();
+            let slot = &mut shared_slots.slots[*index];
+            slot.pending = matches!(next, Ok(Next::Pending));
+            match next {
+                Ok(Next::Rows(prepared)) => {
+                    read_any = true;
+                    slot.ready.push_back(prepared);
+                }
+                Ok(Next::Pending) => continue,
+                Ok(Next::End) => {
+                    slot.ended = true;
+                    finished.push(at);
+                }
+                Err(error) => {
+                    slot.failed = Some(error);
+                    finished.push(at);
+                }
+            }
+            drop(shared_slots);
+            shared.changed.notify_all();
+        }
+        for at in finished.into_iter().rev() {
+            partitions.swap_remove(at);
+        }
+        if !read_any && !partitions.is_empty() {
+            let guard = shared.lock();
+            if guard.stopped {
+                return;
+            }
+            // Nothing new: look again soon. No room: the step loop tells when there is.
+            let pause = if room_any { POLL } else { POLL * 20 };
+            drop(shared.changed.wait_timeout(guard, pause));
+        }
+    }
+}
+
+/// The watermark of a source from its partitions: the least running watermark of those that are neither ended nor
+/// idle, never less than `before`.
+pub fn source_watermark(partitions: &[PartitionState], before: EventTime) -> EventTime {
+    if partitions.iter().all(|p| p.ended || p.running == WATERMARK_END) {
+        return WATERMARK_END;
+    }
+    let holding = partitions.iter().filter(|p| !p.ended && !p.idle).map(|p| p.running).min();
+    holding.unwrap_or(WATERMARK_NONE).max(before)
+}
+
+/// What the step loop knows of a partition.
+#[derive(Debug, Clone)]
+pub struct PartitionState {
+    /// Where it stands.
+    pub position: Position,
+    /// Its running watermark.
+    pub running: EventTime,
+    /// It has ended.
+    pub ended: bool,
+    /// It has given nothing for the idle timeout.
+    pub idle: bool,
+    /// When it last gave something (monotonic clock).
+    pub last: Duration,
+}

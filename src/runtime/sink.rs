@@ -1,0 +1,105 @@
+//! Where a job's result goes.
+//!
+//! A sink commits a step's rows and the step's number in one act, and drops a step that it already has: so
+//! a step that is run again after a crash goes out once.
+
+use super::{Result, RuntimeError};
+use crate::connectors::topic::TopicAppender;
+use crate::delta::{Delta, EventTime, WATERMARK_NONE};
+use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// Takes a job's result, step by step, in order.
+pub trait Sink: Send {
+    /// Takes the deltas of one step and the watermark that the job has reached after it.
+    fn write(&mut self, step: u64, deltas: &[Delta], watermark: EventTime) -> Result<()>;
+
+    /// Makes sure that all steps so far survive as the sink's durability promises.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes append-only results into a topic.
+pub struct TopicSink {
+    appender: TopicAppender,
+    schema: SchemaRef,
+    /// Whether the job's watermark speaks of the topic's event time.
+    carries_watermark: bool,
+    stated: EventTime,
+}
+
+impl TopicSink {
+    /// A sink into `appender`, whose topic has the columns `schema` (the result's columns, by position, cast).
+    pub fn new(appender: TopicAppender, schema: SchemaRef, carries_watermark: bool) -> Self {
+        TopicSink { appender, schema, carries_watermark, stated: WATERMARK_NONE }
+    }
+}
+
+impl Sink for TopicSink {
+    fn write(&mut self, step: u64, deltas: &[Delta], watermark: EventTime) -> Result<()> {
+        let mut rows = Vec::with_capacity(deltas.len());
+        for delta in deltas.iter().filter(|d| !d.is_empty()) {
+            if delta.weights.is_some() {
+                return Err(RuntimeError::Output("a row was taken back from an append-only stream".into()));
+            }
+            let batch = fit(&delta.batch, &self.schema)?;
+            rows.push(Delta { batch, weights: None, marks: delta.marks.clone() });
+        }
+        let advances = self.carries_watermark && watermark > self.stated;
+        if rows.is_empty() && !advances {
+            return Ok(());
+        }
+        let stated = (self.carries_watermark && watermark != WATERMARK_NONE).then_some(watermark);
+        let all = if rows.is_empty() {
+            Delta::insert(RecordBatch::new_empty(self.schema.clone()))
+        } else {
+            Delta::concat(&self.schema, &rows)?
+        };
+        let marks: Option<&Int64Array> = all.marks.as_ref().filter(|_| self.carries_watermark);
+        self.appender.append(step, &all.batch, marks, stated)?;
+        self.stated = self.stated.max(watermark);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(self.appender.sync()?)
+    }
+}
+
+/// The columns of `batch` by position under the names and types of `schema`.
+pub fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for (column, field) in batch.columns().iter().zip(schema.fields()) {
+        let column = if column.data_type() == field.data_type() { column.clone() } else { cast(column, field.data_type())? };
+        if !field.is_nullable() && column.null_count() > 0 {
+            let reason = format!("column \"{}\" is NOT NULL, but the query gave a null for it", field.name());
+            return Err(RuntimeError::Output(reason));
+        }
+        columns.push(column);
+    }
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+/// Counts rows and forgets them.
+pub struct Blackhole(pub Arc<AtomicU64>);
+
+impl Sink for Blackhole {
+    fn write(&mut self, _step: u64, deltas: &[Delta], _watermark: EventTime) -> Result<()> {
+        let rows: usize = deltas.iter().map(Delta::num_rows).sum();
+        self.0.fetch_add(rows as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Hands each delta to a function, such as one that prints it.
+pub struct CallbackSink<F>(pub F);
+
+impl<F: FnMut(&Delta) -> std::result::Result<(), String> + Send> Sink for CallbackSink<F> {
+    fn write(&mut self, _step: u64, deltas: &[Delta], _watermark: EventTime) -> Result<()> {
+        deltas.iter().filter(|d| !d.is_empty()).try_for_each(|d| (self.0)(d)).map_err(RuntimeError::Output)
+    }
+}

@@ -1,0 +1,280 @@
+//! A worker: one thread that owns one shard of every operator's state and runs the dataflow step by step.
+//!
+//! Nothing is locked: rows change workers only at exchanges, over channels. Within a step the nodes run in
+//! topological order; an exchange waits for all workers' rows and takes them in the workers' order, so that a
+//! step's result does not depend on how the threads were scheduled.
+
+use super::RuntimeError;
+use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
+use crate::operators::aggregate::Aggregate;
+use crate::operators::expand::Expand;
+use crate::operators::filter::Filter;
+use crate::operators::project::Project;
+use crate::operators::unnest::Unnest;
+use crate::operators::window::WindowAssign;
+use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable};
+use crate::plan::{Dataflow, Spec};
+use arrow::array::Array;
+use datafusion::physical_expr::PhysicalExpr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// What the coordinator tells a worker.
+pub(super) enum Command {
+    /// Run one step.
+    Step(StepInput),
+    /// Send the whole state.
+    Snapshot,
+    /// Take the state of a checkpoint: (node, tables).
+    Restore(Vec<(usize, Vec<StateTable>)>),
+}
+
+/// One worker's part of a step.
+pub(super) struct StepInput {
+    /// Rows for each source.
+    pub(super) sources: Vec<Vec<Delta>>,
+    /// Each source's watermark after the step.
+    pub(super) watermarks: Vec<EventTime>,
+}
+
+/// What a worker answers.
+pub(super) enum Reply {
+    /// A step's result: the root's deltas, its watermark, the counters so far.
+    Step(StepOutput),
+    /// The state: (node, tables).
+    Snapshot(Vec<(usize, Vec<StateTable>)>),
+    /// A restore is done.
+    Restored,
+}
+
+/// A worker's part of a step's result.
+pub(super) struct StepOutput {
+    pub(super) deltas: Vec<Delta>,
+    pub(super) watermark: EventTime,
+    pub(super) metrics: OperatorMetrics,
+}
+
+/// Rows on their way from one worker to another in one step: who sends them, and the rows, or nothing when the
+/// sender has failed and no more will come.
+type Parcel = (usize, Option<Vec<Delta>>);
+
+/// One worker's end of an exchange.
+struct Exchange {
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    send: Vec<Sender<Parcel>>,
+    receive: Receiver<Parcel>,
+}
+
+/// A node as a worker runs it.
+enum Running {
+    Source(usize),
+    /// Constant rows: the first worker sends them in the first step.
+    Values(Option<Delta>),
+    Union,
+    Exchange(Exchange),
+    Operator(Box<dyn Operator>),
+}
+
+/// One worker's dataflow.
+pub(super) struct Worker {
+    index: usize,
+    flow: Arc<Dataflow>,
+    nodes: Vec<Running>,
+}
+
+/// The workers of a dataflow, their exchanges joined. `fresh` = not restored from a checkpoint.
+pub(super) fn build(flow: &Arc<Dataflow>, workers: usize, fresh: bool) -> Result<Vec<Worker>, OperatorError> {
+    let mut joined: Vec<Vec<Option<Exchange>>> = (0..workers).map(|_| Vec::new()).collect();
+    for node in &flow.nodes {
+        let ends: Vec<Option<Exchange>> = match &node.spec {
+            Spec::Exchange(keys) => join(keys, workers).into_iter().map(Some).collect(),
+            _ => (0..workers).map(|_| None).collect(),
+        };
+        for (worker, end) in joined.iter_mut().zip(ends) {
+            worker.push(end);
+        }
+    }
+    let build_one = |(index, exchanges): (usize, Vec<Option<Exchange>>)| {
+        let nodes = flow
+            .nodes
+            .iter()
+            .zip(exchanges)
+            .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh))
+            .collect::<Result<_, _>>()?;
+        Ok(Worker { index, flow: flow.clone(), nodes })
+    };
+    joined.into_iter().enumerate().map(build_one).collect()
+}
+
+fn join(keys: &[Arc<dyn PhysicalExpr>], workers: usize) -> Vec<Exchange> {
+    let (send, receive): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
+    receive.into_iter().map(|receive| Exchange { keys: keys.to_vec(), send: send.clone(), receive }).collect()
+}
+
+fn running(spec: &Spec, exchange: Option<Exchange>, first: bool, fresh: bool) -> Result<Running, OperatorError> {
+    Ok(match (spec, exchange) {
+        (_, Some(exchange)) => Running::Exchange(exchange),
+        (Spec::Source(i), _) => Running::Source(*i),
+        (Spec::Values(batch), _) => Running::Values((first && fresh).then(|| Delta::insert(batch.clone()))),
+        (Spec::Union | Spec::Exchange(_), _) => Running::Union,
+        (Spec::Filter(s), _) => Running::Operator(Box::new(Filter::new(s.clone()))),
+        (Spec::Project(s), _) => Running::Operator(Box::new(Project::new(s.clone()))),
+        (Spec::Window(s), _) => Running::Operator(Box::new(WindowAssign::new(s.clone()))),
+        (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
+        (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),
+        (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
+    })
+}
+
+impl Worker {
+    /// Answers commands until the coordinator hangs up or something fails.
+    pub(super) fn run(mut self, commands: Receiver<Command>, replies: Sender<(usize, Result<Reply, RuntimeError>)>) {
+        for command in commands {
+            let reply = match command {
+                Command::Step(input) => self.step(input).map(Reply::Step),
+                Command::Snapshot => self.snapshot().map(Reply::Snapshot),
+                Command::Restore(state) => self.restore(state).map(|()| Reply::Restored),
+            };
+            let failed = reply.is_err();
+            if replies.send((self.index, reply)).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, mut input: StepInput) -> Result<StepOutput, RuntimeError> {
+        let mut outputs: Vec<Vec<Delta>> = Vec::with_capacity(self.nodes.len());
+        let mut watermarks: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
+        for (i, running) in self.nodes.iter_mut().enumerate() {
+            let inputs = &self.flow.nodes[i].inputs;
+            let least = inputs.iter().map(|n| watermarks[*n]).min().unwrap_or(WATERMARK_NONE);
+            let mut rows: Vec<Vec<Delta>> = inputs.iter().map(|n| std::mem::take(&mut outputs[*n])).collect();
+            let mut out = Vec::new();
+            let mut watermark = least;
+            match running {
+                Running::Source(s) => {
+                    out = std::mem::take(&mut input.sources[*s]);
+                    watermark = input.watermarks[*s];
+                }
+                // Constant rows are complete from the start.
+                Running::Values(batch) => {
+                    out.extend(batch.take().filter(|b| !b.is_empty()));
+                    watermark = EventTime::MAX;
+                }
+                Running::Union => out = rows.into_iter().flatten().collect(),
+                Running::Exchange(exchange) => out = exchange.swap(self.index, rows.pop().unwrap_or_default())?,
+                Running::Operator(operator) => {
+                    for (port, deltas) in rows.into_iter().enumerate() {
+                        for delta in deltas.into_iter().filter(|d| !d.is_empty()) {
+                            operator.push(port, delta, &mut out)?;
+                        }
+                    }
+                    watermark = operator.finish_step(least, &mut out)?;
+                }
+            }
+            outputs.push(out);
+            watermarks.push(watermark);
+        }
+        Ok(StepOutput {
+            deltas: outputs.pop().unwrap_or_default(),
+            watermark: watermarks.pop().unwrap_or(WATERMARK_NONE),
+            metrics: self.metrics(),
+        })
+    }
+
+    fn metrics(&self) -> OperatorMetrics {
+        let mut sum = OperatorMetrics::default();
+        for running in &self.nodes {
+            if let Running::Operator(operator) = running {
+                let m = operator.metrics();
+                sum.late += m.late;
+                sum.timeless += m.timeless;
+                sum.state_rows += m.state_rows;
+                sum.state_bytes += m.state_bytes;
+            }
+        }
+        sum
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<(usize, Vec<StateTable>)>, RuntimeError> {
+        let mut state = Vec::new();
+        for (i, running) in self.nodes.iter_mut().enumerate() {
+            if let Running::Operator(operator) = running {
+                let tables = operator.snapshot()?;
+                if !tables.is_empty() {
+                    state.push((i, tables));
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: Vec<(usize, Vec<StateTable>)>) -> Result<(), RuntimeError> {
+        for (i, tables) in state {
+            if let Some(Running::Operator(operator)) = self.nodes.get_mut(i) {
+                operator.restore(tables)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    /// However this worker ends, the others must not wait for its rows.
+    fn drop(&mut self) {
+        for running in &self.nodes {
+            if let Running::Exchange(exchange) = running {
+                for to in &exchange.send {
+                    let _ = to.send((self.index, None));
+                }
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// Sends this worker's rows to where their keys belong and takes what belongs here.
+    fn swap(&self, me: usize, rows: Vec<Delta>) -> Result<Vec<Delta>, RuntimeError> {
+        let workers = self.send.len();
+        if workers == 1 {
+            return Ok(rows);
+        }
+        let mut parcels: Vec<Vec<Delta>> = vec![Vec::new(); workers];
+        if self.keys.is_empty() {
+            parcels[0] = rows;
+        } else {
+            for delta in rows {
+                spread(&delta, &self.keys, &mut parcels)?;
+            }
+        }
+        for (to, parcel) in self.send.iter().zip(parcels) {
+            // A worker that is gone has told the coordinator why.
+            let _ = to.send((me, Some(parcel)));
+        }
+        let mut arrived: Vec<Option<Vec<Delta>>> = (0..workers).map(|_| None).collect();
+        for _ in 0..workers {
+            let (from, parcel) = self.receive.recv().map_err(|_| RuntimeError::WorkerGone)?;
+            arrived[from] = Some(parcel.ok_or(RuntimeError::WorkerGone)?);
+        }
+        Ok(arrived.into_iter().flatten().flatten().collect())
+    }
+}
+
+fn spread(
+    delta: &Delta,
+    keys: &[Arc<dyn PhysicalExpr>],
+    parcels: &mut [Vec<Delta>],
+) -> Result<(), OperatorError> {
+    let rows = delta.num_rows();
+    let columns = keys
+        .iter()
+        .map(|k| k.evaluate(&delta.batch)?.into_array(rows))
+        .collect::<Result<Vec<_>, _>>()?;
+    let parts = partition(&hash_columns(&columns, rows)?, parcels.len());
+    for (parcel, indices) in parcels.iter_mut().zip(parts) {
+        if !indices.is_empty() {
+            parcel.push(delta.take(&indices)?);
+        }
+    }
+    Ok(())
+}
