@@ -50,8 +50,8 @@ impl Clock {
         if let Source::Manual { now_ns, .. } = &self.0 {
             let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
             // The closure always gives a value, so the update always succeeds.
-            let _ = now_ns
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(by)));
+            let _ =
+                now_ns.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(by)));
         }
     }
 }
