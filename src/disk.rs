@@ -1,1 +1,480 @@
-//! (placeholder)
+//! The only place where the log and the checkpoints touch files: real files, or, for tests, a faulty
+//! disk that fails, fills up, tears a write or seems to have been rebooted.
+//!
+//! Directories are made for their owner alone (0700), files likewise (0600).
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A file operation that failed: what was tried, where, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}: {}", path.display(), reason(source))]
+pub struct DiskError {
+    /// What was tried, as a verb: `read`, `write`, `create`, …
+    pub doing: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// The system's answer.
+    pub source: io::Error,
+}
+
+impl DiskError {
+    /// Whether the file or directory does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == ErrorKind::NotFound
+    }
+}
+
+/// The system's answer in words, with what to do where that is known.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::StorageFull => "no space left on device: free some, then run again".into(),
+        ErrorKind::QuotaExceeded => "the disk quota is used up: free some space, then run again".into(),
+        ErrorKind::NotFound => "no such file or directory".into(),
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
+        ErrorKind::IsADirectory => "it is a directory".into(),
+        ErrorKind::NotADirectory => "it is not a directory".into(),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            let mut letters = text.chars();
+            letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+        }
+    }
+}
+
+type Result<T, E = DiskError> = std::result::Result<T, E>;
+
+/// A disk. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    faults: Option<Faults>,
+}
+
+/// How [`Disk::open`] opens a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// For reading; it must exist.
+    Read,
+    /// For reading and writing; it must exist.
+    Write,
+    /// For reading and writing; made (empty, 0600) when it does not exist.
+    Create,
+}
+
+impl Disk {
+    /// The machine's disk.
+    pub fn real() -> Self {
+        Disk { faults: None }
+    }
+
+    /// The machine's disk, but with faults that can be planned through the returned handle.
+    pub fn faulty() -> (Self, Faults) {
+        let faults = Faults::default();
+        (Disk { faults: Some(faults.clone()) }, faults)
+    }
+
+    /// Opens a file.
+    pub fn open(&self, path: &Path, how: Open) -> Result<DiskFile> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(how != Open::Read)
+            .create(how == Open::Create)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| failed("open", path, e))?;
+        Ok(DiskFile { file, path: path.to_owned(), faults: self.faults.clone() })
+    }
+
+    /// The whole content of a file.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        std::fs::read(path).map_err(|e| failed("read", path, e))
+    }
+
+    /// Puts `bytes` into the file at `path` so that, whatever happens, either the old content or the
+    /// new one is there: written beside it, synced, renamed, and the directory synced.
+    /// Only one process at a time may do this for one path.
+    pub fn write_atomically(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".tmp");
+        let beside = PathBuf::from(beside);
+        let file = self.open(&beside, Open::Create)?;
+        file.truncate(0)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_data()?;
+        self.rename(&beside, path)?;
+        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Renames a file or directory.
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.alive("rename", from)?;
+        std::fs::rename(from, to).map_err(|e| failed("rename", from, e))
+    }
+
+    /// Makes the names in a directory durable.
+    pub fn sync_dir(&self, path: &Path) -> Result<()> {
+        self.faults.as_ref().map_or(Ok(()), |f| f.before_sync()).map_err(|e| failed("sync", path, e))?;
+        File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| failed("sync", path, e))
+    }
+
+    /// Makes a directory and those above it; one that is there already is fine.
+    pub fn create_dir_all(&self, path: &Path) -> Result<()> {
+        self.make_dir(path, true)
+    }
+
+    /// Makes one directory in an existing one; one that is there already is fine.
+    pub fn create_dir(&self, path: &Path) -> Result<()> {
+        match self.make_dir(path, false) {
+            Err(e) if e.source.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made,
+        }
+    }
+
+    fn make_dir(&self, path: &Path, recursive: bool) -> Result<()> {
+        self.alive("create", path)?;
+        let made = DirBuilder::new().recursive(recursive).mode(0o700).create(path);
+        made.map_err(|e| failed("create", path, e))
+    }
+
+    /// Removes a directory with all that it holds.
+    pub fn remove_dir_all(&self, path: &Path) -> Result<()> {
+        self.alive("remove", path)?;
+        std::fs::remove_dir_all(path).map_err(|e| failed("remove", path, e))
+    }
+
+    /// Removes a file.
+    pub fn remove_file(&self, path: &Path) -> Result<()> {
+        self.alive("remove", path)?;
+        std::fs::remove_file(path).map_err(|e| failed("remove", path, e))
+    }
+
+    /// The names in a directory, sorted. Names that are no UTF-8 come with replacement characters.
+    pub fn list(&self, path: &Path) -> Result<Vec<String>> {
+        let names = || -> io::Result<Vec<String>> {
+            std::fs::read_dir(path)?
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .collect()
+        };
+        let mut names = names().map_err(|e| failed("list", path, e))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Whether something is at `path`.
+    pub fn exists(&self, path: &Path) -> Result<bool> {
+        path.try_exists().map_err(|e| failed("look at", path, e))
+    }
+
+    /// What tells one run of the operating system from the next: what was written but not synced
+    /// outlives a process, not a boot. Where the system has no such id, every call gives another one,
+    /// so that nothing unsynced is ever trusted.
+    pub fn boot_id(&self) -> [u8; 16] {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        let boot = boot.and_then(|text| uuid::Uuid::parse_str(text.trim()).ok());
+        let mut id = boot.unwrap_or_else(uuid::Uuid::new_v4).into_bytes();
+        if let Some(faults) = &self.faults {
+            let reboots = faults.plan().reboots.to_le_bytes();
+            id.iter_mut().zip(reboots).for_each(|(byte, more)| *byte ^= more);
+        }
+        id
+    }
+
+    fn alive(&self, doing: &'static str, path: &Path) -> Result<()> {
+        match &self.faults {
+            Some(faults) if faults.plan().dead => Err(failed(doing, path, broken())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An open file, read and written at positions.
+#[derive(Debug)]
+pub struct DiskFile {
+    file: File,
+    path: PathBuf,
+    faults: Option<Faults>,
+}
+
+impl DiskFile {
+    /// Its path when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills `into` from `position`; gives the number of bytes that there were (fewer only at the end).
+    pub fn read_at(&self, into: &mut [u8], position: u64) -> Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() {
+            match self.file.read_at(&mut into[filled..], position + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(failed("read", &self.path, e)),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Writes all of `bytes` at `position`. After an error any part of them may be there.
+    pub fn write_all_at(&self, bytes: &[u8], position: u64) -> Result<()> {
+        let (keep, then) = match &self.faults {
+            None => (bytes.len(), None),
+            Some(faults) => {
+                let grows = (position + bytes.len() as u64).saturating_sub(self.len()?);
+                faults.before_write(bytes.len(), grows)
+            }
+        };
+        self.file.write_all_at(&bytes[..keep], position).map_err(|e| failed("write", &self.path, e))?;
+        then.map_or(Ok(()), |e| Err(failed("write", &self.path, e)))
+    }
+
+    /// Its length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a length on disk is a position, not a collection's")]
+    pub fn len(&self) -> Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    /// Cuts it to `len` bytes, or lengthens it with zeros.
+    pub fn truncate(&self, len: u64) -> Result<()> {
+        let dead = self.faults.as_ref().is_some_and(|faults| faults.plan().dead);
+        let cut = if dead { Err(broken()) } else { self.file.set_len(len) };
+        cut.map_err(|e| failed("cut", &self.path, e))
+    }
+
+    /// Makes its content and length durable (fdatasync).
+    pub fn sync_data(&self) -> Result<()> {
+        self.faults
+            .as_ref()
+            .map_or(Ok(()), |faults| faults.before_sync())
+            .and_then(|()| self.file.sync_data())
+            .map_err(|e| failed("sync", &self.path, e))
+    }
+
+    /// Whether no name leads to it any more.
+    pub fn is_unlinked(&self) -> Result<bool> {
+        Ok(self.metadata()?.nlink() == 0)
+    }
+
+    /// Takes its lock, waiting for whoever holds it. The lock belongs to the open file, so the system
+    /// gives it back when the owner dies; opening the file twice gives two rivals, in one process too.
+    pub fn lock(self: &Arc<Self>) -> Result<DiskLock> {
+        loop {
+            match self.file.lock() {
+                Ok(()) => return Ok(DiskLock(Arc::clone(self))),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(failed("lock", &self.path, e)),
+            }
+        }
+    }
+
+    /// Takes its lock if nobody holds it.
+    pub fn try_lock(self: &Arc<Self>) -> Result<Option<DiskLock>> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(Some(DiskLock(Arc::clone(self)))),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(e)) => Err(failed("lock", &self.path, e)),
+        }
+    }
+
+    fn metadata(&self) -> Result<std::fs::Metadata> {
+        self.file.metadata().map_err(|e| failed("look at", &self.path, e))
+    }
+}
+
+/// A held file lock; dropping it gives it back.
+#[derive(Debug)]
+pub struct DiskLock(Arc<DiskFile>);
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // Unlocking a lock that we hold fails only on a closed file, and closing gives it back too.
+        let _ = self.0.file.unlock();
+    }
+}
+
+/// The faults of a faulty disk. Counts start anew with each plan; clones share one plan.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<Plan>>);
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// Writes until (and with) the one that goes wrong, and how many of its bytes stay.
+    write: Option<(u64, WriteFault)>,
+    /// Bytes by which files may still grow.
+    room: Option<u64>,
+    /// Syncs until (and with) the one that fails.
+    sync: Option<u64>,
+    /// Nothing can be changed any more, as after a crash of the process.
+    dead: bool,
+    reboots: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum WriteFault {
+    Fail,
+    Tear { keep: usize },
+}
+
+impl Faults {
+    /// The `n`-th write from now on (1 = the next) fails and leaves nothing.
+    pub fn fail_write(&self, n: u64) {
+        self.plan().write = Some((n, WriteFault::Fail));
+    }
+
+    /// The `n`-th write from now on leaves only its first `keep` bytes, and then nothing can be
+    /// changed until [`heal`](Self::heal): as if the process had died in the middle of it.
+    pub fn tear_write(&self, n: u64, keep: usize) {
+        self.plan().write = Some((n, WriteFault::Tear { keep }));
+    }
+
+    /// The disk is full after `bytes` more; overwriting in place needs no room.
+    pub fn full_after(&self, bytes: u64) {
+        self.plan().room = Some(bytes);
+    }
+
+    /// The `n`-th sync from now on fails.
+    pub fn fail_sync(&self, n: u64) {
+        self.plan().sync = Some(n);
+    }
+
+    /// The next [`Disk::boot_id`] is another one.
+    pub fn reboot(&self) {
+        self.plan().reboots += 1;
+    }
+
+    /// Forgets all planned faults.
+    pub fn heal(&self) {
+        let mut plan = self.plan();
+        *plan = Plan { reboots: plan.reboots, ..Plan::default() };
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many of a write's bytes reach the file, and the error that it then gives.
+    fn before_write(&self, len: usize, grows: u64) -> (usize, Option<io::Error>) {
+        let mut plan = self.plan();
+        if plan.dead {
+            return (0, Some(broken()));
+        }
+        if let Some((n, fault)) = &mut plan.write {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                let fault = *fault;
+                plan.write = None;
+                return match fault {
+                    WriteFault::Fail => (0, Some(broken())),
+                    WriteFault::Tear { keep } => {
+                        plan.dead = true;
+                        (keep.min(len), Some(broken()))
+                    }
+                };
+            }
+        }
+        match &mut plan.room {
+            Some(room) if *room < grows => {
+                let lacking = grows - std::mem::take(room);
+                let keep = len.saturating_sub(usize::try_from(lacking).unwrap_or(usize::MAX));
+                (keep, Some(ErrorKind::StorageFull.into()))
+            }
+            Some(room) => {
+                *room -= grows;
+                (len, None)
+            }
+            None => (len, None),
+        }
+    }
+
+    fn before_sync(&self) -> io::Result<()> {
+        let mut plan = self.plan();
+        if plan.dead {
+            return Err(broken());
+        }
+        let Some(n) = &mut plan.sync else { return Ok(()) };
+        *n = n.saturating_sub(1);
+        if *n > 0 {
+            return Ok(());
+        }
+        plan.sync = None;
+        Err(broken())
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("input/output error")
+}
+
+fn failed(doing: &'static str, path: &Path, source: io::Error) -> DiskError {
+    DiskError { doing, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn files_and_directories_are_their_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::real();
+        let below = dir.path().join("a/b");
+        disk.create_dir_all(&below).unwrap();
+        disk.create_dir(&below).unwrap();
+        disk.write_atomically(&below.join("f"), b"one").unwrap();
+        disk.write_atomically(&below.join("f"), b"two!").unwrap();
+        assert_eq!(disk.read(&below.join("f")).unwrap(), b"two!");
+        assert_eq!(disk.list(&below).unwrap(), ["f"]);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&below), mode(&below.join("f"))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_lock_excludes_a_second_open_of_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let open = || Arc::new(Disk::real().open(&path, Open::Create).unwrap());
+        let (one, two) = (open(), open());
+        let held = one.lock().unwrap();
+        assert!(two.try_lock().unwrap().is_none());
+        drop(held);
+        assert!(two.try_lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn planned_faults_happen_once_and_leave_what_they_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, faults) = Disk::faulty();
+        let file = disk.open(&dir.path().join("f"), Open::Create).unwrap();
+        faults.fail_write(2);
+        file.write_all_at(b"aaaa", 0).unwrap();
+        assert!(file.write_all_at(b"bbbb", 4).is_err());
+        file.write_all_at(b"cccc", 4).unwrap();
+
+        faults.full_after(2);
+        file.write_all_at(b"dddd", 0).unwrap();
+        let full = file.write_all_at(b"eeee", 8).unwrap_err();
+        assert_eq!(full.source.kind(), ErrorKind::StorageFull);
+        assert!(full.to_string().ends_with("no space left on device: free some, then run again"), "{full}");
+        assert_eq!(disk.read(file.path()).unwrap(), b"ddddccccee");
+
+        faults.heal();
+        faults.tear_write(1, 1);
+        assert!(file.write_all_at(b"ffff", 0).is_err());
+        assert!(file.truncate(0).is_err() && file.sync_data().is_err());
+        faults.heal();
+        assert_eq!(disk.read(file.path()).unwrap(), b"fdddccccee");
+
+        faults.fail_sync(1);
+        assert!(file.sync_data().is_err());
+        file.sync_data().unwrap();
+        let before = disk.boot_id();
+        faults.reboot();
+        assert_ne!(before, disk.boot_id());
+    }
+}

@@ -1,0 +1,381 @@
+//! The body of a frame: rows as an Arrow IPC record batch, and their marks as a second one.
+//!
+//! ```text
+//!     │ FFFFFFFF │ length i32 │ metadata (flatbuffer), padded │ buffers, each padded to 16 bytes │
+//!     │ the same once more for the marks (one column of i64), if there are any                   │
+//! ```
+//!
+//! Arrow's "encapsulated message" without the schema, which stands in the topic's description.
+//! Compression is Arrow's own, buffer by buffer, so a projection decompresses what it needs and no more.
+
+use super::error::LogError;
+use super::frame::{HEADER_LEN, Header, MAX_BODY};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::RecordBatchDecoder;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow::ipc::{CompressionType, MetadataVersion};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The most bytes of a frame's columns once they are decompressed.
+const MAX_DECODED: u64 = 1 << 30;
+/// Every buffer starts at a multiple of this: what the widest numbers (decimals) need.
+const ALIGNMENT: usize = 16;
+
+/// How a topic's frames are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Codec {
+    /// Quick both ways; the default.
+    #[default]
+    Lz4,
+    /// Smaller, and slower to write.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+impl Codec {
+    /// Every codec, the default first.
+    pub const ALL: [Codec; 3] = [Codec::Lz4, Codec::Zstd, Codec::None];
+
+    /// Its name: `lz4`, `zstd` or `none`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Lz4 => "lz4",
+            Codec::Zstd => "zstd",
+            Codec::None => "none",
+        }
+    }
+
+    /// The codec of that name, in lower case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Codec::ALL.into_iter().find(|codec| codec.name() == name)
+    }
+
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Codec::None => 0,
+            Codec::Lz4 => 1,
+            Codec::Zstd => 2,
+        }
+    }
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        Codec::ALL.into_iter().find(|codec| codec.code() == code)
+    }
+
+    fn options(self) -> Result<IpcWriteOptions, ArrowError> {
+        IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?.try_with_compression(match self {
+            Codec::Lz4 => Some(CompressionType::LZ4_FRAME),
+            Codec::Zstd => Some(CompressionType::ZSTD),
+            Codec::None => None,
+        })
+    }
+}
+
+/// The schema under which rows of `schema` are kept: dictionaries give way to their values.
+/// Fails on a type that the log cannot keep.
+pub(super) fn stored_schema(schema: &Schema) -> Result<SchemaRef, LogError> {
+    let mut fields = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let stored = match field.data_type() {
+            DataType::Dictionary(_, values) => field.as_ref().clone().with_data_type(values.as_ref().clone()),
+            _ => field.as_ref().clone(),
+        };
+        if !can_be_stored(stored.data_type()) {
+            return Err(LogError::ColumnType {
+                column: field.name().clone(),
+                data_type: field.data_type().to_string(),
+            });
+        }
+        fields.push(stored);
+    }
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
+}
+
+fn can_be_stored(data_type: &DataType) -> bool {
+    use DataType::{
+        Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView, Map, RunEndEncoded, Struct,
+        Union,
+    };
+    match data_type {
+        Dictionary(..) | Union(..) | RunEndEncoded(..) => false,
+        List(f) | LargeList(f) | ListView(f) | LargeListView(f) | FixedSizeList(f, _) | Map(f, _) => {
+            can_be_stored(f.data_type())
+        }
+        Struct(fields) => fields.iter().all(|f| can_be_stored(f.data_type())),
+        _ => true,
+    }
+}
+
+/// `batch` under the stored schema `schema`: dictionaries are cast, names are not compared.
+/// The error says in words what does not fit.
+pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
+    if batch.num_columns() != schema.fields().len() {
+        return Err(format!("they have {} columns, not {}", batch.num_columns(), schema.fields().len()));
+    }
+    let mut columns = batch.columns().to_vec();
+    for (column, field) in columns.iter_mut().zip(schema.fields()) {
+        if matches!(column.data_type(), DataType::Dictionary(..)) {
+            *column = arrow::compute::cast(column, field.data_type())
+                .map_err(|e| format!("the column {:?} cannot be decoded: {e}", field.name()))?;
+        }
+        if !column.data_type().equals_datatype(field.data_type()) {
+            let (found, declared) = (column.data_type(), field.data_type());
+            return Err(format!("the column {:?} holds {found}, not {declared}", field.name()));
+        }
+        if !field.is_nullable() && column.null_count() > 0 {
+            return Err(format!("the column {:?} has nulls, but must have none", field.name()));
+        }
+    }
+    let options =
+        RecordBatchOptions::new().with_row_count(Some(batch.num_rows())).with_match_field_names(false);
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|e| e.to_string())
+}
+
+fn marks_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("mark", DataType::Int64, true)]))
+}
+
+/// Makes frames; keeps its memory from one to the next.
+pub(super) struct Encoder {
+    codec: Codec,
+    shape: Shape,
+    rows: StreamWriter<Vec<u8>>,
+    marks: StreamWriter<Vec<u8>>,
+}
+
+impl Encoder {
+    pub(super) fn new(schema: &Schema, codec: Codec) -> Result<Self, ArrowError> {
+        Ok(Encoder {
+            codec,
+            shape: Shape::of(schema),
+            rows: StreamWriter::try_new_with_options(Vec::new(), schema, codec.options()?)?,
+            marks: StreamWriter::try_new_with_options(Vec::new(), &marks_schema(), codec.options()?)?,
+        })
+    }
+
+    /// Encodes rows that [`conform`] to the schema. Gives the header, with what depends on the body
+    /// filled in, and the frame with room for the header at its start; `None` = too large for a frame.
+    pub(super) fn encode(
+        &mut self,
+        batch: &RecordBatch,
+        marks: Option<&Int64Array>,
+    ) -> Result<Option<(Header, &mut [u8])>, ArrowError> {
+        let Ok(rows) = u32::try_from(batch.num_rows()) else { return Ok(None) };
+        // The writers put the schema first when they are made, and the last frame stays till here.
+        let frame = self.rows.get_mut();
+        frame.clear();
+        frame.resize(HEADER_LEN, 0);
+        self.rows.write(batch)?;
+        let mut marks_len = None;
+        if let Some(marks) = marks {
+            self.marks.get_mut().clear();
+            let column: ArrayRef = Arc::new(marks.clone());
+            self.marks.write(&RecordBatch::try_new(marks_schema(), vec![column])?)?;
+            marks_len = u32::try_from(self.marks.get_ref().len()).ok();
+        }
+        let frame = self.rows.get_mut();
+        // What a reader would refuse must not be written.
+        let fits = Message::read(&frame[HEADER_LEN..]).is_ok_and(|m| m.check(&self.shape, rows).is_ok());
+        if marks_len.is_some() {
+            frame.extend_from_slice(self.marks.get_ref());
+        }
+        let body = &frame[HEADER_LEN..];
+        if !fits || body.len() as u64 > MAX_BODY {
+            return Ok(None);
+        }
+        let header = Header {
+            codec: self.codec,
+            // At most MAX_BODY, which is far below u32::MAX.
+            body_len: body.len() as u32,
+            body_crc: crc32c::crc32c(body),
+            rows,
+            marks_len,
+            ..Header::default()
+        };
+        Ok(Some((header, frame)))
+    }
+}
+
+/// Reads frames' bodies; shared by no one, cheap to make.
+pub(super) struct Decoder {
+    schema: SchemaRef,
+    shape: Shape,
+    projection: Option<Vec<usize>>,
+    marks: (SchemaRef, Shape),
+    no_dictionaries: HashMap<i64, ArrayRef>,
+}
+
+impl Decoder {
+    /// For rows of `schema`, giving the columns of `projection` (positions that exist) in its order.
+    pub(super) fn new(schema: SchemaRef, projection: Option<Vec<usize>>) -> Self {
+        let marks = marks_schema();
+        let marks_shape = Shape::of(&marks);
+        Decoder {
+            shape: Shape::of(&schema),
+            schema,
+            projection,
+            marks: (marks, marks_shape),
+            no_dictionaries: HashMap::new(),
+        }
+    }
+
+    /// Rows and marks of a body whose checksum is right. The error says in words what is wrong with it.
+    pub(super) fn decode(
+        &self,
+        header: &Header,
+        body: &Buffer,
+    ) -> Result<(RecordBatch, Option<Int64Array>), String> {
+        let marks_len = header.marks_len.unwrap_or_default() as usize;
+        let rows_len = body.len().checked_sub(marks_len).ok_or("the frame's lengths make no sense")?;
+        let batch = self.message(
+            &body.slice_with_length(0, rows_len),
+            header.rows,
+            (&self.schema, &self.shape),
+            self.projection.as_deref(),
+        )?;
+        if header.marks_len.is_none() {
+            return Ok((batch, None));
+        }
+        let marks = self.message(&body.slice(rows_len), header.rows, (&self.marks.0, &self.marks.1), None)?;
+        Ok((batch, Some(marks.column(0).as_primitive::<Int64Type>().clone())))
+    }
+
+    fn message(
+        &self,
+        bytes: &Buffer,
+        rows: u32,
+        (schema, shape): (&SchemaRef, &Shape),
+        projection: Option<&[usize]>,
+    ) -> Result<RecordBatch, String> {
+        let words = |e: ArrowError| format!("the frame's rows cannot be read: {e}");
+        let message = Message::read(bytes)?;
+        message.check(shape, rows)?;
+        let data = bytes.slice(message.data_at);
+        let decoder = RecordBatchDecoder::try_new(
+            &data,
+            message.batch,
+            Arc::clone(schema),
+            &self.no_dictionaries,
+            &MetadataVersion::V5,
+        );
+        decoder.and_then(|d| d.with_projection(projection).read_record_batch()).map_err(words)
+    }
+}
+
+/// How many parts a schema's record batches have, as Arrow's format lays down.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shape {
+    nodes: usize,
+    /// Buffers, without those whose number each batch says itself.
+    buffers: usize,
+    /// Columns of the view types, each with a number of further buffers.
+    views: usize,
+}
+
+impl Shape {
+    fn of(schema: &Schema) -> Self {
+        let mut shape = Shape::default();
+        schema.fields().iter().for_each(|field| shape.add(field));
+        shape
+    }
+
+    fn add(&mut self, field: &Field) {
+        use DataType::{
+            Binary, BinaryView, FixedSizeList, LargeBinary, LargeList, LargeListView, LargeUtf8, List,
+            ListView, Map, Null, Struct, Utf8, Utf8View,
+        };
+        self.nodes += 1;
+        self.buffers += match field.data_type() {
+            Null => 0,
+            Struct(_) | FixedSizeList(..) => 1,
+            Utf8 | LargeUtf8 | Binary | LargeBinary | ListView(_) | LargeListView(_) => 3,
+            _ => 2,
+        };
+        match field.data_type() {
+            Utf8View | BinaryView => self.views += 1,
+            List(f) | LargeList(f) | ListView(f) | LargeListView(f) | FixedSizeList(f, _) | Map(f, _) => {
+                self.add(f);
+            }
+            Struct(fields) => fields.iter().for_each(|f| self.add(f)),
+            _ => {}
+        }
+    }
+}
+
+/// An encapsulated message that holds a record batch.
+struct Message<'a> {
+    batch: arrow::ipc::RecordBatch<'a>,
+    data: &'a [u8],
+    /// Where the buffers start in the message.
+    data_at: usize,
+}
+
+impl<'a> Message<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, String> {
+        let malformed = || "the frame's rows are malformed".to_string();
+        let (prefix, rest) = bytes.split_at_checked(8).ok_or_else(malformed)?;
+        let metadata_len = i32::from_le_bytes(super::frame::field(prefix, 4));
+        let metadata_len = usize::try_from(metadata_len).map_err(|_| malformed())?;
+        let (metadata, data) = rest.split_at_checked(metadata_len).ok_or_else(malformed)?;
+        let message = arrow::ipc::root_as_message(metadata).map_err(|_| malformed())?;
+        let batch = message.header_as_record_batch().ok_or_else(malformed)?;
+        if prefix[..4] != [0xFF; 4]
+            || message.version() != MetadataVersion::V5
+            || usize::try_from(message.bodyLength()) != Ok(data.len())
+        {
+            return Err(malformed());
+        }
+        Ok(Message { batch, data, data_at: 8 + metadata_len })
+    }
+
+    /// Checks all that Arrow's decoder takes for granted, and that decoding takes no undue memory.
+    fn check(&self, shape: &Shape, rows: u32) -> Result<(), String> {
+        let lies = || "the frame's rows are not those of the topic's columns".to_string();
+        if self.batch.length() != i64::from(rows) {
+            return Err(lies());
+        }
+        let mut buffers = shape.buffers;
+        let mut views = 0;
+        for count in self.batch.variadicBufferCounts().into_iter().flatten() {
+            views += 1;
+            buffers = usize::try_from(count).ok().and_then(|n| buffers.checked_add(n)).ok_or_else(lies)?;
+        }
+        let nodes = self.batch.nodes().ok_or_else(lies)?;
+        let ranges = self.batch.buffers().ok_or_else(lies)?;
+        if (nodes.len(), ranges.len(), views) != (shape.nodes, buffers, shape.views) {
+            return Err(lies());
+        }
+        if nodes.iter().any(|n| n.null_count() < 0 || n.null_count() > n.length()) {
+            return Err(lies());
+        }
+        let mut decoded: u64 = 0;
+        for range in ranges {
+            let start = usize::try_from(range.offset()).map_err(|_| lies())?;
+            let len = usize::try_from(range.length()).map_err(|_| lies())?;
+            let end = start.checked_add(len).ok_or_else(lies)?;
+            let stored = self.data.get(start..end).ok_or_else(lies)?;
+            decoded = decoded.saturating_add(self.decoded_len(stored).ok_or_else(lies)?);
+        }
+        if decoded > MAX_DECODED {
+            return Err(format!("the frame's rows would take {decoded} bytes"));
+        }
+        Ok(())
+    }
+
+    /// The length of a buffer once it is decompressed: Arrow puts it first, -1 = as it is.
+    fn decoded_len(&self, stored: &[u8]) -> Option<u64> {
+        if stored.is_empty() || self.batch.compression().is_none() {
+            return Some(stored.len() as u64);
+        }
+        let prefix = stored.first_chunk::<8>()?;
+        match i64::from_le_bytes(*prefix) {
+            -1 => Some(stored.len() as u64),
+            len => u64::try_from(len).ok(),
+        }
+    }
+}

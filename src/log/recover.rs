@@ -1,0 +1,152 @@
+//! Recovery: what to believe of a partition after a boot, or when its `tail` is damaged.
+//!
+//! Frames are scanned from where the partition was last known to be durable (without any tail: from
+//! the start of the last segment; those before it were synced when they were closed). A frame counts
+//! if both its checksums are right, its base offset is the expected one, and its epoch is not smaller
+//! than that of the frame before. The first one that does not count
+//!
+//! * in the last segment is a torn tail: an append that did not get through. It is cut off, and noted;
+//! * elsewhere, or when the file ends before what was synced, is corruption: nothing is changed, and
+//!   nothing more is appended.
+
+use super::error::LogError;
+use super::partition::Entered;
+use super::segment::{Fault, Segment, list_segments, segment_path};
+use super::tail::Tail;
+
+/// Where a scan stands.
+#[derive(Debug, Clone, Copy)]
+struct Scan {
+    segment: u64,
+    position: u64,
+    offset: u64,
+    epoch: u32,
+    /// Why it stopped before the segment's end.
+    stopped: bool,
+}
+
+impl Entered<'_> {
+    /// Brings the partition into a state that can be believed, from the newest tail that could be read.
+    pub(super) fn recover(&mut self, prior: Option<Tail>) -> Result<(), LogError> {
+        self.core.active = None;
+        self.core.steps = None;
+        let segments = self.without_strays(prior)?;
+        let Some(&last) = segments.last() else { return self.start_empty(prior) };
+        let known = prior.unwrap_or(Tail { segment: last, durable_offset: last, ..Tail::default() });
+        let end = known.next_offset.max(known.durable_offset);
+        if !segments.contains(&known.segment) {
+            return Err(self.partition.missing(known.segment, end));
+        }
+        let mut at = Scan {
+            segment: known.segment,
+            position: known.durable,
+            offset: known.durable_offset,
+            epoch: 0,
+            stopped: false,
+        };
+        for &segment in segments.iter().filter(|&&base| base >= known.segment) {
+            if segment != at.segment {
+                if at.offset != segment {
+                    return Err(self.partition.missing(at.offset, segment));
+                }
+                at = Scan { segment, position: 0, ..at };
+            }
+            at = self.scan(at, segment == last, end)?;
+        }
+        self.settle(at, known, segments.first().copied().unwrap_or(last))
+    }
+
+    /// The partition's segments without those that were made but never came to hold a frame: who made
+    /// them died before saying so in `tail`.
+    fn without_strays(&self, prior: Option<Tail>) -> Result<Vec<u64>, LogError> {
+        let partition = self.partition;
+        let mut segments = list_segments(&partition.disk, &partition.dir)?;
+        while let [.., before, last] = segments[..]
+            && prior.map_or(before, |tail| tail.segment) < last
+            && Segment::open(&partition.disk, &partition.dir, last)?.len()? == 0
+        {
+            partition.disk.remove_file(&segment_path(&partition.dir, last))?;
+            segments.pop();
+        }
+        Ok(segments)
+    }
+
+    /// Starts a partition that has no segment: a new one, unless rows are missed.
+    fn start_empty(&mut self, prior: Option<Tail>) -> Result<(), LogError> {
+        if let Some(tail) = prior.filter(|tail| tail.next_offset > 0) {
+            return Err(self.partition.missing(tail.segment, tail.next_offset));
+        }
+        self.create_segment(0)?;
+        self.core.state = prior.unwrap_or_default();
+        let epoch = self.core.state.epoch.wrapping_add(1);
+        self.republish(Tail { epoch, boot: self.boot(), ..Tail::default() })
+    }
+
+    /// Scans the frames of one segment from `at` on.
+    fn scan(&self, mut at: Scan, is_last: bool, end_offset: u64) -> Result<Scan, LogError> {
+        let partition = self.partition;
+        let mut segment = Segment::open(&partition.disk, &partition.dir, at.segment)?;
+        let end = segment.len()?;
+        if end < at.position {
+            // Scanning from the start says which rows are left.
+            let from_start = Scan { position: 0, offset: at.segment, epoch: 0, ..at };
+            let left = self.scan(from_start, false, end_offset)?;
+            let reason = format!("the file was synced up to byte {}, but ends at byte {end}", at.position);
+            return Err(partition.damaged(at.segment, left.position, left.offset, end_offset, reason));
+        }
+        while at.position < end {
+            match segment.frame(at.position, end) {
+                Ok((header, _)) if header.base_offset == at.offset && header.epoch >= at.epoch => {
+                    at.position += header.frame_len();
+                    at.offset = header.next_offset();
+                    at.epoch = header.epoch;
+                }
+                Err(Fault::Disk(e)) => return Err(e.into()),
+                _ if is_last => return Ok(Scan { stopped: true, ..at }),
+                Ok(_) => {
+                    let reason = "the frame there does not continue the one before".to_string();
+                    return Err(partition.damaged(at.segment, at.position, at.offset, end_offset, reason));
+                }
+                Err(fault) => {
+                    return Err(partition.fault(fault, at.segment, at.position, at.offset, end_offset));
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// Cuts the last segment where the scan stopped, makes the rest durable, and publishes it.
+    fn settle(&mut self, at: Scan, known: Tail, first: u64) -> Result<(), LogError> {
+        let file = self.open_active(at.segment)?;
+        let cut = file.len()?.saturating_sub(at.position);
+        if at.stopped {
+            file.truncate(at.position)?;
+        }
+        self.sync(&file)?;
+        self.core.state = known;
+        self.republish(Tail {
+            segment: at.segment,
+            written: at.position,
+            next_offset: at.offset,
+            durable_offset: at.offset,
+            durable: at.position,
+            log_start: first.max(known.log_start),
+            epoch: known.epoch.max(at.epoch).wrapping_add(1),
+            boot: self.boot(),
+            ..known
+        })?;
+        let rows = known.next_offset.saturating_sub(at.offset);
+        if cut > 0 || rows > 0 {
+            let state = self.core.state;
+            self.partition.note(at.position, cut, rows, &state);
+        }
+        Ok(())
+    }
+
+    /// Publishes into both slots, so that none is left that is torn, and makes it durable.
+    fn republish(&mut self, state: Tail) -> Result<(), LogError> {
+        self.publish(state)?;
+        self.publish(state)?;
+        Ok(self.tail()?.sync()?)
+    }
+}

@@ -1,0 +1,274 @@
+//! Appending to a partition.
+//!
+//! An append encodes its rows, then enters the partition (partition.rs), and under the lock: asks
+//! whether the producer's step is there already, closes the active segment if it is full, stamps offset,
+//! epoch and time onto the frame, writes it in one go, and publishes the new length in `tail`. An append
+//! that fails leaves the partition as it was.
+//!
+//! What was appended outlives the process at once, and a crash of the machine from the next
+//! [`PartitionWriter::sync`] on.
+
+use super::body::{self, Encoder};
+use super::error::LogError;
+use super::frame::{HEADER_LEN, Header, MAX_BODY};
+use super::partition::Entered;
+use super::segment::{Segment, list_segments, segment_path};
+use super::tail::Tail;
+use super::topic::Topic;
+use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::error::ArrowError;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What is appended at once, as one frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Append<'a> {
+    /// The rows, with the topic's columns in their order; may be none.
+    pub batch: &'a RecordBatch,
+    /// A number per row that is kept beside the columns.
+    pub marks: Option<&'a Int64Array>,
+    /// Who appends; 0 = nobody who would ever append the same again.
+    pub producer: u128,
+    /// The producer's step. A step that is not greater than the producer's last one in this partition is
+    /// there already, and not appended again.
+    pub step: u64,
+    /// The watermark that holds after these rows.
+    pub watermark: Option<i64>,
+    /// Least and greatest timestamp of the rows.
+    pub timestamps: Option<(i64, i64)>,
+}
+
+impl<'a> Append<'a> {
+    /// Rows and nothing else.
+    pub fn rows(batch: &'a RecordBatch) -> Self {
+        Append { batch, marks: None, producer: 0, step: 0, watermark: None, timestamps: None }
+    }
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The first row's offset. Of a duplicate: the offset that the next row will get.
+    pub base_offset: u64,
+    /// The offset that the next row will get.
+    pub next_offset: u64,
+    /// The step was there already: nothing was appended.
+    pub duplicate: bool,
+}
+
+/// Appends to one partition. Any number of them, in any number of processes, may do so at once.
+pub struct PartitionWriter {
+    topic: Arc<Topic>,
+    partition: u32,
+    encoder: Encoder,
+}
+
+impl fmt::Debug for PartitionWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartitionWriter({:?}, {})", self.topic.name(), self.partition)
+    }
+}
+
+impl PartitionWriter {
+    pub(super) fn new(topic: Arc<Topic>, partition: u32) -> Result<Self, LogError> {
+        topic.partition(partition)?;
+        let encoder = Encoder::new(&topic.schema(), topic.info().codec).map_err(|e| unfit(&topic, e))?;
+        Ok(PartitionWriter { topic, partition, encoder })
+    }
+
+    /// Appends rows as one frame. Readers see all of it or nothing; in this process they are woken.
+    /// Fails, and appends nothing, if the rows do not fit the topic or a frame, if the partition is
+    /// damaged or its topic deleted, or if the disk fails or is full.
+    pub fn append(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
+        let appended = self.append_frame(append)?;
+        if !appended.duplicate {
+            self.topic.wake();
+        }
+        Ok(appended)
+    }
+
+    fn append_frame(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
+        let topic = &self.topic;
+        let partition = topic.partition(self.partition)?;
+        partition.check_sound()?;
+        let does_not_fit = |reason| LogError::RowsDoNotFit { topic: topic.name().into(), reason };
+        let batch = body::conform(append.batch, &topic.schema()).map_err(does_not_fit)?;
+        if let Some(marks) = append.marks.filter(|marks| marks.len() != batch.num_rows()) {
+            let reason = format!("there are {} marks for {} rows", marks.len(), batch.num_rows());
+            return Err(does_not_fit(reason));
+        }
+        let encoded = self.encoder.encode(&batch, append.marks).map_err(|e| unfit(topic, e))?;
+        let Some((header, frame)) = encoded else {
+            return Err(LogError::FrameTooLarge {
+                topic: topic.name().into(),
+                rows: batch.num_rows() as u64,
+                bytes: batch.get_array_memory_size() as u64,
+                most_rows: u64::from(u32::MAX),
+                most_bytes: MAX_BODY,
+            });
+        };
+        let header = Header {
+            producer: append.producer,
+            step: append.step,
+            watermark: append.watermark,
+            timestamps: append.timestamps,
+            ..header
+        };
+        let mut entered = partition.enter()?;
+        if append.producer != 0 && entered.last_step(append.producer)? >= Some(append.step) {
+            let next_offset = entered.core.state.next_offset;
+            return Ok(Appended { base_offset: next_offset, next_offset, duplicate: true });
+        }
+        entered.make_room(header.frame_len(), topic.info().segment_bytes)?;
+        entered.write(header, frame, topic.clock().now_ns())
+    }
+
+    /// The last step that `producer` (not 0) appended to this partition, if it ever did.
+    pub fn last_step(&self, producer: u128) -> Result<Option<u64>, LogError> {
+        self.topic.partition(self.partition)?.enter()?.last_step(producer)
+    }
+
+    /// Makes durable what has been appended so far, by whomever. Once this has failed, nothing more can
+    /// be appended to the partition by this process.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        let partition = self.topic.partition(self.partition)?;
+        let (file, mark) = {
+            let mut entered = partition.enter()?;
+            let mark = entered.core.state;
+            if mark.durable == mark.written {
+                return Ok(());
+            }
+            (entered.open_active(mark.segment)?, mark)
+        };
+        // Outside all locks: the others may append meanwhile.
+        if let Err(e) = file.sync_data() {
+            partition.sync_has_failed();
+            return Err(e.into());
+        }
+        let mut entered = partition.enter()?;
+        let state = entered.core.state;
+        if (state.segment, state.epoch) == (mark.segment, mark.epoch) && state.durable < mark.written {
+            entered.publish(Tail { durable: mark.written, durable_offset: mark.next_offset, ..state })?;
+        }
+        Ok(())
+    }
+}
+
+fn unfit(topic: &Topic, error: ArrowError) -> LogError {
+    LogError::RowsDoNotFit { topic: topic.name().into(), reason: error.to_string() }
+}
+
+/// The last step of each producer, for the frames before a place in the partition.
+#[derive(Debug)]
+pub(super) struct Steps {
+    last: HashMap<u128, u64>,
+    /// The epoch under which it was made: another one may have cut frames off.
+    epoch: u32,
+    segment: u64,
+    position: u64,
+    offset: u64,
+}
+
+impl Entered<'_> {
+    fn last_step(&mut self, producer: u128) -> Result<Option<u64>, LogError> {
+        let state = self.core.state;
+        let kept = self.core.steps.take().filter(|steps| steps.epoch == state.epoch);
+        let mut steps = kept.unwrap_or_else(|| Steps {
+            last: HashMap::new(),
+            epoch: state.epoch,
+            segment: state.log_start,
+            position: 0,
+            offset: state.log_start,
+        });
+        if (steps.segment, steps.position) != (state.segment, state.written) {
+            self.read_steps(&mut steps, &state)?;
+        }
+        let last = steps.last.get(&producer).copied();
+        self.core.steps = Some(steps);
+        Ok(last)
+    }
+
+    /// Goes on from where `steps` stands to the partition's end, from header to header.
+    fn read_steps(&self, steps: &mut Steps, state: &Tail) -> Result<(), LogError> {
+        let partition = self.partition;
+        let bases = list_segments(&partition.disk, &partition.dir)?;
+        let start = steps.segment;
+        for base in bases.into_iter().filter(|base| (start..=state.segment).contains(base)) {
+            if base != steps.segment {
+                (steps.segment, steps.position, steps.offset) = (base, 0, base);
+            }
+            let mut segment = Segment::open(&partition.disk, &partition.dir, base)?;
+            let end = if base == state.segment { state.written } else { segment.len()? };
+            while steps.position < end {
+                let header = segment.header(steps.position, end).map_err(|fault| {
+                    partition.fault(fault, base, steps.position, steps.offset, state.next_offset)
+                })?;
+                steps.take_in(&header);
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the active segment if it holds rows and a frame of `len` bytes would make it too long.
+    fn make_room(&mut self, len: u64, segment_bytes: u64) -> Result<(), LogError> {
+        let state = self.core.state;
+        // Two segments must not start at one offset: one that only holds watermarks goes on growing.
+        if state.next_offset == state.segment || state.written.saturating_add(len) <= segment_bytes {
+            return Ok(());
+        }
+        let closing = self.open_active(state.segment)?;
+        self.sync(&closing)?;
+        let partition = self.partition;
+        // Left by somebody who died here before; readers would take it for a part of the partition.
+        for base in list_segments(&partition.disk, &partition.dir)? {
+            if base > state.segment {
+                let stray = segment_path(&partition.dir, base);
+                partition.disk.remove_file(&stray)?;
+            }
+        }
+        self.create_segment(state.next_offset)?;
+        self.publish(Tail {
+            segment: state.next_offset,
+            written: 0,
+            durable: 0,
+            durable_offset: state.next_offset,
+            ..state
+        })
+    }
+
+    /// Stamps the frame, writes it behind the others and publishes it.
+    fn write(&mut self, header: Header, frame: &mut [u8], now_ns: i64) -> Result<Appended, LogError> {
+        let state = self.core.state;
+        let header =
+            Header { base_offset: state.next_offset, epoch: state.epoch, append_time: now_ns, ..header };
+        frame[..HEADER_LEN].copy_from_slice(&header.bytes());
+        let next =
+            Tail { written: state.written + header.frame_len(), next_offset: header.next_offset(), ..state };
+        let file = self.open_active(state.segment)?;
+        let written = file.write_all_at(frame, state.written).map_err(LogError::from);
+        if let Err(e) = written.and_then(|()| self.publish(next)) {
+            // If this fails too, the next one to enter finds unpublished bytes, and cuts them.
+            let _ = file.truncate(state.written);
+            return Err(e);
+        }
+        if let Some(steps) = &mut self.core.steps
+            && (steps.segment, steps.position) == (state.segment, state.written)
+        {
+            steps.take_in(&header);
+        }
+        Ok(Appended { base_offset: state.next_offset, next_offset: next.next_offset, duplicate: false })
+    }
+}
+
+impl Steps {
+    /// Takes in the frame that stands at `position`.
+    fn take_in(&mut self, header: &Header) {
+        if header.producer != 0 {
+            let last = self.last.entry(header.producer).or_insert(header.step);
+            *last = header.step.max(*last);
+        }
+        self.position += header.frame_len();
+        self.offset = header.next_offset();
+    }
+}
