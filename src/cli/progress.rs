@@ -1,6 +1,6 @@
 //! One line on standard error that says how far a running job is, and the summary at its end.
 //!
-//! The line is redrawn in place, at most [`PER_SECOND`] times a second and only on a terminal; it has
+//! The line is redrawn in place, at most ten times a second and only on a terminal; it has
 //! to be erased before anything else is written. This file reads no clock: callers say how long they run.
 
 use crate::cli::terminal::Screen;

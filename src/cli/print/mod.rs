@@ -11,6 +11,7 @@ mod table;
 pub use table::type_name;
 
 use crate::cli::terminal::Screen;
+use crate::config::OutputFormat;
 use arrow::array::{ArrayRef, DictionaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -33,6 +34,16 @@ impl Format {
     /// The format where none was asked for: a table on a terminal, JSON lines in a pipe.
     pub fn auto(stdout_is_terminal: bool) -> Self {
         if stdout_is_terminal { Format::Table } else { Format::Jsonl }
+    }
+
+    /// The format that the setting `format` asks for.
+    pub fn of(setting: OutputFormat, stdout_is_terminal: bool) -> Self {
+        match setting {
+            OutputFormat::Auto => Format::auto(stdout_is_terminal),
+            OutputFormat::Table => Format::Table,
+            OutputFormat::Jsonl => Format::Jsonl,
+            OutputFormat::Csv => Format::Csv,
+        }
     }
 }
 
@@ -114,7 +125,7 @@ impl ResultPrinter {
         }
         let mut chunks = Chunks::new(batch, weights);
         while let Some((rows, ops)) = chunks.next()? {
-            let rows = if self.changes { with_ops(&self.schema, &rows, ops)? } else { rows };
+            let rows = if self.changes { with_ops(&rows, ops)? } else { rows };
             match &mut self.encoder {
                 Encoder::Table(table) => table.write(rows, &mut self.text)?,
                 Encoder::Jsonl => json::write(&rows, &mut self.text)?,
@@ -163,17 +174,13 @@ fn with_op_field(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn with_ops(
-    schema: &SchemaRef,
-    rows: &RecordBatch,
-    ops: Option<Int8Array>,
-) -> Result<RecordBatch, ArrowError> {
+fn with_ops(rows: &RecordBatch, ops: Option<Int8Array>) -> Result<RecordBatch, ArrowError> {
     let ops = ops.unwrap_or_else(|| Int8Array::from_value(0, rows.num_rows()));
     let words: ArrayRef = Arc::new(StringArray::from(vec!["+", "-"]));
     let ops: ArrayRef = Arc::new(DictionaryArray::try_new(ops, words)?);
     let columns = std::iter::once(ops).chain(rows.columns().iter().cloned()).collect();
-    // The caller's batches may differ from the schema in nullability; what is printed is the data.
-    RecordBatch::try_new(schema.clone(), columns)
+    // From the batch's own schema: it may differ from the announced one, in nullability say.
+    RecordBatch::try_new(with_op_field(&rows.schema()), columns)
 }
 
 /// Cuts a weighted batch into plain ones of at most [`CHUNK_ROWS`] rows, with an op for each row

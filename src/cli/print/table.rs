@@ -132,7 +132,7 @@ impl Table {
         self.widths = self.fitted();
         self.lay_out(first, &mut drawing);
         for line in drawing.lines() {
-            text.extend_from_slice(self.coloured(line).as_bytes());
+            text.extend_from_slice(Self::with_nulls(line).as_bytes());
             text.push(b'\n');
         }
         Ok(())
@@ -207,7 +207,9 @@ impl Table {
         };
         let widest = wanted.iter().copied().max().unwrap_or(1).min(screen);
         let best = (1..=widest).rev().map(at).find(|widths| cost(widths) <= screen);
-        best.unwrap_or_else(|| at(1).into_iter().map(|w| w.min(screen.saturating_sub(4).max(4))).collect())
+        // Later rows can be wider than the columns chosen for the first have place: equal shares then.
+        let share = (screen.saturating_sub(1) / shown).saturating_sub(3).max(1);
+        best.unwrap_or_else(|| wanted.iter().take(shown).map(|w| (*w).min(share)).collect())
     }
 
     /// Gives the columns their widths, and hides those that are not shown.
@@ -238,8 +240,14 @@ impl Table {
         }
     }
 
-    fn coloured(&self, line: String) -> String {
-        if self.screen.colour { line.replace(NULL_MARK, "\u{1b}[2mNULL\u{1b}[0m") } else { line }
+    /// The line with the marks for NULL written out.
+    fn with_nulls(line: String) -> String {
+        if !line.contains('\u{E000}') {
+            return line;
+        }
+        let line = line.replace(NULL_MARK, "\u{1b}[2mNULL\u{1b}[0m");
+        // A mark that was cut for want of place.
+        line.replace('\u{E000}', "N").replace('\u{E001}', "U").replace('\u{E002}', "L")
     }
 }
 

@@ -266,6 +266,27 @@ fn many_rows_are_drawn_in_parts_of_the_same_widths() {
     assert_eq!(lines.last(), Some(&"25,000 rows"));
 }
 
+#[test]
+fn later_rows_that_are_wider_never_burst_the_terminal() {
+    let part = |n: i64, s: &str| {
+        let null: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+        let columns = (0..6).map(|_| Arc::new(Int64Array::from(vec![n])) as ArrayRef);
+        let texts = [Arc::new(StringArray::from(vec![s])) as ArrayRef, null];
+        let columns = columns.chain(texts).enumerate().map(|(i, array)| (format!("c{i}"), array, true));
+        (RecordBatch::try_from_iter_with_nullable(columns).unwrap(), None)
+    };
+    for width in [30, 60, 100] {
+        let screen = Screen { width: Some(width), colour: true };
+        let text = printed(Format::Table, true, screen, &[part(1, "a"), part(i64::MIN, &"東".repeat(500))]);
+        for line in text.lines().filter(|l| !l.contains("changes")) {
+            let line = line.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
+            let cells = line.chars().count() + line.matches('東').count();
+            assert!(cells <= width, "{width}: {cells}\n{text}");
+            assert!(!line.contains('\u{E000}'), "{text}");
+        }
+    }
+}
+
 proptest! {
     /// Each row comes as often as its weight says, in order, with its sign, over any cut into chunks.
     #[test]
