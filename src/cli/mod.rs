@@ -1,6 +1,40 @@
-//! The program: arguments, running files, printing.
+//! The program: arguments, running files, printing. May use `config`, `delta` and `engine`.
+
+pub mod args;
+pub mod print;
+pub mod progress;
+pub mod report;
+pub mod terminal;
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or ended by SIGINT or SIGTERM, or by a reader that has gone.
+    Done = 0,
+    /// Failed while running.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The SQL is wrong.
+    Sql = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
 
 /// Runs the program on the process's arguments and returns its exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    match args::Invocation::parse(std::env::args_os()) {
+        Ok(_) => Exit::Done.into(),
+        Err(error) => {
+            // Nothing is left to be done where even this cannot be printed.
+            let _ = error.print();
+            if error.exit_code() == 0 { Exit::Done.into() } else { Exit::Usage.into() }
+        }
+    }
 }

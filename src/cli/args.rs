@@ -1,0 +1,292 @@
+//! The command line: what may be typed, and what it means.
+
+use crate::cli::print::Format;
+use crate::config::{self, MAX_WORKERS};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The variable that names the data directory where `-d` does not.
+pub const DATA_VARIABLE: &str = "MILLSTREAM_DATA";
+/// The data directory where nothing else names one.
+pub const DEFAULT_DATA: &str = "./.millstream";
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream run queries/tour/01_hourly_board.sql
+  millstream run -d /var/lib/board --set PORT=LGA departures.sql board.sql
+  millstream -c 'SELECT origin, count(*) FROM departures GROUP BY origin'
+  zcat quakes.jsonl.gz | millstream -c 'SELECT region, count(*) FROM stdin GROUP BY region'
+  millstream topic consume hourly_board -n 5
+
+Exit codes:
+  0  done, or ended by SIGINT or SIGTERM
+  1  failed while running
+  2  the command line is wrong
+  3  the SQL is wrong; nothing after the mistake was run
+";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "millstream",
+    version,
+    about = "A SQL streaming query engine over an embedded partitioned log",
+    arg_required_else_help = true,
+    after_help = EXAMPLES,
+    after_long_help = format!("Settings (SET name = value):\n{}\n{EXAMPLES}", config::help())
+)]
+struct Args {
+    /// Run SQL given here; may be given several times, and the data piped in is the table `stdin`
+    #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
+    sql: Vec<String>,
+    /// Data directory [env: MILLSTREAM_DATA] [default: ./.millstream]
+    #[arg(short = 'd', long = "data", value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+    /// How results are printed [default: a table on a terminal, JSON lines in a pipe]
+    #[arg(long, value_enum, global = true)]
+    format: Option<Format>,
+    #[command(flatten)]
+    running: RunOptions,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options of everything that runs SQL; taken before and after `run`.
+#[derive(Debug, Default, clap::Args)]
+struct RunOptions {
+    /// Worker threads of a job [default: the machine's cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_WORKERS as i64))]
+    workers: Option<u16>,
+    /// End once everything that is there now has been read, instead of waiting for more
+    #[arg(long)]
+    until_caught_up: bool,
+    /// Give ${NAME} in the SQL a value; else it is taken from the environment
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run SQL files, one after the other
+    Run {
+        /// The files
+        #[arg(required = true, value_name = "FILE.sql")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        running: RunOptions,
+    },
+    /// Look at the topics of the data directory
+    #[command(subcommand)]
+    Topic(TopicCommand),
+}
+
+/// What `millstream topic` can do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum TopicCommand {
+    /// List all topics
+    List,
+    /// Show a topic's columns, partitions and offsets
+    Describe {
+        /// The topic
+        name: String,
+    },
+    /// Print a topic's rows
+    Consume {
+        /// The topic
+        name: String,
+        /// Stop after so many rows
+        #[arg(short = 'n', value_name = "N")]
+        rows: Option<u64>,
+        /// Start at the oldest row, which is the default
+        #[arg(long)]
+        from_beginning: bool,
+        /// Wait for further rows instead of ending
+        #[arg(long)]
+        follow: bool,
+        /// Read one partition only
+        #[arg(long, value_name = "P")]
+        partition: Option<u32>,
+    },
+    /// Delete a topic and its rows
+    Delete {
+        /// The topic
+        name: String,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Run these SQL files, in order.
+    Files(Vec<PathBuf>),
+    /// Run these SQL texts, in order.
+    Sql(Vec<String>),
+    /// Look at topics.
+    Topic(TopicCommand),
+}
+
+/// A command line, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// What is to be done.
+    pub action: Action,
+    /// The data directory: from `-d`, else the environment, else [`DEFAULT_DATA`].
+    pub data: PathBuf,
+    /// `--format`, if given.
+    pub format: Option<Format>,
+    /// `--workers`, if given: 1 to [`MAX_WORKERS`].
+    pub workers: Option<usize>,
+    /// `--until-caught-up`.
+    pub until_caught_up: bool,
+    /// `--set NAME=VALUE`, in order.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Invocation {
+    /// Understands the words of a command line, the program's name first. The error is clap's own:
+    /// it knows what to print, where, and the exit code (help and version are 0, the rest 2).
+    pub fn parse<I>(words: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator,
+        I::Item: Into<OsString> + Clone,
+    {
+        let args = Args::try_parse_from(words)?;
+        let wrong = |kind, message: &str| Err(Args::command().error(kind, message));
+        let (action, inner) = match (args.command, args.sql.is_empty()) {
+            (Some(_), false) => {
+                return wrong(ErrorKind::ArgumentConflict, "-c SQL cannot be used together with a command");
+            }
+            (None, true) => {
+                return wrong(
+                    ErrorKind::MissingSubcommand,
+                    "nothing to do: give 'run FILE.sql', '-c SQL' or 'topic …'",
+                );
+            }
+            (None, false) => (Action::Sql(args.sql), RunOptions::default()),
+            (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
+            (Some(Command::Topic(command)), true) => (Action::Topic(command), RunOptions::default()),
+        };
+        let mut variables = args.running.set;
+        variables.extend(inner.set);
+        let from_environment = || std::env::var_os(DATA_VARIABLE).filter(|dir| !dir.is_empty());
+        Ok(Invocation {
+            action,
+            data: args
+                .data
+                .or_else(|| from_environment().map(PathBuf::from))
+                .unwrap_or_else(|| DEFAULT_DATA.into()),
+            format: args.format,
+            workers: inner.workers.or(args.running.workers).map(usize::from),
+            until_caught_up: inner.until_caught_up || args.running.until_caught_up,
+            variables,
+        })
+    }
+
+    /// The value of `${name}`: the last `--set` of it, else the environment's.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let set = self.variables.iter().rev().find(|(n, _)| n == name);
+        set.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
+    }
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it takes NAME=VALUE")?;
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if !name.starts_with(letter) || !name.chars().all(|c| letter(c) || c.is_ascii_digit()) {
+        return Err(format!(
+            "\"{name}\" is no name: it takes letters, digits and _, and begins with no digit"
+        ));
+    }
+    Ok((name.to_string(), value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Invocation, clap::Error> {
+        Invocation::parse(std::iter::once("millstream").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_work_before_and_after_the_command() {
+        let after =
+            parse("run a.sql b.sql -d dir --workers 3 --format csv --until-caught-up --set A=1 --set B=x=y")
+                .unwrap();
+        let before =
+            parse("-d dir --workers 3 --format csv --until-caught-up --set A=1 run a.sql b.sql --set B=x=y")
+                .unwrap();
+        assert_eq!(before, after);
+        assert_eq!(after.action, Action::Files(vec!["a.sql".into(), "b.sql".into()]));
+        assert_eq!(after.data, PathBuf::from("dir"));
+        assert_eq!((after.workers, after.format, after.until_caught_up), (Some(3), Some(Format::Csv), true));
+        assert_eq!(after.variable("B").as_deref(), Some("x=y"));
+        assert_eq!(parse("run a.sql --set A=1 --set A=2").unwrap().variable("A").as_deref(), Some("2"));
+        assert_eq!(parse("run a.sql --workers 2 --data x").unwrap().data, PathBuf::from("x"));
+        assert_eq!(parse("-d x topic list").unwrap(), parse("topic list -d x").unwrap());
+    }
+
+    #[test]
+    fn sql_may_be_given_several_times_and_begin_with_a_comment() {
+        let words = ["millstream", "-c", "-- hello\nSELECT 1", "-c", "SELECT 2"];
+        let sql = words[2..].iter().step_by(2).map(|s| s.to_string()).collect();
+        assert_eq!(Invocation::parse(words).unwrap().action, Action::Sql(sql));
+    }
+
+    #[test]
+    fn topics() {
+        let consume = TopicCommand::Consume {
+            name: "board".into(),
+            rows: Some(5),
+            from_beginning: false,
+            follow: true,
+            partition: Some(2),
+        };
+        assert_eq!(
+            parse("topic consume board -n 5 --follow --partition 2").unwrap().action,
+            Action::Topic(consume)
+        );
+        assert_eq!(
+            parse("topic delete t").unwrap().action,
+            Action::Topic(TopicCommand::Delete { name: "t".into() })
+        );
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        for line in [
+            "",
+            "-d x",
+            "run",
+            "-c x run a.sql",
+            "run a.sql --workers 0",
+            "run a.sql --workers 257",
+            "run a.sql --format xml",
+            "run a.sql --set A",
+            "run a.sql --set 1A=2",
+            "topic",
+            "topic describe",
+            "topic consume t -n x",
+            "walk",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        for line in ["--help", "-h", "--version", "run --help"] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_lists_the_settings_and_exit_codes() {
+        let help = parse("--help").unwrap_err().to_string();
+        for text in ["idle_timeout", "Exit codes:", "MILLSTREAM_DATA", "millstream topic consume"] {
+            assert!(help.contains(text), "{text} is missing in:\n{help}");
+        }
+    }
+}

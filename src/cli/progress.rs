@@ -1,0 +1,157 @@
+//! One line on standard error that says how far a running job is, and the summary at its end.
+//!
+//! The line is redrawn in place, at most ten times a second and only on a terminal; it has
+//! to be erased before anything else is written. This file reads no clock: callers say how long they run.
+
+use crate::cli::terminal::Screen;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// How often the line may change.
+const PER_SECOND: u32 = 10;
+
+/// The progress line.
+pub struct Progress<W: Write> {
+    out: W,
+    screen: Screen,
+    /// When the line was last drawn, since the start.
+    drawn_at: Option<Duration>,
+    /// The line is on the screen now.
+    visible: bool,
+}
+
+impl<W: Write> Progress<W> {
+    /// A progress line on `out`; draws nothing unless `screen` is a terminal.
+    pub fn new(out: W, screen: Screen) -> Self {
+        Progress { out, screen, drawn_at: None, visible: false }
+    }
+
+    /// Shows that `rows` rows were read in the `elapsed` time since the start. Cheap to call often.
+    pub fn update(&mut self, elapsed: Duration, rows: u64) -> io::Result<()> {
+        let Some(width) = self.screen.width else { return Ok(()) };
+        if self.drawn_at.is_some_and(|then| elapsed < then + Duration::from_secs(1) / PER_SECOND) {
+            return Ok(());
+        }
+        self.drawn_at = Some(elapsed);
+        self.visible = true;
+        let line = format!("{} rows, {} rows/s", grouped(rows), grouped(rate(rows, elapsed)));
+        // A line that wraps could not be erased again.
+        let line = &line[..line.len().min(width.saturating_sub(1))];
+        write!(self.out, "\r\u{1b}[K{line}")?;
+        self.out.flush()
+    }
+
+    /// Takes the line off the screen, before other output and at the end.
+    pub fn erase(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.visible) {
+            write!(self.out, "\r\u{1b}[K")?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Rows read from the sources.
+    pub rows_in: u64,
+    /// Rows written to the sink; for changes, added and taken back alike.
+    pub rows_out: u64,
+    /// Rows that came too late for their window.
+    pub late: u64,
+    /// Records that were no rows.
+    pub bad: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// The line that ends a job: `hourly_board: 26,483 rows in, 1,763 out, 0 late, 0 bad, 0.41 s, 64,593 rows/s`.
+pub fn summary(name: &str, totals: &Totals) -> String {
+    let Totals { rows_in, rows_out, late, bad, elapsed } = *totals;
+    let rows = if rows_in == 1 { "row" } else { "rows" };
+    format!(
+        "{name}: {} {rows} in, {} out, {} late, {} bad, {:.2} s, {} rows/s",
+        grouped(rows_in),
+        grouped(rows_out),
+        grouped(late),
+        grouped(bad),
+        elapsed.as_secs_f64(),
+        grouped(rate(rows_in, elapsed)),
+    )
+}
+
+/// Rows a second, rounded; 0 where no time has passed.
+fn rate(rows: u64, elapsed: Duration) -> u64 {
+    let seconds = elapsed.as_secs_f64();
+    if seconds > 0.0 { (rows as f64 / seconds).round() as u64 } else { 0 }
+}
+
+/// A number with a comma after every third digit from the right.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (26_483, "26,483"),
+            (u64::MAX, "18,446,744,073,709,551,615"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn the_summary_has_all_counts() {
+        let totals =
+            Totals { rows_in: 26_483, rows_out: 1_763, late: 0, bad: 2, elapsed: Duration::from_millis(410) };
+        assert_eq!(
+            summary("hourly_board", &totals),
+            "hourly_board: 26,483 rows in, 1,763 out, 0 late, 2 bad, 0.41 s, 64,593 rows/s"
+        );
+        assert_eq!(summary("q", &Totals::default()), "q: 0 rows in, 0 out, 0 late, 0 bad, 0.00 s, 0 rows/s");
+    }
+
+    #[test]
+    fn the_line_is_drawn_ten_times_a_second_and_erased() {
+        let mut out = Vec::new();
+        let mut progress = Progress::new(&mut out, Screen { width: Some(80), colour: false });
+        for millis in 1..=1_000 {
+            progress.update(Duration::from_millis(millis), millis * 10).unwrap();
+        }
+        progress.erase().unwrap();
+        progress.erase().unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("rows/s").count(), 10);
+        assert!(text.starts_with("\r\u{1b}[K10 rows, 10,000 rows/s"), "{text}");
+        assert!(text.ends_with("rows/s\r\u{1b}[K"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_drawn_off_a_terminal_and_no_line_wraps() {
+        let mut out = Vec::new();
+        let mut progress = Progress::new(&mut out, Screen::default());
+        progress.update(Duration::from_secs(1), 5).unwrap();
+        progress.erase().unwrap();
+        assert!(out.is_empty());
+        let mut progress = Progress::new(&mut out, Screen { width: Some(6), colour: false });
+        progress.update(Duration::from_secs(1), 1_234_567).unwrap();
+        assert_eq!(out, b"\r\x1b[K1,234");
+    }
+}

@@ -1,0 +1,4 @@
+//! The integration tests: one binary, one module for each side of the program.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
