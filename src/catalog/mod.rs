@@ -1,8 +1,10 @@
 //! Streams and views: their definitions, kept in the data directory. May use `disk`.
 
 mod definition;
+mod store;
 
 pub use definition::{Column, EventTimeDef, StreamDef, ViewDef};
+pub use store::{CatalogError, CatalogStore};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,1 +1,122 @@
-//! (placeholder)
+//! The API: open a data directory, run statements in a session. What the command line, and later servers and
+//! embedders, call. Knows no terminal and no colours.
+
+mod bounded;
+mod define;
+mod describe;
+mod insert;
+mod jobs;
+mod marks;
+mod session;
+mod sources;
+mod topics;
+
+pub use bounded::Bounded;
+pub use describe::Rows;
+pub use jobs::{JobState, JobView};
+pub use session::{Continuous, Outcome, Session};
+pub use topics::{Consumed, TopicDescription, TopicRow};
+
+pub use crate::runtime::checkpoint::Totals;
+pub use crate::runtime::job::{Control, JobSummary};
+pub use crate::sql::{Diagnostic, ParsedStatement, Statement, parse_all, substitute};
+
+use crate::catalog::{CatalogError, CatalogStore, Definitions};
+use crate::clock::Clock;
+use crate::connectors::ConnectorError;
+use crate::disk::{Disk, DiskError};
+use crate::log::{Log, LogError};
+use crate::plan::Planner;
+use crate::runtime::RuntimeError;
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The SQL is wrong, or asks for what cannot be done.
+    #[error("{0}")]
+    Sql(#[from] Diagnostic),
+    /// A job failed while running.
+    #[error("job {job} failed: {source}")]
+    Job {
+        /// The job.
+        job: String,
+        /// Why.
+        source: Box<RuntimeError>,
+    },
+    /// A query failed while running.
+    #[error("{0}")]
+    Runtime(#[from] RuntimeError),
+    /// The log failed.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The catalog failed.
+    #[error("{0}")]
+    Catalog(#[from] CatalogError),
+    /// A file operation failed.
+    #[error("{0}")]
+    Disk(#[from] DiskError),
+    /// A source failed.
+    #[error("{0}")]
+    Connector(#[from] ConnectorError),
+    /// A bounded query failed on the data.
+    #[error("{}", bounded::plain(.0))]
+    Query(#[from] DataFusionError),
+    /// An Arrow kernel failed.
+    #[error("{0}")]
+    Arrow(#[from] ArrowError),
+    /// Threads for waiting could not be started.
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
+}
+
+/// Result of the engine.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+/// An open data directory. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    dir: PathBuf,
+    disk: Disk,
+    clock: Clock,
+    log: Log,
+    catalog: CatalogStore,
+    planner: Planner,
+    tokio: tokio::runtime::Runtime,
+}
+
+impl Engine {
+    /// Opens the data directory `dir`, making it if it is not there.
+    pub fn open(dir: &Path, disk: Disk, clock: Clock) -> Result<Self> {
+        let log = Log::open(dir, disk.clone(), clock.clone())?;
+        let catalog = CatalogStore::open(disk.clone(), dir)?;
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(EngineError::Start)?;
+        let planner = Planner::new();
+        Ok(Engine(Arc::new(Shared { dir: dir.into(), disk, clock, log, catalog, planner, tokio })))
+    }
+
+    /// Opens the data directory with the machine's disk and clock.
+    pub fn open_dir(dir: &Path) -> Result<Self> {
+        Engine::open(dir, Disk::real(), Clock::system())
+    }
+
+    /// What is defined now.
+    pub fn definitions(&self) -> Result<Definitions> {
+        Ok(self.0.catalog.load()?)
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The threads that wait for files and signals.
+    pub fn tokio(&self) -> &tokio::runtime::Handle {
+        self.0.tokio.handle()
+    }
+}

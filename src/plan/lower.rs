@@ -183,13 +183,7 @@ impl Lowering {
 
     fn window(&mut self, plan: &LogicalPlan, window: &WindowNode) -> Result<usize> {
         let input = self.plan(&window.input)?;
-        let spec = WindowSpec {
-            time: window.time_index().map_err(mistakes::without_place)?,
-            kind: window.kind,
-            offset: window.offset,
-            grace: window.grace,
-            schema: arrow_schema(plan),
-        };
+        let spec = window.spec().map_err(mistakes::without_place)?;
         self.keep_late_rows(input, &spec);
         let append_only = self.append_only(input);
         self.add(plan, Spec::Window(spec), vec![input], append_only, None)

@@ -2,7 +2,7 @@
 
 use super::context::mistake;
 use super::trace::trace;
-use crate::operators::window::{WindowKind, length, unit_ns};
+use crate::operators::window::{WindowKind, WindowSpec, length, unit_ns};
 use crate::sql::{self, Diagnostic, WindowCall};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, ScalarValue, TableReference};
@@ -35,6 +35,8 @@ pub struct WindowNode {
     pub offset: i64,
     /// Grace, ns.
     pub grace: i64,
+    /// The input's column of marks (Int64, ns), where a bounded query carries them in one.
+    pub mark: Option<Column>,
     schema: DFSchemaRef,
 }
 
@@ -48,7 +50,24 @@ impl WindowNode {
             fields.push((qualifier.clone(), Arc::new(Field::new(name, time_type.clone(), false))));
         }
         let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?);
-        Ok(WindowNode { input, time, kind, offset, grace, schema })
+        Ok(WindowNode { input, time, kind, offset, grace, mark: None, schema })
+    }
+
+    /// The same windows over another plan of the same rows, whose marks are in a column.
+    pub fn over(&self, input: LogicalPlan, mark: Option<Column>) -> Result<Self> {
+        let node = WindowNode::try_new(input, self.time.clone(), self.kind, self.offset, self.grace)?;
+        Ok(WindowNode { mark, ..node })
+    }
+
+    /// The operator's spec: indices into the input's columns.
+    pub fn spec(&self) -> Result<WindowSpec> {
+        Ok(WindowSpec {
+            time: self.time_index()?,
+            kind: self.kind,
+            offset: self.offset,
+            grace: self.grace,
+            schema: Arc::new(self.schema.as_arrow().clone()),
+        })
     }
 
     /// Nanoseconds in one of the time column's unit.
@@ -79,6 +98,7 @@ impl PartialEq for WindowNode {
             && self.kind == other.kind
             && self.offset == other.offset
             && self.grace == other.grace
+            && self.mark == other.mark
     }
 }
 impl Eq for WindowNode {}
@@ -111,7 +131,7 @@ impl UserDefinedLogicalNodeCore for WindowNode {
         &self.schema
     }
     fn expressions(&self) -> Vec<Expr> {
-        vec![Expr::Column(self.time.clone())]
+        std::iter::once(&self.time).chain(&self.mark).cloned().map(Expr::Column).collect()
     }
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
         WINDOW_COLUMNS.into_iter().map(String::from).collect()
@@ -120,22 +140,26 @@ impl UserDefinedLogicalNodeCore for WindowNode {
         write!(f, "Window: {} {:?}", self.time, self.kind)
     }
     fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let column = |e: Expr| match e.unalias() {
+            Expr::Column(column) => Ok(column),
+            _ => datafusion::common::internal_err!("a window's time and mark are columns"),
+        };
+        let mark = if self.mark.is_some() { exprs.pop().map(column).transpose()? } else { None };
         let (Some(time), Some(input)) = (exprs.pop(), inputs.pop()) else {
             return datafusion::common::internal_err!("a window has one input and one time column");
         };
-        let Expr::Column(time) = time.unalias() else {
-            return datafusion::common::internal_err!("a window's time is a column");
-        };
-        WindowNode::try_new(input, time, self.kind, self.offset, self.grace)
+        let node = WindowNode::try_new(input, column(time)?, self.kind, self.offset, self.grace)?;
+        Ok(WindowNode { mark, ..node })
     }
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let width = self.input.schema().fields().len();
         let mut needed: Vec<usize> = output_columns.iter().copied().filter(|i| *i < width).collect();
-        let time = self.time_index().ok()?;
-        if !needed.contains(&time) {
-            needed.push(time);
+        needed.push(self.time_index().ok()?);
+        if let Some(mark) = &self.mark {
+            needed.push(self.input.schema().index_of_column(mark).ok()?);
         }
         needed.sort_unstable();
+        needed.dedup();
         Some(vec![needed])
     }
 }
@@ -161,7 +185,7 @@ impl RelationPlanner for WindowPlanner {
 }
 
 fn window_node(call: &WindowCall, input: LogicalPlan, context: &mut dyn RelationPlannerContext) -> Result<WindowNode> {
-    let name = call.kind.name();
+    let name = call.kind.word();
     let time = time_column(call, &input, context)?;
     let field = input.schema().field_from_column(&time)?.clone();
     let DataType::Timestamp(unit, _) = field.data_type() else {
@@ -199,7 +223,7 @@ fn window_node(call: &WindowCall, input: LogicalPlan, context: &mut dyn Relation
 
 /// The column that the call names, or the input's event time.
 fn time_column(call: &WindowCall, input: &LogicalPlan, context: &mut dyn RelationPlannerContext) -> Result<Column> {
-    let name = call.kind.name();
+    let name = call.kind.word();
     let Some(expr) = &call.time else {
         let traces = trace(input)?;
         return match traces.iter().position(|t| t.event_time) {
