@@ -1,14 +1,15 @@
 //! A cursor over one statement's tokens: sqlparser's parser, with places in bytes and errors in our words.
 
+use super::depth;
 use super::diagnostic::Diagnostic;
 use super::dialect::StreamDialect;
 use super::ksql;
-use super::place::LineIndex;
+use super::place::{LineIndex, Mistake};
 use super::refuse;
 use super::statement::Name;
 use super::tokens::{Segment, decapitalised};
 use super::words::{CLAUSES, did_you_mean, is_word, name, nearest, unquoted};
-use sqlparser::ast::Ident;
+use sqlparser::ast::{Ident, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
@@ -25,7 +26,9 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(segment: &'a Segment, index: &'a LineIndex<'a>) -> Result<Self, Diagnostic> {
-        let rewritten = refuse::tokens(&segment.tokens).and_then(|()| ksql::rewrite(&segment.tokens));
+        let rewritten = depth::check(&segment.tokens)
+            .and_then(|()| refuse::tokens(&segment.tokens))
+            .and_then(|()| ksql::rewrite(&segment.tokens));
         let tokens = rewritten.map_err(|mistake| mistake.place(index, segment.end.clone()))?;
         let parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens);
         Ok(Cursor { parser, index, segment })
@@ -77,7 +80,7 @@ impl<'a> Cursor<'a> {
             Token::Word(word) => {
                 self.parser.advance_token();
                 if self.peek().token == Token::Period {
-                    return Err(Diagnostic::new(format!("{what} has a single part, without a schema"))
+                    return Err(Diagnostic::new("a name has a single part here, without a schema")
                         .at(place.start..self.here().end));
                 }
                 let ident = Ident { value: word.value, quote_style: word.quote_style, span: token.span };
@@ -101,9 +104,33 @@ impl<'a> Cursor<'a> {
         self.index.offset(last).unwrap_or(self.segment.end.start)
     }
 
+    /// The next token as a message shows it.
+    pub(super) fn shown(&self) -> String {
+        match &self.peek().token {
+            Token::EOF => self.segment.end_word.to_owned(),
+            token => token.to_string(),
+        }
+    }
+
+    /// Reads a query. An error inside a subquery is told as such: the parser itself, having tried what else the
+    /// parenthesis could be, would tell something about the outside.
+    pub(super) fn query(&mut self) -> Result<Box<Query>, Diagnostic> {
+        let error = match self.parser.parse_query() {
+            Ok(query) => return Ok(query),
+            Err(error) => error,
+        };
+        for subquery in self.segment.subqueries(self.index) {
+            let mut inner = Cursor::new(&subquery, self.index)?;
+            let parsed = inner.parser.parse_query();
+            parsed.map_err(|error| inner.convert(error))?;
+            inner.finish()?;
+        }
+        Err(self.convert(error))
+    }
+
     /// Something else was expected where the cursor is.
     pub(super) fn expected(&self, what: &str) -> Diagnostic {
-        Diagnostic::new(format!("expected {what}, found {}", shown(&self.peek().token))).at(self.here())
+        Diagnostic::new(format!("expected {what}, found {}", self.shown())).at(self.here())
     }
 
     /// [`Cursor::expected`] for a word, with a guess if a word near it is there.
@@ -126,7 +153,13 @@ impl<'a> Cursor<'a> {
         if self.at_end() {
             return Ok(());
         }
-        Err(self.suggest(self.expected("the end of the statement"), self.parser.index()))
+        let here = self.peek().span;
+        let diagnostic = self.expected(self.segment.end_word);
+        // By place, not by index: the parser's tokens may be more than those that were written.
+        match self.segment.tokens.iter().position(|token| token.span == here) {
+            Some(at) => Err(self.suggest(diagnostic, at)),
+            None => Err(diagnostic),
+        }
     }
 
     /// An error of the parser in our words, at the token that it is about.
@@ -138,20 +171,19 @@ impl<'a> Cursor<'a> {
             }
         };
         let (message, location) = split_location(&text);
-        let message = match message.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "))
-        {
-            Some((what, "EOF")) => format!("expected {what}, found the end of the statement"),
-            Some((what, found)) => format!("expected {what}, found {found}"),
-            None => decapitalised(message),
-        };
+        let (message, found) = self.reworded(message);
         let Some(location) = location else {
-            let at_end = message.ends_with("the end of the statement");
+            let at_end = message.ends_with(self.segment.end_word);
             let place = if at_end { self.segment.end.clone() } else { self.here() };
             return self.suggest(Diagnostic::new(message).at(place), self.segment.tokens.len());
         };
-        let token = self.segment.tokens.iter().position(|token| token.span.start == location);
+        let tokens = &self.segment.tokens;
+        let token = tokens.iter().position(|token| token.span.start == location);
+        // Some of the parser's errors name one token and give the place of the next.
+        let named = |at: usize| found.is_some_and(|found| tokens[at].token.to_string() == found);
+        let token = token.map(|at| if at > 0 && !named(at) && named(at - 1) { at - 1 } else { at });
         let range = match token {
-            Some(at) => self.index.range(self.segment.tokens[at].span),
+            Some(at) => self.index.range(tokens[at].span),
             None => self.index.char_at(location),
         };
         let diagnostic = Diagnostic::new(message).at(range.unwrap_or_else(|| self.here()));
@@ -159,6 +191,46 @@ impl<'a> Cursor<'a> {
             Some(at) => self.suggest(diagnostic, at),
             None => diagnostic,
         }
+    }
+
+    /// A message of the parser in our words, and the token that it names as found.
+    fn reworded<'m>(&self, message: &'m str) -> (String, Option<&'m str>) {
+        let expected = message.strip_prefix("Expected: ").or_else(|| message.strip_prefix("Expected "));
+        let split = |rest: &'m str| rest.rsplit_once(", found: ").or_else(|| rest.rsplit_once(", found "));
+        match expected.and_then(split) {
+            Some((what, "EOF")) => (format!("expected {what}, found {}", self.segment.end_word), None),
+            Some((what, found)) => (format!("expected {what}, found {found}"), Some(found)),
+            None => (decapitalised(message), None),
+        }
+    }
+
+    /// A mistake of the syntax tree as a diagnostic; `otherwise` is the place if it has none.
+    pub(super) fn place(&self, mistake: Mistake, otherwise: Range<usize>) -> Diagnostic {
+        let at = mistake.at;
+        let mut diagnostic = mistake.place(self.index, otherwise);
+        // The tree does not know where a call's closing parenthesis is.
+        let tokens = &self.segment.tokens;
+        let first = tokens.iter().position(|token| token.span.start == at.start).unwrap_or(tokens.len());
+        let call =
+            tokens.get(first + 1).is_some_and(|next| next.token == Token::LParen && next.span.end < at.end);
+        if let (true, Some(span)) = (call, &mut diagnostic.span) {
+            span.end = self.closing(first + 1).unwrap_or(span.end).max(span.end);
+        }
+        diagnostic
+    }
+
+    /// The byte after the parenthesis that closes the one at a token.
+    fn closing(&self, open: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for token in &self.segment.tokens[open..] {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen if depth == 1 => return self.index.offset(token.span.end),
+                Token::RParen => depth -= 1,
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Adds a guess: the token at `at`, or the word before it (taken for an alias, say), is a misspelt clause.
@@ -183,14 +255,6 @@ impl<'a> Cursor<'a> {
             return diagnostic.help("remove the comma before it");
         }
         diagnostic
-    }
-}
-
-/// A token as a message shows it.
-pub(super) fn shown(token: &Token) -> String {
-    match token {
-        Token::EOF => "the end of the statement".to_owned(),
-        other => other.to_string(),
     }
 }
 

@@ -149,6 +149,9 @@ fn definitions(cursor: &mut Cursor<'_>) -> Result<(Vec<ColumnDef>, Option<Waterm
             watermark = Some(clause);
         } else {
             no_constraint(cursor)?;
+            if !columns.is_empty() && cursor.peek().token == Token::RParen {
+                return Err(cursor.expected("a column").help("remove the comma before it"));
+            }
             let column = column(cursor)?;
             if columns.iter().any(|other| other.name.value == column.name.value) {
                 let message = format!("column {} is declared twice", column.name.value);
@@ -229,6 +232,7 @@ fn column(cursor: &mut Cursor<'_>) -> Result<ColumnDef, Diagnostic> {
             break;
         }
     }
+    no_constraint(cursor)?;
     if !matches!(cursor.peek().token, Token::Comma | Token::RParen) {
         return Err(cursor.expected_one_of("NOT NULL, a comma or )", &["NOT"]));
     }

@@ -14,7 +14,6 @@ use super::ksql::{self, WindowClause};
 use super::place::Mistake;
 use super::relation::{alias, one_relation, qualifier};
 use super::window::{WindowCall, WindowKind, function_word, no_sessions, unnamed_args};
-use super::words::folded;
 use sqlparser::ast::{
     Distinct, Expr, Function, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, Spanned,
     TableWithJoins, VisitMut, VisitorMut,
@@ -53,7 +52,7 @@ fn from_clause(
     }
     keys.retain(|key| bound_of_name(key).is_none());
     keys.splice(0..0, window_columns(clause.span));
-    let mut take = |name: &str| {
+    let take = |name: &str| {
         let at = clause.intervals.iter().position(|(other, _)| other.eq_ignore_ascii_case(name))?;
         Some(clause.intervals[at].1.clone())
     };
@@ -292,21 +291,5 @@ impl VisitorMut for Replacing<'_> {
             Err(mistake) => return ControlFlow::Break(mistake),
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// Whether two column references name the same column, as far as the text tells.
-pub(super) fn same_column(a: &Expr, b: &Expr) -> bool {
-    match (last_part(a), last_part(b)) {
-        (Some(a), Some(b)) => folded(a) == folded(b),
-        _ => false,
-    }
-}
-
-fn last_part(expr: &Expr) -> Option<&Ident> {
-    match expr {
-        Expr::Identifier(ident) => Some(ident),
-        Expr::CompoundIdentifier(parts) => parts.last(),
-        _ => None,
     }
 }

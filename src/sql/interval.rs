@@ -1,7 +1,7 @@
 //! Whether two interval literals say the same: `INTERVAL '1' HOUR` and `INTERVAL '60 minutes'` do.
 
-use super::group_window::same_column;
-use sqlparser::ast::{Expr, Interval, Value};
+use super::words::folded;
+use sqlparser::ast::{Expr, Ident, Interval, Value};
 
 /// Whether two arguments of a window say the same: columns by name, intervals by length, all else by text.
 pub(super) fn same(a: &Expr, b: &Expr) -> bool {
@@ -52,4 +52,20 @@ fn unit_length(unit: &str) -> Option<(i64, i64)> {
         "year" => (12, 0),
         _ => return None,
     })
+}
+
+/// Whether two column references name the same column, as far as the text tells.
+fn same_column(a: &Expr, b: &Expr) -> bool {
+    match (last_part(a), last_part(b)) {
+        (Some(a), Some(b)) => folded(a) == folded(b),
+        _ => false,
+    }
+}
+
+fn last_part(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Identifier(ident) => Some(ident),
+        Expr::CompoundIdentifier(parts) => parts.last(),
+        _ => None,
+    }
 }

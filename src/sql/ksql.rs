@@ -172,7 +172,7 @@ impl Clause<'_> {
             return Err(mistake);
         };
         self.at += 1;
-        Ok(format!("{number} {unit}"))
+        Ok(format!("{number} {}", unit.to_ascii_lowercase()))
     }
 
     /// Whether what the window needs is there.

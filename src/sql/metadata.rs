@@ -7,8 +7,8 @@ use super::relation::{alias, marker, qualifier};
 use super::words::{folded, names as is_named};
 use sqlparser::ast::{
     ExcludeSelectItem, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins, Visit,
-    VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, VisitMut,
+    Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 use std::ops::ControlFlow;
 
@@ -120,7 +120,8 @@ impl Expose<'_> {
                 let (ident, stream) = (ident.clone(), folded(ident));
                 let wanted =
                     mentioned.bare || known_as.as_ref().is_some_and(|name| mentioned.of.contains(name));
-                if !wanted || self.is_cte(&stream) || !(self.is_stream)(&stream) {
+                let done = stream.ends_with(METADATA_SUFFIX);
+                if done || !wanted || self.is_cte(&stream) || !(self.is_stream)(&stream) {
                     return;
                 }
                 renamed.extend(known_as);

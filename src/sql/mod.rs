@@ -7,6 +7,7 @@
 
 mod cursor;
 mod ddl;
+mod depth;
 mod dialect;
 mod group_window;
 mod interval;
@@ -14,6 +15,8 @@ mod ksql;
 mod metadata;
 mod parser;
 mod place;
+#[cfg(test)]
+mod planned;
 mod refuse;
 mod relation;
 mod rewrite;
@@ -26,6 +29,7 @@ mod words;
 pub mod diagnostic;
 pub mod statement;
 
+pub use depth::with_deep_stack;
 pub use diagnostic::Diagnostic;
 pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions};
 pub use parser::{parse, parse_all};

@@ -1,7 +1,8 @@
 //! Text to statements.
 
-use super::cursor::{Cursor, shown};
+use super::cursor::Cursor;
 use super::ddl;
+use super::depth::with_deep_stack;
 use super::diagnostic::Diagnostic;
 use super::place::LineIndex;
 use super::rewrite;
@@ -92,6 +93,10 @@ pub fn parse(sql: &str) -> Result<Vec<ParsedStatement>, Diagnostic> {
 
 /// Parses a whole text as far as it is right: the statements before the first mistake, and the mistake.
 pub fn parse_all(sql: &str) -> (Vec<ParsedStatement>, Option<Diagnostic>) {
+    with_deep_stack(|| parse_here(sql))
+}
+
+fn parse_here(sql: &str) -> (Vec<ParsedStatement>, Option<Diagnostic>) {
     let index = LineIndex::new(sql);
     let (segments, unreadable) = segments(&index);
     let mut statements = Vec::with_capacity(segments.len());
@@ -149,12 +154,11 @@ fn no_statement(cursor: &Cursor<'_>, word: Option<&str>) -> Diagnostic {
 /// A query with its EMIT clause, which is the rest of its statement.
 pub(super) fn query(cursor: &mut Cursor<'_>) -> Result<EmitQuery, Diagnostic> {
     let start = cursor.here().start;
-    let parsed = cursor.parser.parse_query();
-    let mut query = parsed.map_err(|error| cursor.convert(error))?;
+    let mut query = cursor.query()?;
     let emit = emit(cursor)?;
     cursor.finish()?;
     let span = start..cursor.last_end();
-    rewrite::query(&mut query).map_err(|mistake| mistake.place(cursor.index, span.clone()))?;
+    rewrite::query(&mut query).map_err(|mistake| cursor.place(mistake, span.clone()))?;
     Ok(EmitQuery { query, span, emit })
 }
 
@@ -172,7 +176,7 @@ fn emit(cursor: &mut Cursor<'_>) -> Result<Option<(Emit, Range<usize>)>, Diagnos
     };
     let span = start..cursor.last_end();
     if !cursor.at_end() {
-        let found = shown(&cursor.peek().token);
+        let found = cursor.shown();
         let diagnostic = Diagnostic::new(format!("EMIT {word} is the last clause, found {found} after it"));
         return Err(diagnostic.at(cursor.here()).help("write all other clauses before EMIT"));
     }
