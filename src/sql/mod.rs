@@ -1,7 +1,39 @@
 //! Text to statements: sqlparser plus our clauses, and diagnostics with a caret. May use nothing of ours.
+//!
+//! The way of a text: [`substitute`] fills `${NAME}` in; [`tokens`] cuts it into statements; [`ksql`] rewrites one clause in
+//! the tokens; [`parser`] and [`ddl`] read statements, with sqlparser for queries and expressions; [`rewrite`] walks each
+//! query once, brings every window into one form ([`group_window`], [`window`]) and refuses what would be ignored
+//! ([`refuse`]). The planner then asks [`window_call`] what a table factor is, and calls [`expose_metadata`].
+
+mod cursor;
+mod ddl;
+mod depth;
+mod dialect;
+mod group_window;
+mod interval;
+mod ksql;
+mod metadata;
+mod parser;
+mod place;
+#[cfg(test)]
+mod planned;
+mod refuse;
+mod relation;
+mod rewrite;
+mod substitute;
+mod tokens;
+mod types;
+mod window;
+mod words;
 
 pub mod diagnostic;
 pub mod statement;
 
+pub use depth::with_deep_stack;
 pub use diagnostic::Diagnostic;
+pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions};
+pub use parser::{parse, parse_all};
+pub use place::byte_range;
 pub use statement::*;
+pub use substitute::substitute;
+pub use window::{WindowCall, WindowKind, window_call};

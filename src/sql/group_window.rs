@@ -1,0 +1,295 @@
+//! Windows that are written as part of the group become windows in FROM.
+//!
+//! | written | becomes |
+//! |---|---|
+//! | `FROM s WINDOW TUMBLING (…) GROUP BY k` (ksqlDB) | `FROM tumble(s, …) AS s GROUP BY window_start, window_end, window_time, k` |
+//! | `FROM s GROUP BY k, TUMBLE(ts, size)` (Flink's older form) | `FROM tumble(s, ts, size) AS s GROUP BY k, window_start, …` |
+//! | `WINDOWSTART`, `WINDOWEND` | `window_start`, `window_end` |
+//! | `TUMBLE_START(ts, size)`, `TUMBLE_END`, `TUMBLE_ROWTIME` | `window_start`, `window_end`, `window_time` |
+//!
+//! Grouping by all three is the same as grouping by the window, and leaves each of them free to be selected.
+
+use super::interval;
+use super::ksql::{self, WindowClause};
+use super::place::Mistake;
+use super::relation::{alias, one_relation, qualifier};
+use super::window::{WindowCall, WindowKind, function_word, no_sessions, unnamed_args};
+use sqlparser::ast::{
+    Distinct, Expr, Function, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, Spanned,
+    TableWithJoins, VisitMut, VisitorMut,
+};
+use sqlparser::tokenizer::Span;
+use std::ops::ControlFlow;
+
+/// Rewrites a select whose window stands in its group; `order_by` is that of the query around it.
+pub(super) fn rewrite(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), Mistake> {
+    if let Some(clause) = ksql::take(&mut select.lateral_views) {
+        if let Some((_, _, span)) = group_call(select)? {
+            return Err(Mistake::new(span, "the window is given twice")
+                .help("keep the WINDOW clause, or the window in GROUP BY"));
+        }
+        return from_clause(select, order_by, clause);
+    }
+    match group_call(select)? {
+        Some((at, kind, span)) => from_group(select, order_by, at, kind, span),
+        None => Ok(()),
+    }
+}
+
+/// ksqlDB's form: the window comes to the front of the group.
+fn from_clause(
+    select: &mut Select,
+    order_by: Option<&mut OrderBy>,
+    clause: WindowClause,
+) -> Result<(), Mistake> {
+    let needs_group = || {
+        Mistake::new(clause.span, "a WINDOW clause needs GROUP BY")
+            .help("write GROUP BY with the keys: the window is part of the group; for its rows alone write FROM TUMBLE(stream, time_column, size)")
+    };
+    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return Err(needs_group()) };
+    if keys.is_empty() {
+        return Err(needs_group());
+    }
+    keys.retain(|key| bound_of_name(key).is_none());
+    keys.splice(0..0, window_columns(clause.span));
+    let take = |name: &str| {
+        let at = clause.intervals.iter().position(|(other, _)| other.eq_ignore_ascii_case(name))?;
+        Some(clause.intervals[at].1.clone())
+    };
+    let (size, slide, grace) = (take("SIZE"), take("SLIDE"), take("GRACE"));
+    let size = size.ok_or_else(|| Mistake::new(clause.span, "the window needs SIZE"))?;
+    let window = Window { kind: clause.kind, time: None, size, slide, grace, span: clause.span };
+    window.wrap(&mut select.from)?;
+    replace(select, order_by, &mut |expr| Ok(bound_of_name(expr)))
+}
+
+/// Flink's older form: the window is one of the group's expressions.
+fn from_group(
+    select: &mut Select,
+    order_by: Option<&mut OrderBy>,
+    at: usize,
+    kind: WindowKind,
+    span: Span,
+) -> Result<(), Mistake> {
+    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return Ok(()) };
+    let Some(Expr::Function(function)) = keys.splice(at..=at, window_columns(span)).next() else {
+        return Ok(());
+    };
+    let args = unnamed_args(&function).unwrap_or_default();
+    let window = match (kind, args.as_slice()) {
+        (WindowKind::Tumble, [time, size]) => Window::group(kind, span, time, size, None),
+        (WindowKind::Hop | WindowKind::Cumulate, [time, slide, size]) => {
+            Window::group(kind, span, time, size, Some(slide))
+        }
+        _ => return Err(Mistake::new(span, wrong_group_call(kind)).help(group_usage(kind))),
+    };
+    window.wrap(&mut select.from)?;
+    replace(select, order_by, &mut |expr| bound_of_function(expr, kind, &args))
+}
+
+fn wrong_group_call(kind: WindowKind) -> String {
+    match kind {
+        WindowKind::Tumble => "TUMBLE in GROUP BY takes a time column and a size".to_owned(),
+        kind => format!("{} in GROUP BY takes a time column, a slide and a size", kind.word()),
+    }
+}
+
+fn group_usage(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::Tumble => "write GROUP BY TUMBLE(ts, INTERVAL '1' HOUR)",
+        _ => "write GROUP BY HOP(ts, INTERVAL '5' MINUTE, INTERVAL '1' HOUR)",
+    }
+}
+
+/// The window among the group's expressions: its index, kind and place.
+fn group_call(select: &Select) -> Result<Option<(usize, WindowKind, Span)>, Mistake> {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return Ok(None) };
+    let mut found = None;
+    for (at, key) in keys.iter().enumerate() {
+        let Expr::Function(function) = key else { continue };
+        let Some(name) = function_word(function) else { continue };
+        if name.value.eq_ignore_ascii_case("session") {
+            return Err(no_sessions(name.span));
+        }
+        let Some(kind) = WindowKind::of(&name.value) else { continue };
+        if found.is_some() {
+            return Err(Mistake::new(function.span(), "a group can have one window only"));
+        }
+        found = Some((at, kind, function.span()));
+    }
+    Ok(found)
+}
+
+/// A window that is to be put around a FROM clause.
+struct Window {
+    kind: WindowKind,
+    time: Option<Expr>,
+    size: Expr,
+    slide: Option<Expr>,
+    grace: Option<Expr>,
+    span: Span,
+}
+
+impl Window {
+    fn group(kind: WindowKind, span: Span, time: &Expr, size: &Expr, slide: Option<&Expr>) -> Window {
+        Window {
+            kind,
+            time: Some(time.clone()),
+            size: size.clone(),
+            slide: slide.cloned(),
+            grace: None,
+            span,
+        }
+    }
+
+    fn wrap(self, from: &mut Vec<TableWithJoins>) -> Result<(), Mistake> {
+        if from.len() != 1 {
+            let message = "a window in the group needs exactly one relation in FROM";
+            return Err(Mistake::new(self.span, message).help("combine relations with JOIN"));
+        }
+        let Some(item) = from.pop() else { return Ok(()) };
+        let input = one_relation(item);
+        let Window { kind, time, size, slide, grace, span } = self;
+        // Columns that are qualified by the relation's name or alias must still be found.
+        let alias = qualifier(&input).cloned().map(alias);
+        let call = WindowCall { kind, input, time, size, slide, offset: None, grace, alias, span };
+        from.push(TableWithJoins { relation: call.into_factor(), joins: vec![] });
+        Ok(())
+    }
+}
+
+/// The window's columns as group expressions.
+fn window_columns(span: Span) -> Vec<Expr> {
+    ["window_start", "window_end", "window_time"].map(|name| column(name, span)).to_vec()
+}
+
+fn column(name: &str, span: Span) -> Expr {
+    Expr::Identifier(Ident::with_span(span, name))
+}
+
+/// What an expression stands for, and the name that its column has if none is given.
+type Bound = Option<(Expr, String)>;
+
+/// WINDOWSTART and WINDOWEND.
+fn bound_of_name(expr: &Expr) -> Bound {
+    let ident = match expr {
+        Expr::Identifier(ident) => ident,
+        Expr::CompoundIdentifier(parts) => parts.last()?,
+        _ => return None,
+    };
+    let name =
+        ["WINDOWSTART", "WINDOWEND"].into_iter().find(|name| ident.value.eq_ignore_ascii_case(name))?;
+    let bound = if name == "WINDOWSTART" { "window_start" } else { "window_end" };
+    Some((column(bound, ident.span), name.to_ascii_lowercase()))
+}
+
+/// TUMBLE_START and its like, which must repeat the arguments of the window in the group.
+fn bound_of_function(expr: &Expr, kind: WindowKind, group: &[&Expr]) -> Result<Bound, Mistake> {
+    let Expr::Function(function) = expr else { return Ok(None) };
+    let Some((of, bound)) = auxiliary(function) else { return Ok(None) };
+    let name = function_word(function).map_or_else(String::new, |name| name.value.to_ascii_lowercase());
+    let same = of == Some(kind)
+        && unnamed_args(function).is_some_and(|args| {
+            args.len() == group.len() && args.iter().zip(group).all(|(a, b)| interval::same(a, b))
+        });
+    if !same {
+        let args: Vec<String> = group.iter().map(ToString::to_string).collect();
+        let message = format!("{} does not match the window in GROUP BY", name.to_ascii_uppercase());
+        let right = format!("{}_{}({})", kind.word(), suffix_of(&name), args.join(", "));
+        return Err(Mistake::new(function.span(), message).help(format!("write {right}")));
+    }
+    let bound = bound.ok_or_else(|| {
+        Mistake::new(function.span(), "windows over processing time are not supported")
+            .help(format!("{}_ROWTIME gives the window's event time", kind.word()))
+    })?;
+    Ok(Some((column(bound, function.span()), name)))
+}
+
+fn suffix_of(name: &str) -> String {
+    name.rsplit('_').next().unwrap_or_default().to_ascii_uppercase()
+}
+
+/// Whether a function is TUMBLE_START or its like: the window's kind (`None`: session), and the column (`None`: there
+/// is no such column).
+pub(super) fn auxiliary(function: &Function) -> Option<(Option<WindowKind>, Option<&'static str>)> {
+    let name = function_word(function)?.value.to_ascii_lowercase();
+    let (window, what) = name.rsplit_once('_')?;
+    let kind = match window {
+        "session" => None,
+        window => Some(WindowKind::of(window)?),
+    };
+    match what {
+        "start" => Some((kind, Some("window_start"))),
+        "end" => Some((kind, Some("window_end"))),
+        "rowtime" => Some((kind, Some("window_time"))),
+        "proctime" => Some((kind, None)),
+        _ => None,
+    }
+}
+
+/// Replaces expressions in the select list, HAVING, QUALIFY, DISTINCT ON and ORDER BY; subqueries in them are let be.
+fn replace(
+    select: &mut Select,
+    order_by: Option<&mut OrderBy>,
+    bound: &mut dyn FnMut(&Expr) -> Result<Bound, Mistake>,
+) -> Result<(), Mistake> {
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && let Some((replacement, name)) = bound(expr)?
+        {
+            let alias = Ident::with_span(replacement.span(), name);
+            *item = SelectItem::ExprWithAlias { expr: replacement, alias };
+        }
+    }
+    let mut replacing = Replacing { bound, depth: 0 };
+    let mut flow = select.projection.visit(&mut replacing);
+    if flow.is_continue() {
+        flow = select.having.visit(&mut replacing);
+    }
+    if flow.is_continue() {
+        flow = select.qualify.visit(&mut replacing);
+    }
+    if let (true, Some(Distinct::On(exprs))) = (flow.is_continue(), &mut select.distinct) {
+        flow = exprs.visit(&mut replacing);
+    }
+    if let (true, Some(OrderByKind::Expressions(exprs))) =
+        (flow.is_continue(), order_by.map(|order_by| &mut order_by.kind))
+    {
+        flow = exprs.visit(&mut replacing);
+    }
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(mistake) => Err(mistake),
+    }
+}
+
+struct Replacing<'a> {
+    bound: &'a mut dyn FnMut(&Expr) -> Result<Bound, Mistake>,
+    depth: usize,
+}
+
+impl VisitorMut for Replacing<'_> {
+    type Break = Mistake;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Mistake> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Mistake> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Mistake> {
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        match (self.bound)(expr) {
+            Ok(Some((replacement, _))) => *expr = replacement,
+            Ok(None) => {}
+            Err(mistake) => return ControlFlow::Break(mistake),
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The passes over a parsed query, in one walk: windows get their one form, and what would be ignored is refused.
+
+use super::group_window;
+use super::place::Mistake;
+use super::refuse;
+use super::relation::{RELATION_ARGUMENT, marker};
+use super::window::{self, WindowKind, function_word, no_sessions};
+use sqlparser::ast::{Expr, Function, Query, Select, SetExpr, Spanned, TableFactor, VisitMut, VisitorMut};
+use std::ops::ControlFlow;
+
+/// Brings a query into the form that the planner reads.
+pub(super) fn query(query: &mut Query) -> Result<(), Mistake> {
+    match query.visit(&mut Passes { call: false }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(mistake) => Err(mistake),
+    }
+}
+
+struct Passes {
+    /// The next expression is the call of a window in FROM.
+    call: bool,
+}
+
+fn flow(result: Result<(), Mistake>) -> ControlFlow<Mistake> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(mistake) => ControlFlow::Break(mistake),
+    }
+}
+
+impl VisitorMut for Passes {
+    type Break = Mistake;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Mistake> {
+        let Query { body, order_by, .. } = query;
+        // ORDER BY belongs to the query, but may name the window of its only select.
+        let rewritten = match body.as_mut() {
+            SetExpr::Select(select) => group_window::rewrite(select, order_by.as_mut()),
+            _ => Ok(()),
+        };
+        flow(rewritten.and_then(|()| refuse::query(query)))
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Mistake> {
+        // A second time for the select of a query, which then finds nothing; the first for an arm of a UNION.
+        flow(group_window::rewrite(select, None).and_then(|()| refuse::select(select)))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Mistake> {
+        match window::read(factor) {
+            Ok(Some(call)) => {
+                if let Err(mistake) = refuse::table_factor(factor) {
+                    return ControlFlow::Break(mistake);
+                }
+                *factor = call.into_factor();
+                self.call = true;
+                ControlFlow::Continue(())
+            }
+            Ok(None) => flow(refuse::table_factor(factor)),
+            Err(mistake) => ControlFlow::Break(mistake),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Mistake> {
+        if std::mem::take(&mut self.call) {
+            return ControlFlow::Continue(());
+        }
+        let result = match expr {
+            Expr::Function(function) => misplaced(function),
+            other => match marker(other) {
+                Some((ident, query)) if ident.value != RELATION_ARGUMENT => {
+                    let at = ident.span.union(&query.span());
+                    Err(Mistake::new(at, "TABLE stands before the first argument of a window only")
+                        .help("write FROM TUMBLE(TABLE stream, DESCRIPTOR(time_column), INTERVAL '1' HOUR)"))
+                }
+                _ => Ok(()),
+            },
+        };
+        flow(result)
+    }
+}
+
+/// Window functions that stand where no window is.
+fn misplaced(function: &Function) -> Result<(), Mistake> {
+    let Some(name) = function_word(function) else { return Ok(()) };
+    if name.value.eq_ignore_ascii_case("session") {
+        return Err(no_sessions(name.span));
+    }
+    if let Some((kind, _)) = group_window::auxiliary(function) {
+        let Some(kind) = kind else { return Err(no_sessions(name.span)) };
+        let written = name.value.to_ascii_uppercase();
+        let message = format!("{written} needs {} in GROUP BY", kind.word());
+        return Err(Mistake::new(function.span(), message)
+            .help("or write FROM TUMBLE(stream, time_column, size), and use its column window_start"));
+    }
+    match WindowKind::of(&name.value) {
+        Some(kind) => {
+            let message = format!("{} stands in FROM, or by itself in GROUP BY", kind.word());
+            Err(Mistake::new(function.span(), message).help(kind.usage()))
+        }
+        None => Ok(()),
+    }
+}
