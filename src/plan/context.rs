@@ -14,8 +14,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSou
 use std::cell::Cell;
 use std::sync::Arc;
 
-/// The suffix that a stream's name has where its metadata columns are asked for.
-pub(super) const META: &str = "$meta";
+pub(super) use crate::sql::METADATA_SUFFIX as META;
 /// How deep views may stand in views.
 const MAX_VIEW_DEPTH: usize = 32;
 

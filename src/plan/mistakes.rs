@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 /// The diagnostic of an error about `query`, whose spans point into `source`.
 pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionError) -> Diagnostic {
-    let place = error.diagnostic().and_then(|d| d.span).map(|s| {
+    let place = error.diagnostic().and_then(|d| d.span).and_then(|s| {
         let at = |l: datafusion::common::Location| sqlparser::tokenizer::Location { line: l.line, column: l.column };
         sql::byte_range(source, sqlparser::tokenizer::Span::new(at(s.start), at(s.end)))
     });
@@ -21,7 +21,7 @@ pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionErro
 }
 
 /// The diagnostic of an error whose place is not known.
-pub(super) fn without_place(error: DataFusionError) -> Diagnostic {
+pub fn without_place(error: DataFusionError) -> Diagnostic {
     if let DataFusionError::External(inner) = error.find_root()
         && let Some(d) = inner.downcast_ref::<Diagnostic>()
     {
@@ -137,5 +137,5 @@ fn find_name(source: &str, query: &ast::Query, name: &str) -> Option<std::ops::R
     }
     let mut find = Find(name, None);
     let _ = ast::Visit::visit(query, &mut find);
-    find.1.map(|span| sql::byte_range(source, span))
+    find.1.and_then(|span| sql::byte_range(source, span))
 }

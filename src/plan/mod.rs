@@ -10,6 +10,7 @@ pub mod dataflow;
 pub mod explain;
 mod lower;
 mod mistakes;
+pub use mistakes::without_place as mistake;
 pub mod stream;
 pub mod trace;
 pub mod window;

@@ -31,9 +31,6 @@ pub struct FeedShape {
     pub time: Option<(usize, Option<i64>)>,
     /// The window that decides whether a row is late, over the columns read, if late rows are kept.
     pub late_window: Option<WindowSpec>,
-    /// Whether positions count rows, so that a slice is found again by its row count alone (topics), or
-    /// records asked for.
-    pub counts_rows: bool,
 }
 
 /// A slice, ready for a step.
@@ -41,7 +38,7 @@ pub struct FeedShape {
 pub struct Prepared {
     /// The rows.
     pub delta: Delta,
-    /// Which rows the partition's own reader gave: what to ask for to get them again.
+    /// How many rows were asked for.
     pub asked: usize,
     /// Where the partition stands after them.
     pub end: Position,
@@ -80,15 +77,30 @@ impl PartitionFeed {
 
     /// At most `max_rows` rows.
     pub fn next(&mut self, max_rows: usize) -> Result<Next> {
-        match self.reader.read(max_rows)? {
-            Read::Rows(slice) => Ok(Next::Rows(self.prepare(slice, max_rows)?)),
+        let read = self.reader.read(max_rows)?;
+        self.prepared(read, max_rows)
+    }
+
+    /// A slice that was read before, by where it ended and what was asked for.
+    pub fn again(&mut self, end: Position, asked: usize) -> Result<Next> {
+        let read = self.reader.read_until(end, asked)?;
+        self.prepared(read, asked)
+    }
+
+    /// Where the partition stands.
+    pub fn position(&self) -> Position {
+        self.reader.position()
+    }
+
+    fn prepared(&mut self, read: Read, asked: usize) -> Result<Next> {
+        match read {
+            Read::Rows(slice) => Ok(Next::Rows(self.prepare(slice, asked)?)),
             Read::Pending => Ok(Next::Pending),
             Read::End => Ok(Next::End),
         }
     }
 
     fn prepare(&mut self, slice: Slice, max_rows: usize) -> Result<Prepared> {
-        let rows = slice.batch.num_rows();
         let (marks, behind) = self.marks(&slice)?;
         if let Some(stated) = slice.watermark {
             self.running = self.running.max(stated);
@@ -99,7 +111,7 @@ impl PartitionFeed {
         };
         Ok(Prepared {
             delta: Delta { batch: slice.batch.project(&self.shape.keep)?, weights: None, marks },
-            asked: if self.shape.counts_rows { rows } else { max_rows },
+            asked: max_rows,
             end: slice.end,
             running: self.running,
             behind,
@@ -160,8 +172,8 @@ fn late_rows(window: &WindowSpec, batch: &RecordBatch, marks: &Int64Array) -> Re
 /// A partition's state between reader thread and step loop.
 struct Slot {
     ready: VecDeque<Prepared>,
-    /// The reader saw nothing more at its last look.
-    pending: bool,
+    /// The round in which the reader last saw nothing more.
+    pending: Option<u64>,
     ended: bool,
     failed: Option<RuntimeError>,
 }
@@ -173,6 +185,8 @@ struct Shared {
 
 struct SharedSlots {
     slots: Vec<Slot>,
+    /// Counts [`Feed::look_again`].
+    round: u64,
     stopped: bool,
 }
 
@@ -194,10 +208,10 @@ impl Feed {
     pub fn start(name: &str, partitions: Vec<PartitionFeed>, max_rows: usize, threads: usize) -> Result<Self> {
         let slots = partitions
             .iter()
-            .map(|_| Slot { ready: VecDeque::new(), pending: false, ended: false, failed: None })
+            .map(|_| Slot { ready: VecDeque::new(), pending: None, ended: false, failed: None })
             .collect();
         let shared = Arc::new(Shared {
-            slots: Mutex::new(SharedSlots { slots, stopped: false }),
+            slots: Mutex::new(SharedSlots { slots, round: 0, stopped: false }),
             changed: Condvar::new(),
         });
         let threads = threads.clamp(1, partitions.len().max(1));
@@ -244,10 +258,17 @@ impl Feed {
         Ok(taken)
     }
 
-    /// Whether each partition has nothing more to give now.
+    /// Whether each partition has nothing more to give, by a look since the last [`Feed::look_again`].
     pub fn caught_up(&self) -> bool {
         let shared = self.shared.lock();
-        shared.slots.iter().all(|s| s.ready.is_empty() && s.failed.is_none() && (s.pending || s.ended))
+        let now = Some(shared.round);
+        shared.slots.iter().all(|s| s.ready.is_empty() && s.failed.is_none() && (s.pending == now || s.ended))
+    }
+
+    /// Makes the readers look at their partitions anew before they count as caught up.
+    pub fn look_again(&self) {
+        self.shared.lock().round += 1;
+        self.shared.changed.notify_all();
     }
 
     /// Waits until something changed, or for `timeout`.
@@ -278,7 +299,7 @@ fn read_ahead(shared: &Shared, mut partitions: Vec<(usize, PartitionFeed)>, max_
         let mut room_any = false;
         let mut finished = Vec::new();
         for (at, (index, feed)) in partitions.iter_mut().enumerate() {
-            {
+            let round = {
                 let shared = shared.lock();
                 if shared.stopped {
                     return;
@@ -286,12 +307,13 @@ fn read_ahead(shared: &Shared, mut partitions: Vec<(usize, PartitionFeed)>, max_
                 if shared.slots[*index].ready.len() >= READ_AHEAD {
                     continue;
                 }
-            }
+                shared.round
+            };
             room_any = true;
             let next = feed.next(max_rows);
             let mut shared_slots = shared.lock();
             let slot = &mut shared_slots.slots[*index];
-            slot.pending = matches!(next, Ok(Next::Pending));
+            slot.pending = matches!(next, Ok(Next::Pending)).then_some(round);
             match next {
                 Ok(Next::Rows(prepared)) => {
                     read_any = true;

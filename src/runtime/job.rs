@@ -102,6 +102,7 @@ pub struct Job {
 pub struct Control {
     stop: AtomicBool,
     caught_up: AtomicBool,
+    recheck: AtomicBool,
     rows_in: AtomicU64,
     rows_out: AtomicU64,
 }
@@ -117,7 +118,12 @@ impl Control {
     }
     /// Whether the job had read everything there when it last looked, and its result had been written.
     pub fn caught_up(&self) -> bool {
-        self.caught_up.load(Ordering::Acquire)
+        !self.recheck.load(Ordering::Acquire) && self.caught_up.load(Ordering::Acquire)
+    }
+    /// Makes the job look at its sources anew before it counts as caught up.
+    pub fn recheck(&self) {
+        self.recheck.store(true, Ordering::Release);
+        self.caught_up.store(false, Ordering::Release);
     }
     /// Rows read in this run.
     pub fn rows_in(&self) -> u64 {
@@ -268,8 +274,8 @@ impl Run {
                 for partition in entries {
                     let into = slices.get_mut(partition.partition).zip(feeds.get_mut(partition.partition));
                     let (into, feed) = into.ok_or_else(|| changed(source, "it has fewer partitions"))?;
-                    for slice in partition.slices.iter().filter(|s| s.asked > 0) {
-                        into.0.push(read_again(source, feed, slice)?);
+                    for slice in &partition.slices {
+                        into.0.extend(read_again(source, feed, slice)?);
                     }
                     into.1 = partition.ended;
                 }
@@ -315,6 +321,10 @@ impl Run {
                 return Ok(false);
             }
             self.output.check()?;
+            if self.job.control.recheck.swap(false, Ordering::AcqRel) {
+                feeds.iter().for_each(Feed::look_again);
+                self.job.control.caught_up.store(false, Ordering::Release);
+            }
             let caught_up = feeds.iter().all(Feed::caught_up);
             let taken = feeds.iter().map(|f| f.take(step_rows)).collect::<Result<Vec<_>>>()?;
             let rows = taken.iter().flatten().any(|(slices, _)| !slices.is_empty());
@@ -332,7 +342,7 @@ impl Run {
             if self.watermarks.iter().all(|w| *w == WATERMARK_END) && caught_up {
                 return Ok(true);
             }
-            if caught_up {
+            if caught_up && !self.job.control.recheck.load(Ordering::Acquire) {
                 self.output.drain()?;
                 self.job.control.caught_up.store(true, Ordering::Release);
                 if self.job.options.until_caught_up {
@@ -500,10 +510,15 @@ fn entry(step: u64, now: i64, taken: &[Vec<(Vec<Prepared>, bool)>], states: &[Ve
     Entry { step, now, sources }
 }
 
-/// Reads a slice as it was read before.
-fn read_again(source: &SourceSetup, feed: &mut PartitionFeed, slice: &SliceEntry) -> Result<Prepared> {
-    match feed.next(slice.asked)? {
-        Next::Rows(prepared) if prepared.end == slice.end && prepared.delta.num_rows() == slice.rows => Ok(prepared),
+/// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells.
+fn read_again(source: &SourceSetup, feed: &mut PartitionFeed, slice: &SliceEntry) -> Result<Option<Prepared>> {
+    if slice.rows == 0 && feed.position() == slice.end {
+        return Ok(None);
+    }
+    match feed.again(slice.end, slice.asked)? {
+        Next::Rows(prepared) if prepared.end == slice.end && prepared.delta.num_rows() == slice.rows => {
+            Ok(Some(prepared))
+        }
         Next::Rows(prepared) => Err(changed(
             source,
             &format!("{} rows where {} were read before", prepared.delta.num_rows(), slice.rows),

@@ -37,3 +37,4 @@ pub use place::byte_range;
 pub use statement::*;
 pub use substitute::substitute;
 pub use window::{WindowCall, WindowKind, window_call};
+pub use words::folded as fold;

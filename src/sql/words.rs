@@ -72,7 +72,7 @@ pub(super) fn words_at(tokens: &[TokenWithSpan], at: usize, words: &[&str]) -> b
 }
 
 /// An identifier's value, folded as in Postgres.
-pub(super) fn folded(ident: &Ident) -> String {
+pub fn folded(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
         None => ident.value.to_ascii_lowercase(),

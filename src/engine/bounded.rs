@@ -1,0 +1,365 @@
+//! A SELECT without EMIT: DataFusion's batch engine answers it over what the streams hold now.
+
+use super::marks::{MARK, provided};
+use super::sources::{Wanted, open_partition, partitions_of};
+use super::{Engine, EngineError, Result};
+use crate::connectors::{PartitionReader, Position, Read};
+use crate::delta::{Delta, WATERMARK_NONE};
+use crate::operators::Operator;
+use crate::operators::window::{WindowAssign, WindowSpec};
+use crate::plan::stream::stream_of;
+use crate::plan::window::WindowNode;
+use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session as DataFusionSession, TableProvider};
+use datafusion::common::Result as DataFusionResult;
+use datafusion::datasource::TableType;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, UserDefinedLogicalNode};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Rows that a partition gives at a time.
+const BATCH_ROWS: usize = 8192;
+
+/// The running answer of a bounded query.
+pub struct Bounded {
+    schema: SchemaRef,
+    stream: SendableRecordBatchStream,
+    handle: tokio::runtime::Handle,
+}
+
+impl Bounded {
+    /// The answer's columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The next rows, or nothing at the end. Waits for them.
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        Ok(self.handle.block_on(self.stream.next()).transpose()?)
+    }
+}
+
+/// Tables that are not streams of the catalog, such as `stdin`.
+pub(super) type ExtraTables = Arc<std::collections::HashMap<String, Arc<ReadOnce>>>;
+
+/// Starts the plan of a bounded query.
+pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> Result<Bounded> {
+    let provide = |scan: &TableScan, mark: bool| provider(engine, scan, mark, extra);
+    let plan = provided(plan, &provide)?;
+    let state = SessionStateBuilder::new_from_existing(engine.0.planner.session_state().clone())
+        .with_query_planner(Arc::new(BoundedPlanner))
+        .build();
+    let context = SessionContext::new_with_state(state);
+    let handle = engine.0.tokio.handle().clone();
+    // On a thread of the runtime with a deep stack of its own: DataFusion's planner recurses.
+    let stream = handle.block_on(async {
+        let frame = context.execute_logical_plan(plan).await?;
+        frame.execute_stream().await
+    })?;
+    Ok(Bounded { schema: stream.schema(), stream, handle })
+}
+
+/// A query error in words for people.
+pub(super) fn plain(error: &DataFusionError) -> String {
+    if let DataFusionError::External(inner) = error.find_root() {
+        return inner.to_string();
+    }
+    let text = error.find_root().strip_backtrace();
+    let text = text.split("This issue was likely caused by a bug").next().unwrap_or(&text).trim().to_string();
+    const PREFIXES: [&str; 4] = ["Execution error: ", "Arrow error: ", "External error: ", "Error during planning: "];
+    let mut text = text.as_str();
+    while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
+        text = rest;
+    }
+    text.to_string()
+}
+
+fn provider(
+    engine: &Engine,
+    scan: &TableScan,
+    mark: bool,
+    extra: &ExtraTables,
+) -> DataFusionResult<Arc<dyn TableProvider>> {
+    let Some(source) = stream_of(&scan.source) else {
+        return datafusion::common::internal_err!("a scan of something that is not a stream");
+    };
+    let mut fields = datafusion::logical_expr::TableSource::schema(source).fields().to_vec();
+    if mark {
+        fields.push(Arc::new(Field::new(MARK, DataType::Int64, true)));
+    }
+    Ok(Arc::new(StreamProvider {
+        engine: engine.clone(),
+        stream: source.stream.clone(),
+        once: extra.get(&source.stream.name).cloned(),
+        schema: Arc::new(Schema::new(fields)),
+        mark,
+    }))
+}
+
+/// A reader that can be had once: standard input.
+pub(super) struct ReadOnce(pub(super) Mutex<Option<Box<dyn PartitionReader>>>);
+
+impl fmt::Debug for ReadOnce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadOnce")
+    }
+}
+
+/// A stream as DataFusion scans it: its partitions, up to where they end now.
+struct StreamProvider {
+    engine: Engine,
+    stream: Arc<crate::catalog::StreamDef>,
+    once: Option<Arc<ReadOnce>>,
+    /// Declared columns, metadata columns if asked for, the mark if asked for.
+    schema: SchemaRef,
+    mark: bool,
+}
+
+impl fmt::Debug for StreamProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stream {}", self.stream.name)
+    }
+}
+
+#[async_trait]
+impl TableProvider for StreamProvider {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+    async fn scan(
+        &self,
+        _state: &dyn DataFusionSession,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let columns = projection.cloned().unwrap_or(all);
+        let schema = Arc::new(self.schema.project(&columns)?);
+        let width = self.schema.fields().len();
+        let mark = columns.iter().position(|c| self.mark && *c == width - 1);
+        let data: Vec<usize> = columns.iter().copied().filter(|c| !(self.mark && *c == width - 1)).collect();
+        let partitions = partitions_of(&self.engine, &self.stream).map_err(external)?;
+        let streams = (0..partitions).map(|partition| {
+            Arc::new(StreamPartition {
+                engine: self.engine.clone(),
+                stream: self.stream.clone(),
+                once: self.once.clone(),
+                partition,
+                data: data.clone(),
+                mark,
+                schema: schema.clone(),
+            }) as Arc<dyn PartitionStream>
+        });
+        let exec = StreamingTableExec::try_new(schema.clone(), streams.collect(), None, [], false, limit)?;
+        Ok(Arc::new(exec))
+    }
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+#[derive(Clone)]
+struct StreamPartition {
+    engine: Engine,
+    stream: Arc<crate::catalog::StreamDef>,
+    once: Option<Arc<ReadOnce>>,
+    partition: usize,
+    /// The stream's columns that are wanted, in order.
+    data: Vec<usize>,
+    /// Where among the output columns the mark stands.
+    mark: Option<usize>,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for StreamPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stream {} partition {}", self.stream.name, self.partition)
+    }
+}
+
+impl StreamPartition {
+    fn open(&self) -> Result<PartitionFeed> {
+        let wanted = Wanted::new(&self.stream, &self.data, self.mark.is_some())?;
+        let reader = match &self.once {
+            Some(once) => once.0.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
+                EngineError::Sql(crate::sql::Diagnostic::new("\"stdin\" can be read only once").help(
+                    "name it once in the query, or put it into a stream first: CREATE STREAM s AS SELECT * FROM stdin",
+                ))
+            })?,
+            None => open_partition(&self.engine, &self.stream, &wanted, self.partition, Position::default(), true)?,
+        };
+        let shape = FeedShape { late_window: None, ..wanted.shape };
+        Ok(PartitionFeed::new(reader, Arc::new(shape), WATERMARK_NONE))
+    }
+
+    fn batch(&self, delta: &Delta) -> DataFusionResult<RecordBatch> {
+        let mut columns = delta.batch.columns().to_vec();
+        if let Some(at) = self.mark {
+            let marks: ArrayRef = match &delta.marks {
+                Some(marks) => Arc::new(marks.clone()),
+                None => Arc::new(Int64Array::new_null(delta.num_rows())),
+            };
+            columns.insert(at, marks);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(delta.num_rows()));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+    }
+}
+
+impl PartitionStream for StreamPartition {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let mut feed = match self.open() {
+            Ok(feed) => feed,
+            Err(error) => {
+                let failed = futures::stream::iter([Err(external(error))]);
+                return Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), failed));
+            }
+        };
+        let this = self.clone();
+        let batches = std::iter::from_fn(move || loop {
+            match feed.next(BATCH_ROWS) {
+                Ok(Next::Rows(prepared)) if prepared.delta.is_empty() => {}
+                Ok(Next::Rows(prepared)) => return Some(this.batch(&prepared.delta)),
+                Ok(Next::Pending | Next::End) => return None,
+                Err(error) => return Some(Err(external(error))),
+            }
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
+    }
+}
+
+/// DataFusion's physical planner, and our window node.
+#[derive(Debug)]
+struct BoundedPlanner;
+
+#[async_trait]
+impl QueryPlanner for BoundedPlanner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        state: &SessionState,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WindowPhysical)])
+            .create_physical_plan(plan, state)
+            .await
+    }
+}
+
+struct WindowPhysical;
+
+#[async_trait]
+impl ExtensionPlanner for WindowPhysical {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _state: &SessionState,
+    ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(window), [input]) = (node.as_any().downcast_ref::<WindowNode>(), physical_inputs) else {
+            return Ok(None);
+        };
+        let mark = match &window.mark {
+            Some(mark) => Some(window.input.schema().index_of_column(mark)?),
+            None => None,
+        };
+        Ok(Some(Arc::new(WindowExec::new(window.spec()?, mark, input.clone()))))
+    }
+}
+
+/// The window operator over batches.
+#[derive(Debug)]
+struct WindowExec {
+    spec: WindowSpec,
+    mark: Option<usize>,
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl WindowExec {
+    fn new(spec: WindowSpec, mark: Option<usize>, input: Arc<dyn ExecutionPlan>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(spec.schema.clone()),
+            input.output_partitioning().clone(),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        );
+        WindowExec { spec, mark, input, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for WindowExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}", self.spec)
+    }
+}
+
+impl ExecutionPlan for WindowExec {
+    fn name(&self) -> &str {
+        "WindowExec"
+    }
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().unwrap_or_else(|| self.input.clone());
+        Ok(Arc::new(WindowExec::new(self.spec.clone(), self.mark, input)))
+    }
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
+        let mut window = WindowAssign::new(self.spec.clone());
+        let mark = self.mark;
+        let input = self.input.execute(partition, context)?;
+        let batches = input.flat_map(move |batch| {
+            let assigned = batch.and_then(|batch| {
+                // No mark = the row is not late.
+                let marks = mark.map(|m| batch.column(m).as_primitive::<Int64Type>());
+                let marks = marks.map(|m| m.iter().map(|v| v.unwrap_or(WATERMARK_NONE)).collect::<Int64Array>());
+                let mut out = Vec::new();
+                window.push(0, Delta { batch, weights: None, marks }, &mut out).map_err(external)?;
+                Ok(out)
+            });
+            futures::stream::iter(match assigned {
+                Ok(out) => out.into_iter().map(|d| Ok(d.batch)).collect::<Vec<_>>(),
+                Err(error) => vec![Err(error)],
+            })
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.spec.schema.clone(), batches)))
+    }
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<datafusion::common::tree_node::TreeNodeRecursion>,
+    ) -> DataFusionResult<datafusion::common::tree_node::TreeNodeRecursion> {
+        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+    }
+}

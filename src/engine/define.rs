@@ -1,0 +1,347 @@
+//! CREATE STREAM, CREATE VIEW and DROP: definitions checked and kept.
+
+use super::sources::option_diagnostic;
+use super::{Engine, Result};
+use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
+use crate::connectors::file::FileConfig;
+use crate::connectors::{CONNECTORS, OptionError, OptionInfo, check_options, nearest};
+use crate::log::{Codec, TopicOptions};
+use crate::plan::{Dataflow, EmitMode, Planner};
+use crate::sql::{CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
+use std::sync::Arc;
+
+/// Options that every connector takes.
+pub(super) const COMMON_OPTIONS: &[OptionInfo] = &[
+    OptionInfo { name: "connector", default: Some("topic"), help: "what holds the rows: topic, file or blackhole" },
+    OptionInfo {
+        name: "late_topic",
+        default: Some(""),
+        help: "a topic that keeps the rows that were late for their window",
+    },
+];
+
+/// What became of a definition.
+pub(super) enum Defined {
+    /// It is new.
+    Created(Arc<StreamDef>),
+    /// The same was there already.
+    Same(Arc<StreamDef>),
+    /// Another was there, and IF NOT EXISTS said to leave it.
+    Left,
+}
+
+/// Defines the stream of a CREATE STREAM. `flow` is its query's dataflow, if it has one.
+pub(super) fn create_stream(engine: &Engine, source: &str, create: &CreateStream, flow: Option<&Dataflow>) -> Result<Defined> {
+    let mut definition = definition(engine, source, create, flow)?;
+    let name = definition.name.clone();
+    if engine.definitions()?.views.contains_key(&name) {
+        return Err(Diagnostic::new(format!("\"{name}\" is a view already")).at(create.name.span.clone()).into());
+    }
+    let outcome = engine.0.catalog.change(|all| match all.streams.get(&name) {
+        // An inferred definition is the same as long as what was written is.
+        Some(old) if create.columns.is_empty() && flow.is_none() => {
+            definition.columns = old.columns.clone();
+            Ok((old.clone(), old.differences(&definition)))
+        }
+        Some(old) => Ok((old.clone(), old.differences(&definition))),
+        None => {
+            let new = Arc::new(definition.clone());
+            all.streams.insert(name.clone(), new.clone());
+            Err(new)
+        }
+    })?;
+    match outcome {
+        Err(new) => {
+            if let Err(error) = make_topics(engine, create, &new) {
+                engine.0.catalog.change(|all| all.streams.remove(&name))?;
+                return Err(error);
+            }
+            Ok(Defined::Created(new))
+        }
+        Ok((old, differences)) if differences.is_empty() => {
+            // A crash may have come between the definition and its topic.
+            make_topics(engine, create, &old)?;
+            Ok(Defined::Same(old))
+        }
+        Ok(_) if create.if_not_exists => Ok(Defined::Left),
+        Ok((_, differences)) => {
+            let d = Diagnostic::new(format!("stream \"{name}\" is defined already, and differently"))
+                .at(create.name.span.clone())
+                .note(format!("there (-) and here (+):\n{}", differences.join("\n")))
+                .help(format!("DROP STREAM {name} first, or choose another name"));
+            Err(d.into())
+        }
+    }
+}
+
+fn definition(engine: &Engine, source: &str, create: &CreateStream, flow: Option<&Dataflow>) -> Result<StreamDef> {
+    let planner = &engine.0.planner;
+    let mut options: Vec<(String, String)> =
+        create.options.iter().map(|o| (o.name.value.clone(), o.value.clone())).collect();
+    let connector = match options.iter().position(|(n, _)| n == "connector") {
+        Some(i) => options.remove(i).1,
+        None => "topic".into(),
+    };
+    check_connector(create, &connector, &options)?;
+    options.sort();
+    let mut columns = planner.columns(&create.columns)?;
+    check_duplicates(create)?;
+    if let Some(flow) = flow {
+        columns = result_columns(planner, create, flow, columns)?;
+    } else if columns.is_empty() {
+        if connector != "file" {
+            let d = Diagnostic::new("a stream needs columns")
+                .at(create.name.span.clone())
+                .help("write them in brackets behind the name: CREATE STREAM s (id BIGINT, ts TIMESTAMP), or AS SELECT …");
+            return Err(d.into());
+        }
+        columns = inferred_columns(create, &options)?;
+    }
+    let event_time = match (&create.watermark, flow) {
+        (Some(watermark), _) => {
+            let delay = planner.watermark_delay(watermark, &columns)?;
+            Some(EventTimeDef { column: watermark.column.value.clone(), delay: Some(delay) })
+        }
+        (None, Some(flow)) => {
+            let index = flow.root().event_time;
+            index.map(|i| EventTimeDef { column: columns[i].name.clone(), delay: None })
+        }
+        (None, None) => None,
+    };
+    if let Some(key) = create.options.iter().find(|o| o.name.value == "key")
+        && !columns.iter().any(|c| c.name == key.value)
+    {
+        let d = Diagnostic::new(format!("the key \"{}\" is not a column", key.value)).at(key.value_span.clone());
+        return Err(match nearest(&key.value, columns.iter().map(|c| c.name.as_str())) {
+            Some(near) => d.help(format!("did you mean '{near}'?")),
+            None => d,
+        }
+        .into());
+    }
+    let query = create.query.as_ref().map(|q| normalized(&source[q.span.clone()]));
+    Ok(StreamDef { name: create.name.value.clone(), columns, event_time, connector, options, query })
+}
+
+/// A query's text with single spaces: what tells whether it is the same.
+pub(super) fn normalized(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn check_connector(create: &CreateStream, connector: &str, options: &[(String, String)]) -> Result<()> {
+    let place = |name: &str| create.options.iter().find(|o| o.name.value == name);
+    let Some(info) = CONNECTORS.iter().find(|c| c.name == connector) else {
+        let names: Vec<&str> = CONNECTORS.iter().map(|c| c.name).collect();
+        let mut d = Diagnostic::new(format!("there is no connector '{connector}'"));
+        d.span = place("connector").map(|o| o.value_span.clone());
+        d.help = Some(match nearest(connector, names.iter().copied()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("connectors are {}", names.join(", ")),
+        });
+        return Err(d.into());
+    };
+    let at = |error: OptionError| {
+        let option = place(&error.option);
+        let message = error.message.clone();
+        let mut d = option_diagnostic(error);
+        // A wrong value is underlined itself, a wrong name likewise.
+        d.span = option.map(|o| if message.contains("is not a value") { o.value_span.clone() } else { o.name.span.clone() });
+        d.span = d.span.or(Some(create.name.span.clone()));
+        d
+    };
+    check_options(info, options, COMMON_OPTIONS).map_err(at)?;
+    match connector {
+        "file" => FileConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
+        "topic" => topic_options(options).map(|_| ()).map_err(at)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn topic_options(options: &[(String, String)]) -> Result<TopicOptions, OptionError> {
+    let mut topic = TopicOptions::default();
+    for (name, value) in options {
+        let wrong = |expected: &str| OptionError {
+            option: name.clone(),
+            message: format!("'{value}' is not a value of '{name}'"),
+            help: Some(format!("expected {expected}")),
+        };
+        match name.as_str() {
+            "partitions" => {
+                let count = value.parse::<u32>().ok().filter(|n| (1..=1024).contains(n));
+                topic.partitions = count.ok_or_else(|| wrong("a whole number from 1 to 1024"))?;
+            }
+            "codec" => topic.codec = Codec::from_name(value).ok_or_else(|| wrong("lz4, zstd or none"))?,
+            _ => {}
+        }
+    }
+    Ok(topic)
+}
+
+fn check_duplicates(create: &CreateStream) -> Result<()> {
+    for (i, column) in create.columns.iter().enumerate() {
+        if create.columns[..i].iter().any(|c| c.name.value == column.name.value) {
+            let d = Diagnostic::new(format!("column \"{}\" is declared twice", column.name.value));
+            return Err(d.at(column.name.span.clone()).into());
+        }
+        if crate::plan::stream::metadata_fields().iter().any(|f| *f.name() == column.name.value) {
+            let d = Diagnostic::new(format!("\"{}\" is a column that every stream has", column.name.value));
+            return Err(d.at(column.name.span.clone()).help("choose another name").into());
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a stream that is a query's result: the declared ones, which the query must fit, or the query's.
+fn result_columns(planner: &Planner, create: &CreateStream, flow: &Dataflow, declared: Vec<Column>) -> Result<Vec<Column>> {
+    let _ = planner;
+    let result = &flow.root().schema;
+    let place = create.query.as_ref().map_or(create.name.span.clone(), |q| q.span.clone());
+    if !declared.is_empty() {
+        super::insert::check_columns(&declared, result, &place)?;
+        return Ok(declared);
+    }
+    let mut columns: Vec<Column> = Vec::new();
+    for field in result.fields() {
+        if columns.iter().any(|c| c.name == *field.name()) {
+            let d = Diagnostic::new(format!("the query gives two columns named \"{}\"", field.name()));
+            return Err(d.at(place).help("name one of them otherwise with AS").into());
+        }
+        columns.push(Column { name: field.name().clone(), data_type: plain_type(field.data_type()), nullable: true });
+    }
+    Ok(columns)
+}
+
+/// The type in which a topic keeps a column: views of strings and dictionaries give way to plain ones.
+fn plain_type(data_type: &arrow::datatypes::DataType) -> arrow::datatypes::DataType {
+    use arrow::datatypes::DataType;
+    match data_type {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::Null => DataType::Utf8,
+        other => other.clone(),
+    }
+}
+
+fn inferred_columns(create: &CreateStream, options: &[(String, String)]) -> Result<Vec<Column>> {
+    let config = FileConfig::parse(options, COMMON_OPTIONS).map_err(option_diagnostic)?;
+    let schema = config.infer_schema().map_err(|e| Diagnostic::new(e.to_string()).at(create.name.span.clone()))?;
+    let column = |f: &Arc<arrow::datatypes::Field>| Column {
+        name: f.name().clone(),
+        data_type: f.data_type().clone(),
+        nullable: true,
+    };
+    Ok(schema.fields().iter().map(column).collect())
+}
+
+/// Makes the topics that a stream needs and that are not there.
+fn make_topics(engine: &Engine, create: &CreateStream, stream: &StreamDef) -> Result<()> {
+    let at_name = |e: crate::log::LogError| Diagnostic::new(e.to_string()).at(create.name.span.clone());
+    let log = &engine.0.log;
+    let ensure = |name: &str, options: TopicOptions, schema| -> Result<()> {
+        if !log.topic_exists(name)? {
+            log.create_topic(name, options, schema).map_err(at_name)?;
+        }
+        Ok(())
+    };
+    if stream.connector == "topic" {
+        let options = topic_options(&stream.options).map_err(option_diagnostic)?;
+        ensure(&stream.name, options, stream.schema())?;
+    }
+    if let Some(late) = stream.option("late_topic") {
+        ensure(late, TopicOptions::default(), stream.schema())?;
+        register_side_stream(engine, late, stream.schema())?;
+    }
+    if stream.option("on_bad") == Some("topic") {
+        let name = format!("{}_bad", stream.name);
+        let schema = crate::runtime::job::bad_schema();
+        ensure(&name, TopicOptions::default(), schema.clone())?;
+        register_side_stream(engine, &name, schema)?;
+    }
+    Ok(())
+}
+
+/// Makes a topic of late or bad rows a stream that can be queried.
+fn register_side_stream(engine: &Engine, name: &str, schema: arrow::datatypes::SchemaRef) -> Result<()> {
+    let columns = schema.fields().iter().map(|f| Column {
+        name: f.name().clone(),
+        data_type: f.data_type().clone(),
+        nullable: f.is_nullable(),
+    });
+    let definition = StreamDef {
+        name: name.into(),
+        columns: columns.collect(),
+        event_time: None,
+        connector: "topic".into(),
+        options: Vec::new(),
+        query: None,
+    };
+    engine.0.catalog.change(|all| {
+        all.streams.entry(name.into()).or_insert_with(|| Arc::new(definition));
+    })?;
+    Ok(())
+}
+
+/// Defines a view; says whether it is new or changed.
+pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) -> Result<bool> {
+    let name = create.name.value.clone();
+    let definitions = engine.definitions()?;
+    if definitions.streams.contains_key(&name) {
+        return Err(Diagnostic::new(format!("\"{name}\" is a stream already")).at(create.name.span.clone()).into());
+    }
+    // A view that cannot be planned would only be a mistake for later.
+    engine.0.planner.query(&definitions, source, &create.query.query)?;
+    let query = source[create.query.span.clone()].trim().to_string();
+    let view = Arc::new(ViewDef { name: name.clone(), query });
+    let known = definitions.views.get(&name);
+    if known.is_some_and(|v| normalized(&v.query) == normalized(&view.query)) {
+        return Ok(false);
+    }
+    if known.is_some() && create.if_not_exists {
+        return Ok(false);
+    }
+    if let Some(old) = known.filter(|_| !create.or_replace) {
+        let d = Diagnostic::new(format!("view \"{name}\" is defined already, and differently"))
+            .at(create.name.span.clone())
+            .note(format!("there (-) and here (+):\n- {}\n+ {}", normalized(&old.query), normalized(&view.query)))
+            .help("write CREATE OR REPLACE VIEW, or choose another name");
+        return Err(d.into());
+    }
+    engine.0.catalog.change(|all| all.views.insert(name, view))?;
+    Ok(true)
+}
+
+/// Drops a stream with its topic and the state of the job that writes it, or a view. Says whether it was there.
+pub(super) fn drop_object(engine: &Engine, kind: ObjectKind, name: &Name, if_exists: bool) -> Result<bool> {
+    let definitions = engine.definitions()?;
+    let (there, word) = match kind {
+        ObjectKind::Stream => (definitions.streams.contains_key(&name.value), "stream"),
+        ObjectKind::View => (definitions.views.contains_key(&name.value), "view"),
+    };
+    if !there {
+        if if_exists {
+            return Ok(false);
+        }
+        let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
+        d.help = definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?"));
+        return Err(d.into());
+    }
+    if kind == ObjectKind::View {
+        engine.0.catalog.change(|all| all.views.remove(&name.value))?;
+        return Ok(true);
+    }
+    super::jobs::forget_jobs_into(engine, &name.value)?;
+    engine.0.catalog.change(|all| all.streams.remove(&name.value))?;
+    if engine.0.log.topic_exists(&name.value)? {
+        engine.0.log.delete_topic(&name.value)?;
+    }
+    Ok(true)
+}
+
+/// How a query that writes a stream is to be maintained: what its EMIT clause says, else changes.
+pub(super) fn emit_mode(query: &EmitQuery) -> EmitMode {
+    match query.emit {
+        Some((crate::sql::Emit::Final, _)) => EmitMode::Final,
+        _ => EmitMode::Changes,
+    }
+}

@@ -1,0 +1,286 @@
+//! The jobs of a session: threads that run, what they read and write, and the ends of streams.
+//!
+//! When every job of the session that writes a stream has come to the end of its bounded input, and a job of the
+//! session reads that stream, its end is written into its partitions as a watermark that nothing can pass. So
+//! the reader closes its windows, and whoever reads the stream later sees the same end.
+
+use super::sources::appender;
+use super::{Engine, EngineError, Result};
+use crate::delta::WATERMARK_END;
+use crate::disk::{DiskLock, Open};
+use crate::runtime::RuntimeError;
+use crate::runtime::checkpoint::JobStore;
+use crate::runtime::job::{Control, Job, JobSummary};
+use crate::sql::Diagnostic;
+use arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// How long one look at the jobs waits at most.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How a job is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum JobState {
+    /// It runs.
+    Running,
+    /// Its run has ended.
+    Ended(JobSummary),
+    /// It failed; [`crate::engine::Session::check`] tells why.
+    Failed,
+}
+
+/// What can be seen of a job.
+#[derive(Debug, Clone)]
+pub struct JobView {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: JobState,
+    /// Rows read in this run.
+    pub rows_in: u64,
+    /// Rows written in this run.
+    pub rows_out: u64,
+}
+
+struct Entry {
+    name: String,
+    reads: Vec<String>,
+    writes: Option<String>,
+    control: Arc<Control>,
+    state: JobState,
+    failure: Option<RuntimeError>,
+}
+
+/// The jobs of a session.
+pub(super) struct Jobs {
+    engine: Engine,
+    entries: Mutex<Vec<Entry>>,
+    changed: Condvar,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Jobs {
+    pub(super) fn new(engine: Engine) -> Arc<Self> {
+        Arc::new(Jobs { engine, entries: Mutex::default(), changed: Condvar::new(), threads: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        // Every change of an entry is one assignment, so a panic elsewhere leaves them whole.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a job that is about to run; gives its number.
+    pub(super) fn register(&self, name: &str, reads: Vec<String>, writes: Option<String>, control: Arc<Control>) -> Result<usize> {
+        let mut entries = self.lock();
+        entries.push(Entry { name: name.into(), reads, writes, control, state: JobState::Running, failure: None });
+        self.close_ended(&entries)?;
+        Ok(entries.len() - 1)
+    }
+
+    /// Runs a registered job on a thread of its own. `held` is kept until it has ended.
+    pub(super) fn start(self: &Arc<Self>, number: usize, job: Job, held: Option<DiskLock>) -> Result<()> {
+        let jobs = self.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("job {}", job.name))
+            .spawn(move || {
+                let result = job.run();
+                drop(held);
+                jobs.ended(number, result);
+            })
+            .map_err(EngineError::Start)?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    /// Takes note of how a job's run ended.
+    pub(super) fn ended(&self, number: usize, result: Result<JobSummary, RuntimeError>) {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(number) {
+            match result {
+                Ok(summary) => entry.state = JobState::Ended(summary),
+                Err(error) => (entry.state, entry.failure) = (JobState::Failed, Some(error)),
+            }
+        }
+        if let Err(error) = self.close_ended(&entries)
+            && let Some(entry) = entries.get_mut(number)
+        {
+            entry.state = JobState::Failed;
+            entry.failure = Some(RuntimeError::Output(format!("cannot write the end of a stream: {error}")));
+        }
+        drop(entries);
+        self.changed.notify_all();
+    }
+
+    /// Writes the end of each stream that is read here and whose writers here have all finished.
+    fn close_ended(&self, entries: &[Entry]) -> Result<()> {
+        let mut done: Vec<&str> = Vec::new();
+        for stream in entries.iter().filter_map(|e| e.writes.as_deref()) {
+            let mut writers = entries.iter().filter(|e| e.writes.as_deref() == Some(stream));
+            let ended = writers.all(|w| matches!(w.state, JobState::Ended(s) if s.finished));
+            let read = entries.iter().any(|e| e.reads.iter().any(|r| r == stream));
+            if ended && read && !done.contains(&stream) {
+                done.push(stream);
+                close_stream(&self.engine, stream)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All jobs, in the order in which they were started.
+    pub(super) fn views(&self) -> Vec<JobView> {
+        let view = |e: &Entry| JobView {
+            name: e.name.clone(),
+            state: e.state,
+            rows_in: e.control.rows_in(),
+            rows_out: e.control.rows_out(),
+        };
+        self.lock().iter().map(view).collect()
+    }
+
+    /// Fails if a job has failed, with its reason; each failure is told once.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut entries = self.lock();
+        let failed = entries.iter_mut().find_map(|e| Some((e.name.clone(), e.failure.take()?)));
+        match failed {
+            Some((job, error)) => Err(EngineError::Job { job, source: Box::new(error) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks all jobs to end.
+    pub(super) fn stop_all(&self) {
+        self.lock().iter().for_each(|e| e.control.stop());
+    }
+
+    /// Waits until no job runs, or `tick` says no more.
+    pub(super) fn wait_ended(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+        loop {
+            self.check()?;
+            let entries = self.lock();
+            if !entries.iter().any(|e| e.state == JobState::Running) {
+                return Ok(());
+            }
+            drop(self.changed.wait_timeout(entries, LOOK));
+            if !tick() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until every job has ended or has read all that there is, each after those before it, or `tick` says
+    /// no more.
+    pub(super) fn wait_settled(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+        let count = self.lock().len();
+        for number in 0..count {
+            let control = self.lock()[number].control.clone();
+            control.recheck();
+            loop {
+                self.check()?;
+                let entries = self.lock();
+                if entries[number].state != JobState::Running || control.caught_up() {
+                    break;
+                }
+                drop(self.changed.wait_timeout(entries, LOOK / 10));
+                if !tick() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the threads of jobs that have been told to stop.
+    pub(super) fn join(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A job that panicked left no result; its checkpoint is as it was.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Writes the end of a stream into its partitions, once.
+fn close_stream(engine: &Engine, name: &str) -> Result<()> {
+    let definitions = engine.definitions()?;
+    let Some(stream) = definitions.streams.get(name).filter(|s| s.connector == "topic") else { return Ok(()) };
+    let producer = xxh3_128(format!("end of {name}").as_bytes());
+    let mut appender = appender(engine, stream, producer)?;
+    appender.append(1, &RecordBatch::new_empty(stream.schema()), None, Some(WATERMARK_END))?;
+    Ok(appender.sync()?)
+}
+
+/// What a job's folder says of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct JobFile {
+    name: String,
+    sink: String,
+    /// The producer under which it writes, in hexadecimal.
+    producer: String,
+}
+
+/// The folder of a job that lasts, and the producer under which it writes.
+pub(super) struct JobHome {
+    pub(super) store: JobStore,
+    pub(super) producer: u128,
+    /// Held while the job runs: no other process runs it.
+    pub(super) lock: DiskLock,
+}
+
+fn jobs_dir(engine: &Engine) -> PathBuf {
+    engine.0.dir.join("jobs")
+}
+
+/// Opens the folder of the job `name`, which writes `sink`; makes it the first time.
+pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHome> {
+    let disk = &engine.0.disk;
+    let dir = jobs_dir(engine).join(name);
+    disk.create_dir_all(&dir)?;
+    let file = Arc::new(disk.open(&dir.join("lock"), Open::Create)?);
+    let Some(lock) = file.try_lock()? else {
+        return Err(Diagnostic::new(format!("job {name} runs already, in another process")).into());
+    };
+    let path = dir.join("job.json");
+    let damaged = |reason: String| RuntimeError::State { job: name.into(), path: path.display().to_string(), reason };
+    let producer = if disk.exists(&path)? {
+        let file: JobFile =
+            serde_json::from_slice(&disk.read(&path)?).map_err(|e| damaged(format!("is damaged: {e}")))?;
+        u128::from_str_radix(&file.producer, 16).map_err(|e| damaged(format!("is damaged: {e}")))?
+    } else {
+        let producer = uuid::Uuid::new_v4().as_u128();
+        let file = JobFile { name: name.into(), sink: sink.into(), producer: format!("{producer:032x}") };
+        let bytes = serde_json::to_vec_pretty(&file).map_err(|e| damaged(e.to_string()))?;
+        disk.write_atomically(&path, &bytes)?;
+        producer
+    };
+    Ok(JobHome { store: JobStore { disk: disk.clone(), dir, job: name.into() }, producer, lock })
+}
+
+/// Removes the folders of the jobs that write `sink`.
+pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
+    let disk = &engine.0.disk;
+    let dir = jobs_dir(engine);
+    if !disk.exists(&dir)? {
+        return Ok(());
+    }
+    for name in disk.list(&dir)? {
+        let job = dir.join(&name);
+        let path = job.join("job.json");
+        if !disk.exists(&path)? {
+            continue;
+        }
+        let file = serde_json::from_slice::<JobFile>(&disk.read(&path)?);
+        if file.is_ok_and(|f| f.sink == sink) {
+            let lock = Arc::new(disk.open(&job.join("lock"), Open::Create)?);
+            let Some(_held) = lock.try_lock()? else {
+                return Err(Diagnostic::new(format!("job {name} is writing \"{sink}\" in another process; end it first")).into());
+            };
+            disk.remove_dir_all(&job)?;
+        }
+    }
+    Ok(())
+}
