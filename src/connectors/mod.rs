@@ -4,7 +4,6 @@
 mod blackhole;
 mod file;
 mod options;
-mod parquet;
 mod source;
 mod stdin;
 mod text;

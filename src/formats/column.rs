@@ -10,7 +10,7 @@
 //! | VARCHAR | a string; any other value as its JSON text | itself |
 //! | TIMESTAMP | see `timestamp` | see `timestamp` |
 //! | DATE, TIME | | `2013-01-31`, `10:17:00.5` |
-//! | lists, structs | arrays, objects | their JSON text |
+//! | lists, structs | arrays, objects | their JSON text (CSV only) |
 
 use std::sync::Arc;
 
@@ -83,6 +83,10 @@ impl Column {
     /// A column for `field`; `parent` is the name of the struct that it belongs to.
     pub(super) fn new(field: &FieldRef, parent: Option<&str>) -> Result<Self, FormatError> {
         let name = parent.map_or_else(|| field.name().clone(), |parent| format!("{parent}.{}", field.name()));
+        Column::named(field, name)
+    }
+
+    fn named(field: &FieldRef, name: String) -> Result<Self, FormatError> {
         let values = Values::new(field, &name)?;
         Ok(Column { field: field.clone(), name, nulls: NullBufferBuilder::new(1024), values })
     }
@@ -375,8 +379,8 @@ impl Values {
                 Ok(Values::Text { ends: vec![0], bytes: Vec::new() })
             }
             DataType::List(items) | DataType::LargeList(items) => {
-                let mut items = Column::new(items, None)?;
-                items.name = name.to_owned();
+                // An item goes by its list's name: its own is always `item`.
+                let items = Column::named(items, name.to_owned())?;
                 Ok(Values::List { ends: vec![0], items: Box::new(items) })
             }
             DataType::Struct(fields) => Ok(Values::Struct(Box::new(Record::new(fields, Some(name))?))),

@@ -380,7 +380,8 @@ mod tests {
         fn strings_come_back(text in any::<String>()) {
             let json = serde_json::to_string(&text).unwrap();
             let mut cursor = Cursor::new(&json, 0);
-            prop_assert_eq!(cursor.string().unwrap().as_ref(), text.as_str());
+            let read = cursor.string().unwrap();
+            prop_assert_eq!(read.as_ref(), text.as_str());
             let mut bytes = Vec::new();
             Cursor::new(&json, 0).string_into(&mut bytes).unwrap();
             prop_assert_eq!(bytes, text.into_bytes());

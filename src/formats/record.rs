@@ -45,7 +45,7 @@ impl Names {
 /// A key as the last record had it at this place.
 struct Guess {
     /// The key's raw text after the opening quote, closing quote included.
-    quoted: Box<[u8]>,
+    quoted: Vec<u8>,
     means: Option<(usize, bool)>,
 }
 
@@ -132,10 +132,14 @@ impl Record {
         }
         let start = cursor.at + 1;
         let means = self.names.find(&cursor.string()?);
-        let guess = Guess { quoted: cursor.since(start).as_bytes().into(), means };
+        let quoted = cursor.since(start).as_bytes();
         match self.guesses.get_mut(place) {
-            Some(old) => *old = guess,
-            None if place < MAX_GUESSES => self.guesses.push(guess),
+            Some(guess) => {
+                guess.quoted.clear();
+                guess.quoted.extend_from_slice(quoted);
+                guess.means = means;
+            }
+            None if place < MAX_GUESSES => self.guesses.push(Guess { quoted: quoted.to_vec(), means }),
             None => {}
         }
         Ok(means)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use proptest::prelude::*;
@@ -58,7 +58,7 @@ fn json_value(name: &str, kind: DataType, value: &str) -> Result<String, String>
 }
 
 #[test]
-fn json_values_fit_or_are_refused_with_a_reason() {
+fn json_values_that_fit() {
     use DataType::{Boolean, Date32, Decimal128, Float32, Float64, Int16, Int64, UInt64, Utf8};
     let good = [
         ("n", Int64, "-7", "-7"),
@@ -96,6 +96,11 @@ fn json_values_fit_or_are_refused_with_a_reason() {
     for (name, kind, value, expected) in good {
         assert_eq!(json_value(name, kind, value).as_deref(), Ok(expected), "{value}");
     }
+}
+
+#[test]
+fn json_values_that_do_not_fit_are_refused_with_a_reason() {
+    use DataType::{Boolean, Date32, Decimal128, Float32, Float64, Int16, Int64, UInt64};
     let bad = [
         ("n", Int64, "1.5", "expected BIGINT in column \"n\", found 1.5 (not a whole number)"),
         ("n", Int64, "\"abc\"", "expected BIGINT in column \"n\", found \"abc\""),
@@ -221,8 +226,8 @@ fn nested_values() {
         bad,
         [
             "2:11 expected BIGINT in column \"p.x\", found 1.5 (not a whole number)",
-            "3:28 column \"l.x\" is NOT NULL, but the record does not have it",
-            "5:6 expected STRUCT(x BIGINT, y VARCHAR) in column \"p\", found \"{\"x\":6}\"",
+            "3:27 column \"l.x\" is NOT NULL, but the record does not have it",
+            "5:6 expected STRUCT(x BIGINT, y VARCHAR) in column \"p\", found \"{\\\"x\\\":6}\"",
         ]
     );
     let csv = "p,l\n\"{\"\"x\"\":1}\",\"[{\"\"x\"\":2}]\"\n\"{\"\"x\"\":1} 2\",\n";

@@ -14,7 +14,7 @@ use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{BadRecord, ConnectorError, OnBad, PartitionReader, Position, Read, Slice};
+use crate::connectors::{BadRecord, ConnectorError, OnBad, PartitionReader, Position, Read, Slice};
 use crate::formats::{MAX_RAW, type_name};
 
 /// Rows that are decoded at a time.
@@ -120,7 +120,7 @@ impl ParquetReader {
         match (parts.first(), &self.broken) {
             (None, Some(error)) => Err(self.failed(error)),
             (None, None) => Ok(None),
-            Some(first) => {
+            (Some(first), _) => {
                 concat_batches(&first.schema(), &parts).map(Some).map_err(|error| self.failed(&error))
             }
         }

@@ -12,12 +12,14 @@
 //! decompressed text between two records, or a row of a Parquet file; going to one in a compressed
 //! file means decompressing what is before it.
 
+mod parquet;
+
 use std::path::Path;
 
 use arrow::datatypes::SchemaRef;
 
+use self::parquet::{ParquetReader, parquet_schema};
 use super::options::{ConnectorInfo, OptionError, OptionInfo, check_options};
-use super::parquet::{ParquetReader, parquet_schema};
 use super::source::{Compression, Fill, open};
 use super::text::{TextOptions, TextReader};
 use super::{ConnectorError, OnBad, PartitionReader, Position};
