@@ -1,7 +1,36 @@
 //! One file or folder for each outside system, behind two traits. May use `clock`, `delta`, `log`
 //! and `formats`; knows nothing of plans, operators and jobs.
 
+mod blackhole;
+mod file;
+mod options;
+mod source;
+mod stdin;
+mod text;
+
+pub use blackhole::{BLACKHOLE, Blackhole};
+pub use file::{FILE, FileConfig, FileFormat, FileSource};
+pub use options::{ConnectorInfo, OptionError, OptionInfo, check_options, nearest};
+pub use stdin::StdinSource;
+
 use arrow::array::{Int64Array, RecordBatch};
+
+use crate::formats::FormatError;
+
+/// Every connector that `CREATE STREAM … WITH (connector = …)` knows; help and SHOW are made from it.
+pub const CONNECTORS: &[&ConnectorInfo] = &[&FILE, &BLACKHOLE];
+
+/// What happens to a record that does not fit the declared columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnBad {
+    /// The query ends with the record's place and the reason.
+    #[default]
+    Fail,
+    /// It is left out and counted.
+    Skip,
+    /// It is left out and written to the stream's topic of bad records.
+    Topic,
+}
 
 /// Where a reader of one source partition stands. What `offset` counts is the connector's own
 /// (log offset, byte of the decompressed text, Parquet row); `line` serves error messages.
@@ -63,6 +92,13 @@ pub enum Read {
 pub trait PartitionReader: Send {
     /// At most `max_rows` rows from where the reader stands. Does not wait for more input to appear.
     fn read(&mut self, max_rows: usize) -> Result<Read, ConnectorError>;
+    /// At most `max_rows` rows, none from `end` on; `end` is the end of an earlier slice. So a step that
+    /// runs again reads what it read then, though the source may have grown since. Readers whose
+    /// offsets do not count rows have their own.
+    fn read_until(&mut self, end: Position, max_rows: usize) -> Result<Read, ConnectorError> {
+        let rows = end.offset.saturating_sub(self.position().offset);
+        self.read(max_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)))
+    }
     /// Where the reader stands.
     fn position(&self) -> Position;
 }
@@ -81,7 +117,18 @@ pub enum ConnectorError {
     /// A record does not fit the declared columns and the stream has on_bad = 'fail'.
     #[error("{}:{}{}: {}", .0.origin, .0.line, .0.column.map(|c| format!(":{c}")).unwrap_or_default(), .0.reason)]
     Bad(Box<BadRecord>),
+    /// A record format that does not go with the declared columns.
+    #[error("{origin}: {source}")]
+    Format {
+        /// The file, or `stdin`.
+        origin: String,
+        /// What is wrong.
+        source: FormatError,
+    },
     /// Anything else, with what to do.
     #[error("{0}")]
     Other(String),
 }
+
+#[cfg(test)]
+mod tests;
