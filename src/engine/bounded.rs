@@ -2,8 +2,8 @@
 
 use super::marks::{MARK, provided};
 use super::sources::{Wanted, open_partition, partitions_of};
-use super::{Engine, EngineError, Result};
-use crate::connectors::{PartitionReader, Position, Read};
+use super::{Engine, Result};
+use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::delta::{Delta, WATERMARK_NONE};
 use crate::operators::Operator;
 use crate::operators::window::{WindowAssign, WindowSpec};
@@ -114,6 +114,19 @@ fn provider(
 /// A reader that can be had once: standard input.
 pub(super) struct ReadOnce(pub(super) Mutex<Option<Box<dyn PartitionReader>>>);
 
+impl ReadOnce {
+    /// The reader; the second time there is none.
+    pub(super) fn open(&self) -> Result<Box<dyn PartitionReader>, ConnectorError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
+            ConnectorError::Other(
+                "stdin can be read only once: name it once in the query, or put it into a stream first \
+                 (CREATE STREAM s AS SELECT * FROM stdin)"
+                    .into(),
+            )
+        })
+    }
+}
+
 impl fmt::Debug for ReadOnce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadOnce")
@@ -201,11 +214,7 @@ impl StreamPartition {
     fn open(&self) -> Result<PartitionFeed> {
         let wanted = Wanted::new(&self.stream, &self.data, self.mark.is_some())?;
         let reader = match &self.once {
-            Some(once) => once.0.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
-                EngineError::Sql(crate::sql::Diagnostic::new("\"stdin\" can be read only once").help(
-                    "name it once in the query, or put it into a stream first: CREATE STREAM s AS SELECT * FROM stdin",
-                ))
-            })?,
+            Some(once) => once.open()?,
             None => open_partition(&self.engine, &self.stream, &wanted, self.partition, Position::default(), true)?,
         };
         let shape = FeedShape { late_window: None, ..wanted.shape };

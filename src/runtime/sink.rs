@@ -4,13 +4,12 @@
 //! a step that is run again after a crash goes out once.
 
 use super::{Result, RuntimeError};
+use crate::connectors::blackhole::Blackhole;
 use crate::connectors::topic::TopicAppender;
-use crate::delta::{Delta, EventTime, WATERMARK_NONE};
+use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
 
 /// Takes a job's result, step by step, in order.
 pub trait Sink: Send {
@@ -29,13 +28,16 @@ pub struct TopicSink {
     schema: SchemaRef,
     /// Whether the job's watermark speaks of the topic's event time.
     carries_watermark: bool,
+    /// Whether nobody else writes the topic: the end of the job is then the end of the topic.
+    owns: bool,
     stated: EventTime,
 }
 
 impl TopicSink {
     /// A sink into `appender`, whose topic has the columns `schema` (the result's columns, by position, cast).
-    pub fn new(appender: TopicAppender, schema: SchemaRef, carries_watermark: bool) -> Self {
-        TopicSink { appender, schema, carries_watermark, stated: WATERMARK_NONE }
+    /// `carries_watermark`: the job's watermark speaks of the topic's event time; `owns`: nobody else writes it.
+    pub fn new(appender: TopicAppender, schema: SchemaRef, carries_watermark: bool, owns: bool) -> Self {
+        TopicSink { appender, schema, carries_watermark, owns, stated: WATERMARK_NONE }
     }
 }
 
@@ -49,11 +51,11 @@ impl Sink for TopicSink {
             let batch = fit(&delta.batch, &self.schema)?;
             rows.push(Delta { batch, weights: None, marks: delta.marks.clone() });
         }
-        let advances = self.carries_watermark && watermark > self.stated;
-        if rows.is_empty() && !advances {
+        let states = if watermark == WATERMARK_END { self.owns } else { self.carries_watermark };
+        let stated = (states && watermark != WATERMARK_NONE).then_some(watermark);
+        if rows.is_empty() && stated.is_none_or(|w| w <= self.stated) {
             return Ok(());
         }
-        let stated = (self.carries_watermark && watermark != WATERMARK_NONE).then_some(watermark);
         let all = if rows.is_empty() {
             Delta::insert(RecordBatch::new_empty(self.schema.clone()))
         } else {
@@ -61,7 +63,7 @@ impl Sink for TopicSink {
         };
         let marks: Option<&Int64Array> = all.marks.as_ref().filter(|_| self.carries_watermark);
         self.appender.append(step, &all.batch, marks, stated)?;
-        self.stated = self.stated.max(watermark);
+        self.stated = self.stated.max(stated.unwrap_or(WATERMARK_NONE));
         Ok(())
     }
 
@@ -84,13 +86,9 @@ pub fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
-/// Counts rows and forgets them.
-pub struct Blackhole(pub Arc<AtomicU64>);
-
 impl Sink for Blackhole {
     fn write(&mut self, _step: u64, deltas: &[Delta], _watermark: EventTime) -> Result<()> {
-        let rows: usize = deltas.iter().map(Delta::num_rows).sum();
-        self.0.fetch_add(rows as u64, Ordering::Relaxed);
+        Blackhole::write(self, deltas.iter().map(Delta::num_rows).sum());
         Ok(())
     }
 }

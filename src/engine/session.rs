@@ -1,0 +1,471 @@
+//! A session: settings, jobs, and the statements of one text after the other.
+
+use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
+use super::define::{self, Defined, create_stream, emit_mode, normalized};
+use super::describe::{self, Rows};
+use super::insert::{into_columns, target, write_values};
+use super::jobs::{JobHome, JobView, Jobs, job_home};
+use super::sources::{Wanted, appender, open_partition, partitions_of};
+use super::{Engine, EngineError, Result};
+use crate::catalog::{Column, Definitions, StreamDef};
+use crate::config::Settings;
+use crate::connectors::stdin::StdinSource;
+use crate::connectors::{ConnectorError, OnBad};
+use crate::delta::Delta;
+use crate::plan::{Dataflow, EmitMode};
+use crate::runtime::feed::FeedShape;
+use crate::runtime::job::{Control, Job, JobOptions, JobSummary, SourceSetup};
+use crate::runtime::sink::{Blackhole, CallbackSink, Sink, TopicSink};
+use crate::sql::{self, CreateStream, Diagnostic, EmitQuery, Insert, ParsedStatement, Statement};
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The name under which standard input can be read.
+const STDIN: &str = "stdin";
+
+/// What a statement did or gives.
+pub enum Outcome {
+    /// It is done; in words.
+    Notice(String),
+    /// A small result.
+    Rows(Rows),
+    /// The answer of a bounded query.
+    Bounded(Bounded),
+    /// A continuous query, to be run by the caller.
+    Continuous(Box<Continuous>),
+    /// A job runs in the background: its name.
+    Job(String),
+}
+
+/// Statements are run in a session. Its jobs end with it.
+pub struct Session {
+    engine: Engine,
+    /// The settings, which SET changes.
+    pub settings: Settings,
+    /// What stands before the names of jobs: the file's name. `None` = nothing is resumed: each INSERT inserts.
+    scope: Option<String>,
+    until_caught_up: bool,
+    jobs: Arc<Jobs>,
+    stdin: Option<(Arc<StreamDef>, ExtraTables)>,
+    names: HashSet<String>,
+}
+
+impl Session {
+    /// A session in `engine`. With a `scope` (a file's name), INSERTs are jobs that are resumed when the same file is
+    /// run again; without, each runs anew. With `until_caught_up`, continuous queries end when all is read.
+    pub fn new(engine: &Engine, settings: Settings, scope: Option<&str>, until_caught_up: bool) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        Session {
+            engine: engine.clone(),
+            settings,
+            scope: scope.map(|s| s.chars().map(plain).collect()),
+            until_caught_up,
+            jobs: Jobs::new(engine.clone()),
+            stdin: None,
+            names: HashSet::new(),
+        }
+    }
+
+    /// Goes on with another file's statements.
+    pub fn set_scope(&mut self, scope: &str) {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        self.scope = Some(scope.chars().map(plain).collect());
+    }
+
+    /// Runs one statement of `source`.
+    pub fn execute(&mut self, source: &str, statement: &ParsedStatement) -> Result<Outcome> {
+        match &statement.statement {
+            Statement::CreateStream(create) => self.create_stream(source, create),
+            Statement::CreateView(create) => {
+                let new = define::create_view(&self.engine, source, create)?;
+                let name = &create.name.value;
+                Ok(Outcome::Notice(if new { format!("view {name} defined") } else { format!("view {name} is there already") }))
+            }
+            Statement::Insert(insert) => self.insert(source, insert),
+            Statement::Query(query) => self.query(source, query),
+            Statement::Drop { kind, name, if_exists } => {
+                let there = define::drop_object(&self.engine, *kind, name, *if_exists)?;
+                let name = &name.value;
+                Ok(Outcome::Notice(if there { format!("{name} dropped") } else { format!("there is no {name}") }))
+            }
+            Statement::Show { kind } => Ok(Outcome::Rows(describe::show(&self.engine, *kind)?)),
+            Statement::ShowSetting(name) => {
+                Ok(Outcome::Rows(describe::show_settings(&self.settings, name.as_ref())?))
+            }
+            Statement::Describe(name) => Ok(Outcome::Rows(describe::describe(&self.engine, source, name)?)),
+            Statement::Explain(query) => {
+                let definitions = self.definitions(query)?;
+                let (_, flow) = self.flow(&definitions, source, query)?;
+                Ok(Outcome::Rows(describe::explain_flow(&flow)?))
+            }
+            Statement::Set { name, value, value_span } => {
+                self.settings.set(&name.value, value).map_err(|e| {
+                    let unknown = matches!(e, crate::config::SettingError::Unknown { .. });
+                    Diagnostic::new(e.to_string()).at(if unknown { name.span.clone() } else { value_span.clone() })
+                })?;
+                Ok(Outcome::Notice(format!("{} is {value}", name.value)))
+            }
+            Statement::Reset(name) => {
+                let reset = self.settings.reset(&name.value);
+                reset.map_err(|e| Diagnostic::new(e.to_string()).at(name.span.clone()))?;
+                Ok(Outcome::Notice(format!("{} is as at the start", name.value)))
+            }
+        }
+    }
+
+    /// What is defined, and `stdin` if the query names it.
+    fn definitions(&mut self, query: &EmitQuery) -> Result<Definitions> {
+        let mut definitions = self.engine.definitions()?;
+        if !definitions.streams.contains_key(STDIN) && sql::mentions(&query.query, &[STDIN]) {
+            let (stream, _) = self.stdin()?;
+            definitions.streams.insert(STDIN.into(), stream);
+        }
+        Ok(definitions)
+    }
+
+    /// Standard input as a stream; opened at first use.
+    fn stdin(&mut self) -> Result<(Arc<StreamDef>, ExtraTables)> {
+        if let Some(open) = &self.stdin {
+            return Ok(open.clone());
+        }
+        let mut source = StdinSource::open()?;
+        let columns = source.schema();
+        let columns = columns.fields().iter().map(|f| Column {
+            name: f.name().clone(),
+            data_type: f.data_type().clone(),
+            nullable: f.is_nullable(),
+        });
+        let stream = Arc::new(StreamDef {
+            name: STDIN.into(),
+            columns: columns.collect(),
+            event_time: None,
+            connector: STDIN.into(),
+            options: Vec::new(),
+            query: None,
+        });
+        let reader = source.reader(Default::default(), OnBad::Fail)?;
+        let once = Arc::new(ReadOnce(Mutex::new(Some(reader))));
+        let extra: ExtraTables = Arc::new(HashMap::from([(STDIN.to_string(), once)]));
+        Ok(self.stdin.insert((stream, extra)).clone())
+    }
+
+    fn extra(&self) -> ExtraTables {
+        self.stdin.as_ref().map_or_else(ExtraTables::default, |(_, extra)| extra.clone())
+    }
+
+    fn plan(&self, definitions: &Definitions, source: &str, query: &EmitQuery) -> Result<LogicalPlan> {
+        Ok(self.engine.0.planner.query(definitions, source, &query.query)?)
+    }
+
+    /// The query's plan and dataflow.
+    fn flow(&self, definitions: &Definitions, source: &str, query: &EmitQuery) -> Result<(LogicalPlan, Arc<Dataflow>)> {
+        let plan = self.plan(definitions, source, query)?;
+        let flow = self.dataflow(plan.clone(), query)?;
+        Ok((plan, flow))
+    }
+
+    fn dataflow(&self, plan: LogicalPlan, query: &EmitQuery) -> Result<Arc<Dataflow>> {
+        let planner = &self.engine.0.planner;
+        let at_query = |mut d: Diagnostic| {
+            let emit = query.emit.as_ref().map(|(_, span)| span.clone());
+            let about_emit = d.message.starts_with("EMIT");
+            d.span = d.span.or(emit.filter(|_| about_emit)).or(Some(query.span.clone()));
+            d
+        };
+        let optimized = planner.optimize(plan).map_err(at_query)?;
+        Ok(Arc::new(planner.dataflow(&optimized, emit_mode(query)).map_err(at_query)?))
+    }
+
+    fn create_stream(&mut self, source: &str, create: &CreateStream) -> Result<Outcome> {
+        let name = create.name.value.clone();
+        let Some(query) = &create.query else {
+            return Ok(Outcome::Notice(match create_stream(&self.engine, source, create, None)? {
+                Defined::Created(_) => format!("stream {name} created"),
+                Defined::Same(_) | Defined::Left => format!("stream {name} is there already"),
+            }));
+        };
+        let definitions = self.definitions(query)?;
+        let (_, flow) = self.flow(&definitions, source, query)?;
+        check_append_only(&flow, query)?;
+        let stream = match create_stream(&self.engine, source, create, Some(&flow))? {
+            Defined::Created(stream) | Defined::Same(stream) => stream,
+            Defined::Left => return Ok(Outcome::Notice(format!("stream {name} is there already"))),
+        };
+        self.start_job(name, &definitions, source, query, flow, stream, true)
+    }
+
+    fn insert(&mut self, source: &str, insert: &Insert) -> Result<Outcome> {
+        let definitions = self.definitions(&insert.query)?;
+        let stream = target(&definitions, &insert.table)?.clone();
+        let plan = self.plan(&definitions, source, &insert.query)?;
+        let plan = into_columns(&stream, insert, plan)?;
+        let name = self.job_name(&stream.name);
+        if insert.is_values {
+            return self.insert_values(name, &stream, plan, source, insert);
+        }
+        let flow = self.dataflow(plan, &insert.query)?;
+        check_append_only(&flow, &insert.query)?;
+        self.start_job(name, &definitions, source, &insert.query, flow, stream, false)
+    }
+
+    /// A name for a job that writes `sink`, the same each time the same file is run.
+    fn job_name(&mut self, sink: &str) -> String {
+        let base = match &self.scope {
+            Some(scope) => format!("{scope}.{sink}"),
+            None => sink.to_string(),
+        };
+        let numbered = (2..).map(|n| format!("{base}.{n}"));
+        let name = std::iter::once(base.clone()).chain(numbered).find(|n| !self.names.contains(n)).unwrap_or(base);
+        self.names.insert(name.clone());
+        name
+    }
+
+    fn insert_values(
+        &mut self,
+        name: String,
+        stream: &StreamDef,
+        plan: LogicalPlan,
+        source: &str,
+        insert: &Insert,
+    ) -> Result<Outcome> {
+        if stream.connector != "topic" {
+            return Err(Diagnostic::new("VALUES can be inserted into streams in topics only").at(insert.table.span.clone()).into());
+        }
+        let mut producer = 0;
+        let mut _home = None;
+        if self.scope.is_some() {
+            // The text belongs to the job's name: other values in the same place are another insert.
+            let text = normalized(&source[insert.query.span.clone()]);
+            let name = format!("{name}.values.{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+            let home = job_home(&self.engine, &name, &stream.name)?;
+            producer = home.producer;
+            _home = Some(home);
+        }
+        let before = rows_in_topic(&self.engine, &stream.name)?;
+        let rows = write_values(&self.engine, stream, plan, producer)?;
+        let written = rows_in_topic(&self.engine, &stream.name)? != before || rows == 0;
+        Ok(Outcome::Notice(if written || producer == 0 {
+            format!("{rows} {} inserted into {}", if rows == 1 { "row" } else { "rows" }, stream.name)
+        } else {
+            format!("{} has these {rows} rows already", stream.name)
+        }))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one statement, taken apart by its two callers")]
+    fn start_job(
+        &mut self,
+        name: String,
+        definitions: &Definitions,
+        source: &str,
+        query: &EmitQuery,
+        flow: Arc<Dataflow>,
+        stream: Arc<StreamDef>,
+        owns: bool,
+    ) -> Result<Outcome> {
+        // What cannot be read again cannot be resumed.
+        let lasting = (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
+        let home = if lasting { Some(job_home(&self.engine, &name, &stream.name)?) } else { None };
+        let (store, producer, held) = match home {
+            Some(JobHome { store, producer, lock }) => (Some(store), producer, Some(lock)),
+            None => (None, uuid::Uuid::new_v4().as_u128(), None),
+        };
+        let sink: Box<dyn Sink> = match stream.connector.as_str() {
+            "blackhole" => Box::new(Blackhole::default()),
+            _ => {
+                let carries = owns && stream.event_time.as_ref().is_some_and(|e| e.delay.is_none());
+                Box::new(TopicSink::new(appender(&self.engine, &stream, producer)?, stream.schema(), carries, owns))
+            }
+        };
+        let mut fingerprint = normalized(&source[query.span.clone()]);
+        for s in &flow.sources {
+            let known = definitions.streams.get(&s.stream.name);
+            fingerprint.push_str(&format!("\n{:?}", known.map(|k| (&k.columns, &k.event_time, &k.connector))));
+        }
+        let control = Arc::new(Control::default());
+        let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
+        let job = Job {
+            name: name.clone(),
+            sources: self.sources(&flow, producer)?,
+            flow,
+            sink,
+            options: self.job_options(false),
+            store,
+            fingerprint,
+            clock: self.engine.0.clock.clone(),
+            control: control.clone(),
+        };
+        let number = self.jobs.register(&name, reads, Some(stream.name.clone()), control)?;
+        self.jobs.start(number, job, held)?;
+        Ok(Outcome::Job(name))
+    }
+
+    fn job_options(&self, until_caught_up: bool) -> JobOptions {
+        JobOptions {
+            workers: self.settings.workers,
+            step_rows: self.settings.step_rows,
+            idle_timeout: self.settings.idle_timeout.unwrap_or(Duration::ZERO),
+            checkpoint_interval: self.settings.checkpoint_interval,
+            until_caught_up,
+        }
+    }
+
+    fn sources(&self, flow: &Dataflow, producer: u128) -> Result<Vec<SourceSetup>> {
+        flow.sources.iter().map(|spec| self.source(spec, producer)).collect()
+    }
+
+    fn source(&self, spec: &crate::plan::SourceSpec, producer: u128) -> Result<SourceSetup> {
+        let stream = spec.stream.clone();
+        let engine = self.engine.clone();
+        let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_window.clone())?;
+        let definitions = engine.definitions()?;
+        let side = |topic: &str| -> Result<_> {
+            let stream = definitions.streams.get(topic).ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
+            appender(&engine, stream, producer)
+        };
+        let bad_topic = match stream.option("on_bad") {
+            Some("topic") => Some(side(&format!("{}_bad", stream.name))?),
+            _ => None,
+        };
+        let late_topic = match (&spec.late_window, stream.option("late_topic")) {
+            (Some(_), Some(topic)) => Some(side(topic)?),
+            _ => None,
+        };
+        let shape: FeedShape = wanted.shape.clone();
+        let once = self.extra().get(&stream.name).cloned().filter(|_| stream.connector == STDIN);
+        let partitions = partitions_of(&engine, &stream)?;
+        let name = stream.name.clone();
+        let open = move |partition, position| match &once {
+            Some(once) => once.open(),
+            None => open_partition(&engine, &stream, &wanted, partition, position, false)
+                .map_err(|e| ConnectorError::Other(e.to_string())),
+        };
+        Ok(SourceSetup { name, partitions, open: Box::new(open), shape, bad_topic, late_topic })
+    }
+
+    fn query(&mut self, source: &str, query: &EmitQuery) -> Result<Outcome> {
+        let definitions = self.definitions(query)?;
+        if query.emit.is_none() {
+            let plan = self.plan(&definitions, source, query)?;
+            return Ok(Outcome::Bounded(bounded::start(&self.engine, plan, &self.extra())?));
+        }
+        let (_, flow) = self.flow(&definitions, source, query)?;
+        let control = Arc::new(Control::default());
+        let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
+        let number = self.jobs.register("query", reads, None, control.clone())?;
+        let job = Job {
+            name: "query".into(),
+            sources: self.sources(&flow, 0)?,
+            sink: Box::new(CallbackSink(|_: &Delta| Ok(()))),
+            options: self.job_options(self.until_caught_up),
+            store: None,
+            fingerprint: String::new(),
+            clock: self.engine.0.clock.clone(),
+            control,
+            flow,
+        };
+        let changes = emit_mode(query) == EmitMode::Changes;
+        Ok(Outcome::Continuous(Box::new(Continuous { job, changes, jobs: self.jobs.clone(), number })))
+    }
+
+    /// Whether the next statements must wait until the jobs so far have read all that there is: a bounded query
+    /// answers over what earlier statements have written.
+    pub fn needs_settled(&self, statement: &Statement) -> bool {
+        let waits = match statement {
+            Statement::Query(query) => query.emit.is_none() || self.until_caught_up,
+            Statement::Drop { .. } => true,
+            _ => false,
+        };
+        waits && !self.jobs.views().is_empty()
+    }
+
+    /// Waits until every job has ended or has read all that there is, or `tick` says no more.
+    pub fn settle(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+        self.jobs.wait_settled(tick)
+    }
+
+    /// Waits until all jobs have ended (with `until_caught_up`: have read all that there is), or `tick` says no more;
+    /// then ends them, each after its step, with a checkpoint.
+    pub fn finish(&mut self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+        let waited = if self.until_caught_up { self.jobs.wait_settled(tick) } else { self.jobs.wait_ended(tick) };
+        self.stop();
+        waited.and(self.jobs.check())
+    }
+
+    /// Ends all jobs, each after its step, with a checkpoint.
+    pub fn stop(&self) {
+        self.jobs.stop_all();
+        self.jobs.join();
+    }
+
+    /// Fails if a job has failed, with its reason.
+    pub fn check(&self) -> Result<()> {
+        self.jobs.check()
+    }
+
+    /// The jobs of this session.
+    pub fn jobs(&self) -> Vec<JobView> {
+        self.jobs.views()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn rows_in_topic(engine: &Engine, name: &str) -> Result<u64> {
+    let topic = engine.0.log.topic(name)?;
+    (0..topic.partitions()).try_fold(0, |sum, p| Ok(sum + topic.end_offset(p)?))
+}
+
+/// A stream only takes rows that stay.
+fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<(), EngineError> {
+    if flow.root().append_only {
+        return Ok(());
+    }
+    let d = Diagnostic::new("a stream only ever takes new rows, but this query takes rows back when its result changes")
+        .at(query.span.clone())
+        .help("add EMIT FINAL to a query over a window, so that each result goes out once, or leave the aggregate out");
+    Err(d.note("results that change belong into a table with a primary key").into())
+}
+
+/// A continuous query whose result the caller takes.
+pub struct Continuous {
+    job: Job,
+    changes: bool,
+    jobs: Arc<Jobs>,
+    number: usize,
+}
+
+impl Continuous {
+    /// The result's columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.job.flow.root().schema.clone()
+    }
+
+    /// Whether rows may be taken back, or at least carry their sign: EMIT CHANGES.
+    pub fn changes(&self) -> bool {
+        self.changes
+    }
+
+    /// What the query shows, and is told.
+    pub fn control(&self) -> Arc<Control> {
+        self.job.control.clone()
+    }
+
+    /// Runs the query until its input ends or it is told to stop; `take` gets each delta of the result, on another thread.
+    pub fn run(mut self, take: impl FnMut(&Delta) -> Result<(), String> + Send + 'static) -> Result<JobSummary> {
+        self.job.sink = Box::new(CallbackSink(take));
+        let result = self.job.run();
+        let summary = result.as_ref().ok().copied();
+        self.jobs.ended(self.number, result);
+        match summary {
+            Some(summary) => Ok(summary),
+            None => Err(self.jobs.check().err().unwrap_or(EngineError::Runtime(crate::runtime::RuntimeError::WorkerLost))),
+        }
+    }
+}
