@@ -1,0 +1,393 @@
+//! The groups of one window (or of a range of small windows, or of all input): keys, weights, one
+//! state a call, and what the running step has touched.
+
+use super::call::{CallState, Input, Saved};
+use super::checkpoint::{STATE, WEIGHT};
+use super::plan::{Plan, Rows};
+use crate::operators::Result;
+use crate::state::keys::Keys;
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array, make_comparator};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::kernels::cmp::distinct;
+use arrow::compute::{SortOptions, concat, interleave, take};
+use std::sync::Arc;
+
+/// Dead groups that are worth a rebuild.
+const MANY_DEAD: usize = 1024;
+
+/// Rows that leave: the output's columns and a weight each (`None` = all +1).
+pub(super) struct Leaving {
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) weights: Option<Vec<i64>>,
+}
+
+/// A part of a state table.
+pub(super) struct PaneTable {
+    /// The call whose rows it holds; `None` = the groups.
+    pub(super) call: Option<usize>,
+    pub(super) keys: Vec<ArrayRef>,
+    pub(super) columns: Vec<(String, ArrayRef)>,
+}
+
+/// Groups that share a fate.
+pub(super) struct Pane {
+    keys: Keys,
+    /// The window column's one value, when the key table leaves that column out.
+    window: Option<ArrayRef>,
+    /// Number of groups.
+    total: usize,
+    /// Sum of the weights of each group's rows; empty if the input only grows.
+    weights: Vec<i64>,
+    /// Groups whose weight is not above 0.
+    dead: usize,
+    states: Vec<Box<dyn CallState>>,
+    /// Whether the step has touched a group; only where changes are emitted.
+    is_touched: Vec<bool>,
+    touched: Vec<Touched>,
+    slots: Vec<usize>,
+}
+
+/// Groups that one batch of the step was the first to touch.
+struct Touched {
+    groups: Vec<usize>,
+    /// Their keys, as output columns.
+    keys: Vec<ArrayRef>,
+    /// Whether each existed before the step.
+    existed: Vec<bool>,
+    /// Their results before the step; without meaning where a group did not exist.
+    old: Vec<ArrayRef>,
+}
+
+impl Pane {
+    /// No groups. `window` is the window's value (one row) if its column is left out of the keys.
+    pub(super) fn new(plan: &Plan, window: Option<ArrayRef>) -> Result<Self> {
+        Ok(Pane {
+            keys: Keys::new(plan.key_schema(window.is_some()))?,
+            window,
+            total: 0,
+            weights: vec![],
+            dead: 0,
+            states: plan.states()?,
+            is_touched: vec![],
+            touched: vec![],
+            slots: vec![],
+        })
+    }
+
+    /// Number of groups, dead ones included.
+    pub(super) fn groups(&self) -> usize {
+        self.total
+    }
+
+    /// The key columns of the table, out of those of the output.
+    fn table_keys(&self, plan: &Plan, keys: &[ArrayRef]) -> Vec<ArrayRef> {
+        let skip = self.window.as_ref().and(plan.window_key());
+        keys.iter().enumerate().filter(|(i, _)| Some(*i) != skip).map(|(_, c)| c.clone()).collect()
+    }
+
+    /// The key columns of the output, out of those of the table, which has `rows` rows.
+    fn output_keys(&self, plan: &Plan, mut keys: Vec<ArrayRef>, rows: usize) -> Result<Vec<ArrayRef>> {
+        if let (Some(window), Some(at)) = (&self.window, plan.window_key()) {
+            keys.insert(at, take(window, &UInt32Array::from_value(0, rows), None)?);
+        }
+        Ok(keys)
+    }
+
+    /// The groups of the rows with these keys, into `self.slots`; new groups come into being.
+    fn intern(&mut self, plan: &Plan, keys: &[ArrayRef], rows: usize) -> Result<()> {
+        let keys = self.table_keys(plan, keys);
+        self.keys.intern(&keys, rows, &mut self.slots)?;
+        self.reach(plan, self.keys.len())
+    }
+
+    /// Makes groups `0..total` exist.
+    fn reach(&mut self, plan: &Plan, total: usize) -> Result<()> {
+        let new = total - self.total;
+        self.total = total;
+        if !plan.append_only {
+            self.weights.resize(total, 0);
+            self.dead += new;
+        }
+        if plan.emits_changes() {
+            self.is_touched.resize(total, false);
+        }
+        self.states.iter_mut().try_for_each(|state| state.grow(total))
+    }
+
+    /// Takes rows in. Returns whether the step had touched nothing here before.
+    pub(super) fn update(&mut self, plan: &Plan, rows: &Rows) -> Result<bool> {
+        let (before, first) = (self.total, self.touched.is_empty());
+        self.intern(plan, &rows.keys, rows.len)?;
+        if plan.emits_changes() {
+            self.touch(plan, rows, before)?;
+        }
+        if !plan.append_only {
+            for (row, group) in self.slots.iter().enumerate() {
+                let weight = &mut self.weights[*group];
+                let alive = *weight > 0;
+                *weight += rows.weight(row);
+                match (alive, *weight > 0) {
+                    (false, true) => self.dead -= 1,
+                    (true, false) => self.dead += 1,
+                    _ => {}
+                }
+            }
+        }
+        for (state, call) in self.states.iter_mut().zip(&plan.calls) {
+            let filter: Option<&BooleanBuffer> = call.filter.map(|i| rows.filter(i));
+            let values: Vec<ArrayRef> = call.inputs.iter().map(|i| rows.columns[*i].clone()).collect();
+            let weights = rows.weights.as_ref().map(|w| &w.values()[..]);
+            let (groups, total) = (&self.slots[..], self.total);
+            state.update(&Input { values: &values, filter, weights, groups, total })?;
+        }
+        Ok(first && !self.touched.is_empty())
+    }
+
+    /// Notes the groups of `self.slots` that the step touches for the first time, with their results
+    /// so far. Groups from `before` on are new.
+    fn touch(&mut self, plan: &Plan, rows: &Rows, before: usize) -> Result<()> {
+        let (mut groups, mut first_rows) = (Vec::new(), Vec::new());
+        // Without aggregates and retractions, an old group cannot change.
+        let from = if plan.append_only && self.states.is_empty() { before } else { 0 };
+        for (row, group) in self.slots.iter().enumerate() {
+            if *group >= from && !self.is_touched[*group] {
+                self.is_touched[*group] = true;
+                groups.push(*group);
+                first_rows.push(row as u32);
+            }
+        }
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let first_rows = UInt32Array::from(first_rows);
+        let keys = rows.keys.iter().map(|c| take(c, &first_rows, None)).collect::<Result<_, _>>()?;
+        self.note(plan, groups, keys, before)
+    }
+
+    fn note(&mut self, plan: &Plan, groups: Vec<usize>, keys: Vec<ArrayRef>, before: usize) -> Result<()> {
+        let existed: Vec<bool> = groups.iter().map(|g| *g < before && self.exists(plan, *g)).collect();
+        let old = if existed.contains(&true) { self.evaluate(plan, &groups)? } else { vec![] };
+        self.touched.push(Touched { groups, keys, existed, old });
+        Ok(())
+    }
+
+    /// Whether a group is there.
+    fn exists(&self, plan: &Plan, group: usize) -> bool {
+        plan.append_only || plan.always_exists() || self.weights[group] > 0
+    }
+
+    /// The results of groups, as columns of the output.
+    fn evaluate(&mut self, plan: &Plan, groups: &[usize]) -> Result<Vec<ArrayRef>> {
+        let states = self.states.iter_mut().enumerate();
+        states.map(|(i, state)| plan.result(i, state.evaluate(groups)?)).collect()
+    }
+
+    /// The row of a global aggregate, before any input.
+    pub(super) fn begin(&mut self, plan: &Plan) -> Result<()> {
+        if self.total == 0 {
+            self.keys.intern(&[], 1, &mut self.slots)?;
+            self.reach(plan, 1)?;
+            if plan.emits_changes() {
+                self.is_touched[0] = true;
+                self.note(plan, vec![0], vec![], 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the step: what changed, and forgets dead groups when they are many.
+    pub(super) fn changes(&mut self, plan: &Plan) -> Result<Option<Leaving>> {
+        let touched = std::mem::take(&mut self.touched);
+        let groups: Vec<usize> = touched.iter().flat_map(|t| t.groups.iter().copied()).collect();
+        let existed: Vec<bool> = touched.iter().flat_map(|t| t.existed.iter().copied()).collect();
+        groups.iter().for_each(|g| self.is_touched[*g] = false);
+        let new = self.evaluate(plan, &groups)?;
+        let keys = (0..plan.keys()).map(|k| concat_parts(&touched, |t| t.keys[k].clone()));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let exists: Vec<bool> = groups.iter().map(|g| self.exists(plan, *g)).collect();
+        if !existed.contains(&true) && !exists.contains(&false) {
+            return Ok(Some(Leaving { columns: [keys, new].concat(), weights: None }));
+        }
+        let old = (0..new.len()).map(|i| {
+            // A batch that touched only new groups did not evaluate: any value will do.
+            let stand_in = |t: &Touched| arrow::array::new_null_array(new[i].data_type(), t.groups.len());
+            concat_parts(&touched, |t| t.old.get(i).cloned().unwrap_or_else(|| stand_in(t)))
+        });
+        let old = old.collect::<Result<Vec<_>>>()?;
+        let change = compare(&old, &new, &existed, &exists)?;
+        if change.is_empty() {
+            return Ok(None);
+        }
+        let rows = UInt32Array::from_iter_values(change.iter().map(|(_, row)| *row as u32));
+        let mut columns = keys.iter().map(|c| take(c, &rows, None)).collect::<Result<Vec<_>, _>>()?;
+        for (old, new) in old.iter().zip(&new) {
+            columns.push(interleave(&[old, new], &change)?);
+        }
+        let minus = change.iter().any(|(side, _)| *side == 0);
+        let weights = minus.then(|| change.iter().map(|(side, _)| 2 * *side as i64 - 1).collect());
+        Ok(Some(Leaving { columns, weights }))
+    }
+
+    /// Forgets dead groups when they are many and more than half.
+    pub(super) fn sweep(&mut self, plan: &Plan) -> Result<()> {
+        if self.dead <= MANY_DEAD || self.dead * 2 <= self.total || plan.always_exists() {
+            return Ok(());
+        }
+        // A group that is owed rows (weight below 0) is not there, but must not be forgotten.
+        let kept: Vec<usize> = (0..self.total).filter(|g| self.weights[*g] != 0).collect();
+        self.retain(plan, &kept)
+    }
+
+    fn retain(&mut self, plan: &Plan, kept: &[usize]) -> Result<()> {
+        self.keys.retain(kept)?;
+        self.states.iter_mut().try_for_each(|state| state.retain(kept))?;
+        self.total = kept.len();
+        if !plan.append_only {
+            self.weights = kept.iter().map(|g| self.weights[*g]).collect();
+            self.dead = self.weights.iter().filter(|w| **w <= 0).count();
+        }
+        self.is_touched.truncate(self.total);
+        Ok(())
+    }
+
+    /// All groups' results; nothing is left.
+    pub(super) fn finish(mut self, plan: &Plan) -> Result<Leaving> {
+        let groups: Vec<usize> = (0..self.total).filter(|g| self.exists(plan, *g)).collect();
+        let keys = self.keys.take()?;
+        let keys = self.output_keys(plan, keys, self.total)?;
+        let mut columns = take_rows(&keys, &groups, self.total)?;
+        for (i, state) in self.states.iter_mut().enumerate() {
+            columns.push(plan.result(i, state.finish(&groups, self.total)?)?);
+        }
+        Ok(Leaving { columns, weights: None })
+    }
+
+    /// Drops the groups whose window is over at `watermark`; returns their results if `wanted`.
+    pub(super) fn finish_some(
+        &mut self,
+        plan: &Plan,
+        watermark: i64,
+        wanted: bool,
+    ) -> Result<Option<Leaving>> {
+        let keys = self.keys.columns()?;
+        let keys = self.output_keys(plan, keys, self.total)?;
+        let over = plan.closed(&keys, watermark)?;
+        let (over, open): (Vec<usize>, Vec<usize>) = (0..self.total).partition(|g| over[*g]);
+        if over.is_empty() {
+            return Ok(None);
+        }
+        let mut leaving = None;
+        if wanted {
+            let over: Vec<usize> = over.into_iter().filter(|g| self.exists(plan, *g)).collect();
+            let mut columns = take_rows(&keys, &over, self.total)?;
+            columns.extend(self.evaluate(plan, &over)?);
+            leaving = Some(Leaving { columns, weights: None });
+        }
+        self.retain(plan, &open)?;
+        Ok(leaving)
+    }
+
+    /// The state as tables of named columns; the columns of the keys come first and have no name.
+    pub(super) fn save(&mut self, plan: &Plan) -> Result<Vec<PaneTable>> {
+        let keys = self.keys.columns()?;
+        let keys = self.output_keys(plan, keys, self.total)?;
+        let weights = match plan.append_only {
+            true => Int64Array::from_value(1, self.total),
+            false => Int64Array::from(self.weights.clone()),
+        };
+        let mut groups = PaneTable { call: None, keys: keys.clone(), columns: vec![] };
+        groups.columns.push((WEIGHT.into(), Arc::new(weights)));
+        let mut tables = Vec::new();
+        for (call, state) in self.states.iter_mut().enumerate() {
+            let Saved { groups: slots, columns } = state.save()?;
+            let named = columns.into_iter().enumerate();
+            match slots {
+                None => groups.columns.extend(named.map(|(i, c)| (format!("{STATE}{call}.{i}"), c))),
+                Some(slots) => {
+                    let keys = take_rows(&keys, &slots, self.total)?;
+                    let columns = named.map(|(i, c)| (format!("column{i}"), c)).collect();
+                    tables.push(PaneTable { call: Some(call), keys, columns });
+                }
+            }
+        }
+        tables.push(groups);
+        Ok(tables)
+    }
+
+    /// Takes saved state of call `call` in, for the groups of these keys.
+    pub(super) fn load(
+        &mut self,
+        plan: &Plan,
+        call: usize,
+        keys: &[ArrayRef],
+        columns: &[ArrayRef],
+        rows: usize,
+    ) -> Result<()> {
+        self.intern(plan, keys, rows)?;
+        self.states[call].load(&self.slots, columns)
+    }
+
+    /// Takes saved groups in.
+    pub(super) fn load_groups(&mut self, plan: &Plan, keys: &[ArrayRef], weights: &Int64Array) -> Result<()> {
+        self.intern(plan, keys, weights.len())?;
+        if !plan.append_only {
+            self.slots.iter().zip(weights.values()).for_each(|(g, w)| self.weights[*g] += w);
+            self.dead = self.weights.iter().filter(|w| **w <= 0).count();
+        }
+        Ok(())
+    }
+
+    /// Rows and bytes held.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let rows = self.total - self.dead + self.states.iter().map(|s| s.entries()).sum::<usize>();
+        let states = self.states.iter().map(|s| s.bytes()).sum::<usize>();
+        (rows, self.keys.bytes() + self.weights.capacity() * 8 + self.is_touched.capacity() + states)
+    }
+}
+
+/// The rows of `columns`, or all of them as they are.
+fn take_rows(columns: &[ArrayRef], rows: &[usize], total: usize) -> Result<Vec<ArrayRef>> {
+    if rows.len() == total && rows.iter().enumerate().all(|(i, row)| i == *row) {
+        return Ok(columns.to_vec());
+    }
+    let rows = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
+    Ok(columns.iter().map(|c| take(c, &rows, None)).collect::<Result<_, _>>()?)
+}
+
+fn concat_parts(touched: &[Touched], column: impl Fn(&Touched) -> ArrayRef) -> Result<ArrayRef> {
+    let parts: Vec<ArrayRef> = touched.iter().map(column).collect();
+    if let [one] = &parts[..] {
+        return Ok(one.clone());
+    }
+    Ok(concat(&parts.iter().map(|p| p.as_ref()).collect::<Vec<_>>())?)
+}
+
+/// Which rows leave, as (0 = old, 1 = new; row): per row nothing, the old, the new, or both in turn.
+fn compare(
+    old: &[ArrayRef],
+    new: &[ArrayRef],
+    existed: &[bool],
+    exists: &[bool],
+) -> Result<Vec<(usize, usize)>> {
+    let mut differs = vec![false; existed.len()];
+    for (old, new) in old.iter().zip(new) {
+        if old.data_type().is_nested() {
+            let order = make_comparator(old, new, SortOptions::default())?;
+            differs.iter_mut().enumerate().for_each(|(i, d)| *d |= order(i, i).is_ne());
+        } else {
+            let column: BooleanArray = distinct(old, new)?;
+            column.values().set_indices().for_each(|i| differs[i] = true);
+        }
+    }
+    let mut change = Vec::with_capacity(2 * differs.len());
+    for row in 0..differs.len() {
+        let stays = existed[row] && exists[row] && !differs[row];
+        if existed[row] && !stays {
+            change.push((0, row));
+        }
+        if exists[row] && !stays {
+            change.push((1, row));
+        }
+    }
+    Ok(change)
+}

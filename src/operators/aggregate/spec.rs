@@ -1,0 +1,67 @@
+//! What the planner says about a GROUP BY: [`AggregateSpec`] and its parts.
+
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use std::fmt;
+use std::sync::Arc;
+
+/// A GROUP BY, or a DISTINCT when there are no aggregates. `Display` is its line in EXPLAIN.
+#[derive(Debug, Clone)]
+pub struct AggregateSpec {
+    /// Columns of the input.
+    pub input_schema: SchemaRef,
+    /// The group keys with their output names: the first columns of the output, in order.
+    pub group: Vec<(Arc<dyn PhysicalExpr>, String)>,
+    /// The aggregates: one output column each, after the keys.
+    pub aggregates: Vec<AggregateCall>,
+    /// Set if a group key is a window column: groups then end with their window.
+    pub window: Option<WindowKey>,
+    /// Whether no row of the input is ever taken back: then no delta has weights.
+    pub input_append_only: bool,
+    /// When results go out.
+    pub mode: EmitMode,
+    /// Columns of the output: keys, then aggregates.
+    pub schema: SchemaRef,
+}
+
+/// One aggregate function with its FILTER.
+#[derive(Debug, Clone)]
+pub struct AggregateCall {
+    /// Function, arguments, DISTINCT, ORDER BY, IGNORE NULLS.
+    pub expr: Arc<AggregateFunctionExpr>,
+    /// `FILTER (WHERE …)`: a boolean over the input; null counts as false.
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+}
+
+/// Which group key tells the window, and when a window is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowKey {
+    /// Index into [`AggregateSpec::group`]; the key is a timestamp.
+    pub key: usize,
+    /// Nanoseconds from the key's value to the window's end.
+    pub to_end: i64,
+    /// Nanoseconds for which the window stays open after its end.
+    pub grace: i64,
+}
+
+/// When results go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmitMode {
+    /// At the end of every step, what changed.
+    Changes,
+    /// Once per group, when its window is over (without a window: when the input has ended).
+    Final,
+}
+
+impl fmt::Display for AggregateSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.group.iter().map(|(_, name)| name.as_str()).collect();
+        let calls: Vec<&str> = self.aggregates.iter().map(|call| call.expr.name()).collect();
+        let mode = match self.mode {
+            EmitMode::Changes => "changes",
+            EmitMode::Final => "final",
+        };
+        write!(f, "Aggregate keys=[{}] aggregates=[{}] mode={mode}", keys.join(", "), calls.join(", "))
+    }
+}

@@ -1,0 +1,549 @@
+//! The operator against the batch engine: every aggregate function, over input that grows and input
+//! that changes, emitted as changes and as a final result, cut at random, restored in the middle.
+
+use super::*;
+use crate::delta::{consolidate, draw, drawn};
+use arrow::array::*;
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::MemTable;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::executor::block_on;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A small deterministic source of randomness.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % n
+    }
+
+    fn maybe<T>(&mut self, value: T) -> Option<T> {
+        (self.below(5) > 0).then_some(value)
+    }
+}
+
+/// Rows to draw from: k, i, u, f, g, s, b, d, t, with nulls.
+fn pool(rows: usize, random: &mut Random) -> RecordBatch {
+    macro_rules! column {
+        ($array:ty, $value:expr) => {{
+            let mut draw = |random: &mut Random| {
+                let value = $value(random);
+                random.maybe(value)
+            };
+            (0..rows).map(|_| draw(random)).collect::<$array>()
+        }};
+    }
+    let eighths = |r: &mut Random| (r.below(1600) as f64 - 800.0) / 8.0;
+    let decimals = column!(Decimal128Array, |r: &mut Random| r.below(100_000) as i128 - 50_000);
+    let words = ["", "a", "ab", "b", "ä", "zebra"];
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("k", Arc::new(column!(Int64Array, |r: &mut Random| r.below(4) as i64))),
+        ("i", Arc::new(column!(Int64Array, |r: &mut Random| r.below(40) as i64 - 20))),
+        ("u", Arc::new(column!(UInt32Array, |r: &mut Random| r.below(9) as u32 + 1))),
+        ("f", Arc::new(column!(Float64Array, eighths))),
+        ("g", Arc::new(column!(Float64Array, eighths))),
+        ("s", Arc::new(column!(StringArray, |r: &mut Random| words[r.below(6) as usize]))),
+        ("b", Arc::new(column!(BooleanArray, |r: &mut Random| r.below(2) == 0))),
+        ("d", Arc::new(decimals.with_precision_and_scale(10, 2).unwrap())),
+        ("t", Arc::new(column!(TimestampMillisecondArray, |r: &mut Random| r.below(50) as i64))),
+        ("o", Arc::new(Int64Array::from_iter_values(0..rows as i64))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
+}
+
+/// A session with the rows as table t.
+fn session(batch: &RecordBatch) -> SessionContext {
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]]).unwrap();
+    context.register_table("t", Arc::new(table)).unwrap();
+    context
+}
+
+/// The spec of the one aggregation in a query over t.
+pub(super) fn spec(batch: &RecordBatch, sql: &str, append_only: bool, mode: EmitMode) -> AggregateSpec {
+    let state = session(batch).state();
+    let plan = block_on(state.create_logical_plan(sql)).unwrap();
+    let mut plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).unwrap();
+    let aggregate = loop {
+        plan = match plan {
+            LogicalPlan::Aggregate(aggregate) => break aggregate,
+            other => other.inputs()[0].clone(),
+        };
+    };
+    let input = aggregate.input.schema();
+    let (props, context) = (state.execution_props(), PhysicalPlanningContext::default());
+    let group = aggregate
+        .group_expr
+        .iter()
+        .map(|e| (create_physical_expr(e, input, props, &context).unwrap(), e.schema_name().to_string()));
+    let calls = aggregate.aggr_expr.iter().map(|e| {
+        let lowered = LoweredAggregateBuilder::new(e, input, input.as_arrow(), props, &context);
+        let lowered = lowered.build().unwrap();
+        AggregateCall { expr: lowered.aggregate, filter: lowered.filter }
+    });
+    AggregateSpec {
+        group: group.collect(),
+        aggregates: calls.collect(),
+        window: None,
+        input_append_only: append_only,
+        mode,
+        schema: Arc::new(aggregate.schema.as_arrow().clone()),
+        input_schema: Arc::new(input.as_arrow().clone()),
+    }
+}
+
+/// Batch answer over some rows of the pool, sorted by `order` before they are aggregated.
+fn batch_answer(pool: &RecordBatch, rows: &[u32], sql: &str, order: &str) -> RecordBatch {
+    let rows = take_record_batch(pool, &UInt32Array::from(rows.to_vec())).unwrap();
+    let schema = rows.schema();
+    let sorted = format!("SELECT * FROM t ORDER BY {order}");
+    let sorted = block_on(block_on(session(&rows).sql(&sorted)).unwrap().collect()).unwrap();
+    let sorted = arrow::compute::concat_batches(&schema, &sorted).unwrap();
+    let answer = block_on(block_on(session(&sorted).sql(sql)).unwrap().collect()).unwrap();
+    arrow::compute::concat_batches(&answer[0].schema(), &answer).unwrap()
+}
+
+fn close(a: &ScalarValue, b: &ScalarValue) -> bool {
+    match (a, b) {
+        (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b))) => {
+            (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
+        }
+        _ => a == b,
+    }
+}
+
+/// Compares what was emitted with the batch answer, whose first `keys` columns are the keys.
+fn check(out: &[Delta], schema: &SchemaRef, expected: &RecordBatch, keys: usize, note: &str) {
+    let (got, weights) = consolidate(schema, out).unwrap();
+    assert!(weights.values().iter().all(|w| *w == 1), "{note}: weights {weights:?}\n{}", draw(out));
+    assert_eq!(got.num_rows(), expected.num_rows(), "{note}: {}", draw(out));
+    let key = |batch: &RecordBatch, row: usize| {
+        (0..keys).map(|k| ScalarValue::try_from_array(batch.column(k), row).unwrap()).collect::<Vec<_>>()
+    };
+    for row in 0..got.num_rows() {
+        let other = (0..expected.num_rows()).find(|other| key(expected, *other) == key(&got, row)).unwrap();
+        for (column, field) in schema.fields().iter().enumerate().skip(keys) {
+            let a = ScalarValue::try_from_array(got.column(column), row).unwrap();
+            let b = ScalarValue::try_from_array(expected.column(column), other).unwrap();
+            assert!(close(&a, &b), "{note}: {} of {:?}: {a} is not {b}", field.name(), key(&got, row));
+        }
+    }
+}
+
+/// The functions, and the order in which the batch engine must see the rows to give our answer.
+const CASES: &[(&str, &[&str])] = &[
+    (
+        "i NULLS LAST",
+        &[
+            "count(*)",
+            "count(i)",
+            "count(i, s)",
+            "count(DISTINCT i)",
+            "count(DISTINCT s)",
+            "count(DISTINCT f)",
+            "count(DISTINCT b)",
+            "sum(i)",
+            "sum(u)",
+            "sum(f)",
+            "sum(d)",
+            "sum(DISTINCT i)",
+            "sum(DISTINCT f)",
+            "sum(DISTINCT d)",
+            "avg(i)",
+            "avg(u)",
+            "avg(f)",
+            "avg(d)",
+            "avg(DISTINCT f)",
+            "avg(DISTINCT d)",
+            "min(i)",
+            "max(i)",
+            "min(f)",
+            "max(f)",
+            "min(s)",
+            "max(s)",
+            "min(b)",
+            "max(b)",
+            "min(d)",
+            "max(d)",
+            "min(t)",
+            "max(t)",
+            "median(i)",
+            "median(f)",
+            "median(d)",
+            "median(DISTINCT i)",
+            "percentile_cont(0.3) WITHIN GROUP (ORDER BY f)",
+            "percentile_cont(0.3) WITHIN GROUP (ORDER BY f DESC)",
+            "percentile_cont(i, 0.7)",
+            "var(f)",
+            "var_pop(f)",
+            "stddev(f)",
+            "stddev_pop(f)",
+            "covar_samp(f, g)",
+            "covar_pop(f, g)",
+            "corr(f, g)",
+            "regr_slope(f, g)",
+            "regr_intercept(f, g)",
+            "regr_count(f, g)",
+            "regr_r2(f, g)",
+            "regr_avgx(f, g)",
+            "regr_avgy(f, g)",
+            "regr_sxx(f, g)",
+            "regr_syy(f, g)",
+            "regr_sxy(f, g)",
+            "bit_and(i)",
+            "bit_or(i)",
+            "bit_xor(i)",
+            "bit_xor(DISTINCT i)",
+            "bool_and(b)",
+            "bool_or(b)",
+            "approx_distinct(i)",
+            "approx_distinct(s)",
+            "approx_median(i)",
+            "approx_percentile_cont(0.4) WITHIN GROUP (ORDER BY i)",
+            "approx_percentile_cont(i, 0.4, 50)",
+            "approx_percentile_cont(0.4) WITHIN GROUP (ORDER BY i DESC)",
+            "any_value(i)",
+            "first_value(i)",
+            "first_value(i) IGNORE NULLS",
+            "nth_value(i, 2)",
+            "array_agg(i)",
+            "array_agg(DISTINCT i ORDER BY i DESC NULLS LAST)",
+            "array_agg(i ORDER BY f, i)",
+            "array_agg(1)",
+            "first_value(s ORDER BY f, s)",
+            "last_value(s ORDER BY f DESC, s)",
+            "last_value(s ORDER BY f, s) IGNORE NULLS",
+            "nth_value(s, 3 ORDER BY g, s)",
+            "nth_value(s, -2 ORDER BY g, s)",
+            "string_agg(s, '|' ORDER BY s, f)",
+            "string_agg(DISTINCT s, '|' ORDER BY s)",
+            "sum(i) FILTER (WHERE b)",
+            "count(*) FILTER (WHERE f > 0)",
+            "avg(i) FILTER (WHERE NOT b)",
+            "max(s) FILTER (WHERE f > 0)",
+            "median(f) FILTER (WHERE b)",
+            "first_value(s ORDER BY f, s) FILTER (WHERE b)",
+            "count(DISTINCT s) FILTER (WHERE b)",
+            "stddev(f) FILTER (WHERE b)",
+            "sum(f) FILTER (WHERE b)",
+            "sum(f + g)",
+            "count(NULL)",
+        ],
+    ),
+    ("i NULLS FIRST", &["last_value(i)", "last_value(i) IGNORE NULLS"]),
+    ("s NULLS LAST", &["string_agg(s, ', ')", "array_agg(s) FILTER (WHERE b)", "first_value(s)"]),
+    ("i NULLS LAST, u NULLS LAST", &["approx_percentile_cont_with_weight(u, 0.5) WITHIN GROUP (ORDER BY i)"]),
+];
+
+/// Runs a query over random steps and checks it at the end of some.
+fn run(sql: &str, order: &str, append_only: bool, mode: EmitMode, seed: u64) {
+    let mut random = Random(seed * 2 + 0x9E37_79B9_7F4A_7C15);
+    let pool = pool(200, &mut random);
+    let spec = spec(&pool, sql, append_only, mode);
+    let (schema, keys) = (spec.schema.clone(), spec.group.len());
+    let mut operator = Aggregate::new(spec.clone(), true).unwrap();
+    let (mut live, mut out): (Vec<u32>, Vec<Delta>) = (vec![], vec![]);
+    for step in 0..6 {
+        for _ in 0..random.below(3) {
+            let delta = random_delta(&pool, append_only, &mut live, &mut random);
+            operator.push(0, delta, &mut out).unwrap();
+        }
+        operator.finish_step(step, &mut out).unwrap();
+        if append_only {
+            assert!(mode == EmitMode::Changes || out.iter().all(|d| d.weights.is_none()));
+        }
+        if step % 2 == 1 {
+            let tables = operator.snapshot().unwrap();
+            if random.below(2) == 0 {
+                operator = Aggregate::new(spec.clone(), true).unwrap();
+                operator.restore(tables).unwrap();
+            }
+        }
+        if mode == EmitMode::Changes && step == 2 {
+            let note = format!("append_only={append_only} {mode:?} seed {seed} step {step} {sql}");
+            check(&out, &schema, &batch_answer(&pool, &live, sql, order), keys, &note);
+        }
+    }
+    operator.finish_step(WATERMARK_END, &mut out).unwrap();
+    let note = format!("append_only={append_only} {mode:?} seed {seed} {sql}");
+    check(&out, &schema, &batch_answer(&pool, &live, sql, order), keys, &note);
+}
+
+/// Rows of the pool that come, and (unless the input only grows) rows that go.
+fn random_delta(pool: &RecordBatch, append_only: bool, live: &mut Vec<u32>, random: &mut Random) -> Delta {
+    let (mut rows, mut weights) = (vec![], vec![]);
+    for _ in 0..random.below(60) {
+        if !append_only && !live.is_empty() && random.below(5) < 2 {
+            rows.push(live.swap_remove(random.below(live.len() as u64) as usize));
+            weights.push(-1);
+        } else {
+            let (row, copies) = (
+                random.below(pool.num_rows() as u64) as u32,
+                if append_only { 1 } else { 1 + random.below(2) },
+            );
+            rows.push(row);
+            weights.push(copies as i64);
+            live.extend((0..copies).map(|_| row));
+        }
+    }
+    let batch = take_record_batch(pool, &UInt32Array::from(rows)).unwrap();
+    Delta::weighted(batch, (!append_only).then(|| Int64Array::from(weights)))
+}
+
+fn every_way(test: impl Fn(bool, EmitMode, u64)) {
+    for seed in 1..4 {
+        for append_only in [true, false] {
+            for mode in [EmitMode::Changes, EmitMode::Final] {
+                test(append_only, mode, seed);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_function_gives_the_batch_answer() {
+    every_way(|append_only, mode, seed| {
+        for (order, calls) in CASES {
+            let sql = format!("SELECT k, {} FROM t GROUP BY k", calls.join(", "));
+            run(&sql, order, append_only, mode, seed);
+        }
+    });
+}
+
+#[test]
+fn global_aggregates_and_several_keys_and_distinct() {
+    every_way(|append_only, mode, seed| {
+        let calls = CASES[0].1.join(", ");
+        run(&format!("SELECT {calls} FROM t"), CASES[0].0, append_only, mode, seed);
+        let sql = "SELECT k, s, b, count(*), max(f) FROM t GROUP BY k, s, b";
+        run(sql, "i", append_only, mode, seed);
+        run("SELECT DISTINCT k, s FROM t", "i", append_only, mode, seed);
+        run("SELECT DISTINCT s FROM t", "i", append_only, mode, seed);
+    });
+}
+
+#[test]
+fn no_function_is_forgotten() {
+    let tested: BTreeSet<&str> =
+        CASES.iter().flat_map(|(_, calls)| *calls).map(|call| call.split('(').next().unwrap()).collect();
+    for function in datafusion::functions_aggregate::all_default_aggregate_functions() {
+        assert!(function.name() == "grouping" || tested.contains(function.name()), "{}", function.name());
+    }
+}
+
+fn small(append_only: bool, mode: EmitMode, sql: &str) -> (Aggregate, SchemaRef) {
+    let fields = vec![
+        Field::new("k", DataType::Int64, true),
+        Field::new("x", DataType::Int64, true),
+        Field::new("t", DataType::Timestamp(TimeUnit::Second, None), true),
+    ];
+    let schema = Arc::new(Schema::new(fields));
+    let mut spec = spec(&RecordBatch::new_empty(schema.clone()), sql, append_only, mode);
+    let window = spec.group.iter().position(|(_, name)| name == "t.t");
+    spec.window = window.map(|key| WindowKey { key, to_end: 10_000_000_000, grace: 5_000_000_000 });
+    (Aggregate::new(spec, true).unwrap(), schema)
+}
+
+/// Pushes drawn rows, ends the step at `seconds`, and draws what came out.
+fn step(operator: &mut Aggregate, schema: &SchemaRef, text: &str, watermark: EventTime) -> String {
+    let mut out = vec![];
+    for part in text.split("\n\n") {
+        operator.push(0, drawn(schema, part), &mut out).unwrap();
+    }
+    operator.finish_step(watermark, &mut out).unwrap();
+    draw(&out)
+}
+
+#[test]
+fn a_step_emits_each_group_once_and_only_what_changed() {
+    let (mut op, schema) = small(false, EmitMode::Changes, "SELECT k, count(*), sum(x) FROM t GROUP BY k");
+    let none = WATERMARK_NONE;
+    assert_eq!(step(&mut op, &schema, "+ 1 5 null\n+ 2 7 null\n\n+ 1 6 null", none), "+ 1 2 11\n+ 2 1 7\n");
+    assert_eq!(step(&mut op, &schema, "- 1 5 null\n\n+ 1 5 null", none), "");
+    assert_eq!(step(&mut op, &schema, "- 2 7 null\n+ 1 null null", none), "- 2 1 7\n- 1 2 11\n+ 1 3 11\n");
+    assert_eq!(step(&mut op, &schema, "+ 2 9 null", none), "+ 2 1 9\n");
+    assert_eq!(op.metrics().state_rows, 2);
+}
+
+#[test]
+fn a_global_aggregate_has_its_row_from_the_start() {
+    let sql = "SELECT count(*), sum(x) FROM t";
+    let (mut op, schema) = small(false, EmitMode::Changes, sql);
+    assert_eq!(step(&mut op, &schema, "", 0), "+ 0 null\n");
+    assert_eq!(step(&mut op, &schema, "", 1), "");
+    let tables = op.snapshot().unwrap();
+    let (mut op, _) = small(false, EmitMode::Changes, sql);
+    op.restore(tables).unwrap();
+    assert_eq!(step(&mut op, &schema, "+ 1 4 null", 2), "- 0 null\n+ 1 4\n");
+    assert_eq!(step(&mut op, &schema, "- 1 4 null", 2), "- 1 4\n+ 0 null\n");
+
+    let (mut op, _) = small(true, EmitMode::Final, sql);
+    assert_eq!(step(&mut op, &schema, "+ 1 4 null", 0), "");
+    assert_eq!(step(&mut op, &schema, "", WATERMARK_END), "+ 1 4\n");
+    let tables = op.snapshot().unwrap();
+    let (mut op, _) = small(true, EmitMode::Final, sql);
+    op.restore(tables).unwrap();
+    assert_eq!(step(&mut op, &schema, "", WATERMARK_END), "");
+
+    let spec = op.plan.spec.clone();
+    let mut second = Aggregate::new(spec, false).unwrap();
+    assert_eq!(step(&mut second, &schema, "", WATERMARK_END), "");
+}
+
+#[test]
+fn windows_close_at_their_end_plus_grace() {
+    let second = 1_000_000_000;
+    for (mode, sql) in [(EmitMode::Final, "final"), (EmitMode::Changes, "changes")].map(|(m, name)| (m, name))
+    {
+        let (mut op, schema) = small(true, mode, "SELECT k, t, count(*), stddev(x) FROM t GROUP BY k, t");
+        assert!(op.plan.spec.to_string().ends_with(&format!("mode={sql}")));
+        let rows =
+            "+ 1 1 1970-01-01T00:00:00\n+ 1 3 1970-01-01T00:00:00\n+ 1 2 1970-01-01T00:00:10\n+ 1 7 null";
+        let first = step(&mut op, &schema, rows, 14 * second);
+        assert_eq!(op.metrics().state_rows, 3);
+        let closed = step(&mut op, &schema, "", 15 * second);
+        assert_eq!(op.metrics().state_rows, 2);
+        let ended = step(&mut op, &schema, "", WATERMARK_END);
+        assert_eq!(op.metrics().state_rows, 0);
+        if mode == EmitMode::Final {
+            assert_eq!(first, "");
+            assert_eq!(closed, "+ 1 1970-01-01T00:00:00 2 1.4142135623730951\n");
+            assert_eq!(ended, "+ 1 1970-01-01T00:00:10 1 null\n+ 1 null 1 null\n");
+        } else {
+            assert_eq!(first.lines().count(), 3);
+            assert_eq!((closed.as_str(), ended.as_str()), ("", ""));
+        }
+        let mut out = vec![];
+        assert_eq!(op.finish_step(20 * second, &mut out).unwrap(), 15 * second);
+        assert_eq!(op.finish_step(WATERMARK_NONE, &mut out).unwrap(), WATERMARK_NONE);
+        assert_eq!(op.finish_step(WATERMARK_END, &mut out).unwrap(), WATERMARK_END);
+    }
+}
+
+/// Many windows of few rows, with every family of state: put together in panes, closed bit by bit,
+/// restored in the middle; the sum is the batch answer, and each window goes out when it is over.
+#[test]
+fn many_small_windows_share_panes() {
+    let sql = "SELECT t, k, count(*), stddev(x), array_agg(x), count(DISTINCT x), sum(x), min(x) \
+               FROM t GROUP BY t, k";
+    every_way(|append_only, mode, seed| {
+        let (mut op, schema) = small(append_only, mode, sql);
+        let spec = op.plan.spec.clone();
+        let mut random = Random(seed + 77);
+        let count = 4000;
+        let times = (0..count).map(|_| random.below(2500) as i64);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values((0..count).map(|i| i64::from(i % 2)))),
+            Arc::new(Int64Array::from_iter_values((0..count).map(i64::from))),
+            Arc::new(TimestampSecondArray::from_iter_values(times)),
+        ];
+        let batch = RecordBatch::try_new(schema, columns).unwrap();
+        let mut out = vec![];
+        for part in 0..4 {
+            op.push(0, Delta::insert(batch.slice(part * 1000, 1000)), &mut out).unwrap();
+            op.finish_step(WATERMARK_NONE, &mut out).unwrap();
+        }
+        assert!(op.panes.len() < 20, "{} panes", op.panes.len());
+        let mut emitted = 0;
+        for until in [700, 701, 1500, 2499, 2500, 3000] {
+            op.finish_step((until + 15) * 1_000_000_000, &mut out).unwrap();
+            let tables = op.snapshot().unwrap();
+            if until == 701 {
+                op = Aggregate::new(spec.clone(), true).unwrap();
+                op.restore(tables).unwrap();
+            }
+            if mode == EmitMode::Final {
+                let times = out.iter().map(|d| d.batch.column(0).clone()).collect::<Vec<_>>();
+                let latest = times.iter().map(|t| {
+                    let t = arrow::compute::cast(t, &DataType::Int64).unwrap();
+                    arrow::compute::max(t.as_primitive::<arrow::datatypes::Int64Type>()).unwrap()
+                });
+                assert!(latest.max().unwrap() <= until);
+                let rows: usize = out.iter().map(Delta::num_rows).sum();
+                assert!(rows >= emitted);
+                emitted = rows;
+            }
+        }
+        assert_eq!(op.metrics(), OperatorMetrics::default());
+        let rows: Vec<u32> = (0..count as u32).collect();
+        let expected = batch_answer(&batch, &rows, sql, "x");
+        check(&out, &spec.schema, &expected, 2, &format!("append_only={append_only} {mode:?}"));
+    });
+}
+
+#[test]
+fn dead_groups_are_forgotten() {
+    let sql = "SELECT k, count(DISTINCT x), sum(x), max(x), median(x) FROM t GROUP BY k";
+    let (mut op, schema) = small(false, EmitMode::Changes, sql);
+    let rows = |from: i64, to: i64| {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(from..to));
+        let none = new_null_array(schema.field(2).data_type(), (to - from) as usize);
+        RecordBatch::try_new(schema.clone(), vec![numbers.clone(), numbers, none]).unwrap()
+    };
+    let mut out = vec![];
+    op.push(0, Delta::insert(rows(0, 3000)), &mut out).unwrap();
+    op.finish_step(0, &mut out).unwrap();
+    let minus = Some(Int64Array::from_value(-1, 2900));
+    op.push(0, Delta::weighted(rows(100, 3000), minus), &mut out).unwrap();
+    op.finish_step(0, &mut out).unwrap();
+    assert_eq!(op.panes.values().map(Pane::groups).sum::<usize>(), 100);
+    let changed = step(&mut op, &schema, "+ 7 9 null\n+ 200 9 null", 0);
+    assert_eq!(changed, "- 7 1 7 7 7\n+ 7 2 16 9 8\n+ 200 1 9 9 9\n");
+    assert_eq!(op.metrics().state_rows, 101 + 3 * 102);
+}
+
+#[test]
+fn a_state_that_does_not_fit_is_refused() {
+    let sql = "SELECT k, sum(x), stddev(x), median(x), min(x), count(DISTINCT x) FROM t GROUP BY k";
+    let (mut op, schema) = small(true, EmitMode::Changes, sql);
+    step(&mut op, &schema, "+ 1 5 null", 0);
+    let tables = op.snapshot().unwrap();
+    let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(names, ["groups", "rows2", "rows4"]);
+    for other in [
+        "SELECT k FROM t GROUP BY k HAVING count(*) > 1",
+        "SELECT k, stddev(x), sum(x), min(x), median(x), array_agg(x) FROM t GROUP BY k",
+        "SELECT k, x, count(*) FROM t GROUP BY k, x",
+    ] {
+        let (mut other, _) = small(true, EmitMode::Changes, other);
+        let error = other.restore(tables.clone()).unwrap_err();
+        assert!(error.to_string().starts_with("checkpoint does not fit operator Aggregate"), "{error}");
+    }
+}
+
+#[test]
+fn ties_and_missing_order_are_decided_by_value() {
+    let sql = "SELECT k, first_value(x ORDER BY t), last_value(x ORDER BY t), array_agg(x ORDER BY t), \
+               first_value(x), last_value(x) FROM t GROUP BY k";
+    for append_only in [true, false] {
+        let at = "1970-01-01T00:00:00";
+        let (mut forth, schema) = small(append_only, EmitMode::Final, sql);
+        let (mut back, _) = small(append_only, EmitMode::Final, sql);
+        let rows =
+            [format!("+ 1 3 {at}"), format!("+ 1 null {at}"), format!("+ 1 2 {at}"), "+ 1 9 null".into()];
+        let reversed: Vec<String> = rows.iter().rev().cloned().collect();
+        let expected = "+ 1 2 9 [2, 3, , 9] 2 9\n";
+        assert_eq!(step(&mut forth, &schema, &rows.join("\n\n"), WATERMARK_END), expected);
+        assert_eq!(step(&mut back, &schema, &reversed.join("\n"), WATERMARK_END), expected);
+    }
+}
+
+#[test]
+fn integer_sums_wrap_as_in_the_batch_engine() {
+    let (mut op, schema) = small(false, EmitMode::Changes, "SELECT k, sum(x), avg(x) FROM t GROUP BY k");
+    let most = i64::MAX;
+    let rows = format!("+2 1 {most} null");
+    assert_eq!(step(&mut op, &schema, &rows, 0), "+ 1 -2 9.223372036854775807e18\n".replace("775807", "776"));
+    assert_eq!(step(&mut op, &schema, &format!("- 1 {most} null"), 0).lines().count(), 2);
+}

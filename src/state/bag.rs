@@ -1,0 +1,181 @@
+//! Per slot an ordered multiset of rows: what an aggregate needs that cannot take a value back.
+//!
+//! A row is kept as order-preserving bytes (Arrow's row format) → weight, so a bag's first and last
+//! rows are its extremes and walking it gives the rows in the order of the sort options. The bytes
+//! never leave memory: checkpoints get columns again ([`Bags::save`]).
+
+use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, RowParser, SortField};
+use std::collections::BTreeMap;
+
+/// Turns columns into order-preserving row bytes and back.
+#[derive(Debug)]
+pub struct RowCodec {
+    converter: RowConverter,
+    parser: RowParser,
+    types: Vec<DataType>,
+}
+
+impl RowCodec {
+    /// A codec for columns of these types and sort options; an error if the row format lacks a type.
+    pub fn new(fields: Vec<SortField>, types: Vec<DataType>) -> Result<Self, ArrowError> {
+        let converter = RowConverter::new(fields)?;
+        let parser = converter.parser();
+        Ok(RowCodec { converter, parser, types })
+    }
+
+    /// One row of bytes for each row of `columns`.
+    pub fn encode(&self, columns: &[ArrayRef]) -> Result<arrow::row::Rows, ArrowError> {
+        self.converter.convert_columns(columns)
+    }
+
+    /// The columns of `rows`, which this codec wrote.
+    pub fn decode<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>, ArrowError> {
+        let parser = &self.parser;
+        let columns = self.converter.convert_rows(rows.map(|bytes| parse(parser, bytes)))?;
+        // The row format may give a dictionary's plain values back.
+        let typed = columns.into_iter().zip(&self.types);
+        typed.map(|(c, t)| if c.data_type() == t { Ok(c) } else { cast(&c, t) }).collect()
+    }
+}
+
+/// `Row`s borrow the parser and the bytes for one common lifetime.
+fn parse<'a>(parser: &'a RowParser, bytes: &'a [u8]) -> arrow::row::Row<'a> {
+    parser.parse(bytes)
+}
+
+/// A bag's rows with their weights, in order.
+type Bag = BTreeMap<Box<[u8]>, i64>;
+
+/// Ordered multisets of rows, one a slot.
+#[derive(Debug)]
+pub struct Bags {
+    codec: RowCodec,
+    bags: Vec<Bag>,
+    entries: usize,
+    bytes: usize,
+}
+
+/// Rough cost of an entry beside its bytes: its place in the tree.
+const ENTRY_BYTES: usize = 32;
+
+impl Bags {
+    /// No slots yet; see [`RowCodec::new`].
+    pub fn new(codec: RowCodec) -> Self {
+        Bags { codec, bags: Vec::new(), entries: 0, bytes: 0 }
+    }
+
+    /// Makes slots `0..total` exist.
+    pub fn grow(&mut self, total: usize) {
+        self.bags.resize_with(total.max(self.bags.len()), Bag::new);
+    }
+
+    /// Adds row `i` of `columns` with `weight(i)` to the bag of slot `slots[i]`, for each row of `rows`.
+    pub fn add(
+        &mut self,
+        columns: &[ArrayRef],
+        slots: &[usize],
+        rows: impl Iterator<Item = usize>,
+        weight: impl Fn(usize) -> i64,
+    ) -> Result<(), ArrowError> {
+        let encoded = self.codec.encode(columns)?;
+        for i in rows {
+            let row = encoded.row(i);
+            let bag = &mut self.bags[slots[i]];
+            let bytes: &[u8] = row.as_ref();
+            let Some(kept) = bag.get_mut(bytes) else {
+                bag.insert(bytes.into(), weight(i));
+                self.entries += 1;
+                self.bytes += bytes.len() + ENTRY_BYTES;
+                continue;
+            };
+            *kept += weight(i);
+            if *kept == 0 {
+                bag.remove(bytes);
+                self.entries -= 1;
+                self.bytes -= bytes.len() + ENTRY_BYTES;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a slot that are there (weight > 0), in order.
+    pub fn rows(&self, slot: usize) -> impl DoubleEndedIterator<Item = (&[u8], i64)> {
+        self.bags[slot].iter().filter(|(_, w)| **w > 0).map(|(row, w)| (row.as_ref(), *w))
+    }
+
+    /// The columns of `rows`, which came from these bags.
+    pub fn decode<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>, ArrowError> {
+        self.codec.decode(rows)
+    }
+
+    /// Keeps the slots `ids` as slots `0..`, in that order, and drops the others.
+    pub fn retain(&mut self, ids: &[usize]) {
+        self.bags = ids.iter().map(|id| std::mem::take(&mut self.bags[*id])).collect();
+        self.entries = self.bags.iter().map(BTreeMap::len).sum();
+        self.bytes = self.bags.iter().flatten().map(|(row, _)| row.len() + ENTRY_BYTES).sum();
+    }
+
+    /// All entries, also those of weight below 0: the slot of each, its columns and, last, its weight.
+    pub fn save(&self) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+        let all = || self.bags.iter().enumerate().flat_map(|(slot, bag)| bag.iter().map(move |e| (slot, e)));
+        let mut columns = self.codec.decode(all().map(|(_, (row, _))| row.as_ref()))?;
+        columns.push(std::sync::Arc::new(Int64Array::from_iter_values(all().map(|(_, (_, w))| *w))));
+        Ok((all().map(|(slot, _)| slot).collect(), columns))
+    }
+
+    /// Number of entries (different rows) over all slots.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Bytes held, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.bags.len() * size_of::<Bag>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{AsArray, StringArray};
+    use arrow::datatypes::Int64Type;
+    use std::sync::Arc;
+
+    fn bags() -> Bags {
+        Bags::new(RowCodec::new(vec![SortField::new(DataType::Utf8)], vec![DataType::Utf8]).unwrap())
+    }
+
+    #[test]
+    fn rows_come_in_order_and_leave_when_their_weight_is_zero() {
+        let mut bags = bags();
+        bags.grow(2);
+        let values: ArrayRef = Arc::new(StringArray::from(vec!["b", "a", "b", "c", "a"]));
+        let weights = [1, 2, 1, 5, -2];
+        bags.add(&[values], &[0, 0, 0, 1, 0], 0..5, |i| weights[i]).unwrap();
+        assert_eq!(bags.entries(), 2);
+        assert_eq!(bags.rows(0).map(|(_, w)| w).collect::<Vec<_>>(), [2]);
+
+        let (slots, columns) = bags.save().unwrap();
+        assert_eq!(slots, [0, 1]);
+        assert_eq!(columns[0].as_string::<i32>().value(0), "b");
+        assert_eq!(columns[1].as_primitive::<Int64Type>().values().to_vec(), [2, 5]);
+
+        bags.retain(&[1]);
+        assert_eq!((bags.entries(), bags.rows(0).count()), (1, 1));
+    }
+
+    #[test]
+    fn a_row_taken_back_before_it_came_is_not_there() {
+        let mut bags = bags();
+        bags.grow(1);
+        let value: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        bags.add(std::slice::from_ref(&value), &[0], 0..1, |_| -1).unwrap();
+        assert_eq!(bags.rows(0).count(), 0);
+        bags.add(&[value], &[0], 0..1, |_| 1).unwrap();
+        assert_eq!((bags.entries(), bags.bytes()), (0, size_of::<Bag>()));
+    }
+}

@@ -1,0 +1,237 @@
+//! Per slot the different values and how often each is there: `count(DISTINCT x)` in one look-up a
+//! row, over rows that come and go.
+
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, Int32Array, Int64Array, make_array};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::error::ArrowError;
+use arrow::row::SortField;
+use hashbrown::{Equivalent, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::bag::RowCodec;
+
+/// Different values per slot.
+#[derive(Debug)]
+pub struct DistinctValues {
+    values: Values,
+    data_type: DataType,
+    /// Per slot the number of values with weight > 0.
+    counts: Vec<i64>,
+    bytes: usize,
+}
+
+/// (slot, value) → weight.
+#[derive(Debug)]
+enum Values {
+    /// Types of 4 or 8 bytes, by their bits.
+    Bits(HashMap<(usize, i64), i64>),
+    /// All other types, by their row bytes.
+    Rows(RowCodec, HashMap<RowKey, i64>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct RowKey(usize, Box<[u8]>);
+
+/// A [`RowKey`] that borrows its bytes, for look-ups.
+struct RowRef<'a>(usize, &'a [u8]);
+
+impl Hash for RowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        RowRef(self.0, &self.1).hash(state);
+    }
+}
+
+impl Hash for RowRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+        self.1.hash(state);
+    }
+}
+
+impl Equivalent<RowKey> for RowRef<'_> {
+    fn equivalent(&self, key: &RowKey) -> bool {
+        self.0 == key.0 && *self.1 == *key.1
+    }
+}
+
+impl DistinctValues {
+    /// No values yet, of type `data_type`; an error if values of the type cannot be kept.
+    pub fn new(data_type: &DataType) -> Result<Self, ArrowError> {
+        let values = if matches!(data_type.primitive_width(), Some(4 | 8)) {
+            Values::Bits(HashMap::new())
+        } else {
+            let fields = vec![SortField::new(data_type.clone())];
+            Values::Rows(RowCodec::new(fields, vec![data_type.clone()])?, HashMap::new())
+        };
+        Ok(DistinctValues { values, data_type: data_type.clone(), counts: Vec::new(), bytes: 0 })
+    }
+
+    /// Makes slots `0..total` exist.
+    pub fn grow(&mut self, total: usize) {
+        self.counts.resize(total.max(self.counts.len()), 0);
+    }
+
+    /// Adds value `i` of `column` with `weight(i)` to slot `slots[i]`, for each row of `rows`.
+    pub fn add(
+        &mut self,
+        column: &ArrayRef,
+        slots: &[usize],
+        rows: impl Iterator<Item = usize>,
+        weight: impl Fn(usize) -> i64,
+    ) -> Result<(), ArrowError> {
+        match &mut self.values {
+            Values::Bits(map) => {
+                let bits = to_bits(column)?;
+                let bits = bits.values();
+                for i in rows {
+                    let kept = map.entry((slots[i], bits[i])).or_insert(0);
+                    let w = weight(i);
+                    *kept += w;
+                    self.counts[slots[i]] += stepped(*kept - w, *kept);
+                    if *kept == 0 {
+                        map.remove(&(slots[i], bits[i]));
+                    }
+                }
+            }
+            Values::Rows(codec, map) => {
+                let encoded = codec.encode(std::slice::from_ref(column))?;
+                for i in rows {
+                    let (slot, row, w) = (slots[i], encoded.row(i), weight(i));
+                    let Some(kept) = map.get_mut(&RowRef(slot, row.as_ref())) else {
+                        map.insert(RowKey(slot, row.as_ref().into()), w);
+                        self.counts[slot] += stepped(0, w);
+                        self.bytes += row.as_ref().len();
+                        continue;
+                    };
+                    *kept += w;
+                    let now = *kept;
+                    self.counts[slot] += stepped(now - w, now);
+                    if now == 0 {
+                        map.remove(&RowRef(slot, row.as_ref()));
+                        self.bytes -= row.as_ref().len();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many different values slot `slot` holds.
+    pub fn count(&self, slot: usize) -> i64 {
+        self.counts[slot]
+    }
+
+    /// Keeps the slots `ids` as slots `0..`, in that order, and drops the others.
+    pub fn retain(&mut self, ids: &[usize]) {
+        let mut renumbered = vec![usize::MAX; self.counts.len()];
+        ids.iter().enumerate().for_each(|(new, old)| renumbered[*old] = new);
+        let slot = |old: usize| Some(renumbered[old]).filter(|new| *new != usize::MAX);
+        self.counts = ids.iter().map(|id| self.counts[*id]).collect();
+        match &mut self.values {
+            Values::Bits(map) => {
+                let old = std::mem::take(map);
+                *map = old.into_iter().filter_map(|((s, v), w)| Some(((slot(s)?, v), w))).collect();
+            }
+            Values::Rows(_, map) => {
+                let old = std::mem::take(map);
+                *map = old.into_iter().filter_map(|(k, w)| Some((RowKey(slot(k.0)?, k.1), w))).collect();
+                self.bytes = map.keys().map(|k| k.1.len()).sum();
+            }
+        }
+    }
+
+    /// All values, in order of slot and value: the slot of each, and the columns value and weight.
+    pub fn save(&self) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+        let (slots, values, weights): (Vec<usize>, ArrayRef, Vec<i64>) = match &self.values {
+            Values::Bits(map) => {
+                let mut all: Vec<(usize, i64, i64)> = map.iter().map(|((s, v), w)| (*s, *v, *w)).collect();
+                all.sort_unstable();
+                let values = from_bits(all.iter().map(|e| e.1), &self.data_type)?;
+                (all.iter().map(|e| e.0).collect(), values, all.iter().map(|e| e.2).collect())
+            }
+            Values::Rows(codec, map) => {
+                let mut all: Vec<(usize, &[u8], i64)> = map.iter().map(|(k, w)| (k.0, &*k.1, *w)).collect();
+                all.sort_unstable();
+                let values = codec.decode(all.iter().map(|e| e.1))?.swap_remove(0);
+                (all.iter().map(|e| e.0).collect(), values, all.iter().map(|e| e.2).collect())
+            }
+        };
+        Ok((slots, vec![values, Arc::new(Int64Array::from(weights))]))
+    }
+
+    /// Number of (slot, value) pairs.
+    pub fn entries(&self) -> usize {
+        match &self.values {
+            Values::Bits(map) => map.len(),
+            Values::Rows(_, map) => map.len(),
+        }
+    }
+
+    /// Bytes held, roughly.
+    pub fn bytes(&self) -> usize {
+        let table = match &self.values {
+            Values::Bits(map) => map.allocation_size(),
+            Values::Rows(_, map) => map.allocation_size(),
+        };
+        table + self.bytes + self.counts.capacity() * 8
+    }
+}
+
+/// How the number of values that are there changes when a weight goes from `before` to `after`.
+fn stepped(before: i64, after: i64) -> i64 {
+    i64::from(after > 0) - i64::from(before > 0)
+}
+
+/// The bits of a primitive array of 4 or 8 bytes a value.
+fn to_bits(column: &ArrayRef) -> Result<Int64Array, ArrowError> {
+    let wide = column.data_type().primitive_width() == Some(8);
+    let bits = if wide { DataType::Int64 } else { DataType::Int32 };
+    let array = make_array(column.to_data().into_builder().data_type(bits).build()?);
+    if wide {
+        return Ok(array.as_primitive::<Int64Type>().clone());
+    }
+    Ok(array.as_primitive::<Int32Type>().unary(i64::from))
+}
+
+/// The array of type `data_type` whose values have these bits.
+fn from_bits(values: impl Iterator<Item = i64>, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    let (len, buffer): (usize, Buffer) = if data_type.primitive_width() == Some(8) {
+        let array = Int64Array::from_iter_values(values);
+        (array.len(), array.values().inner().clone())
+    } else {
+        let array = Int32Array::from_iter_values(values.map(|v| v as i32));
+        (array.len(), array.values().inner().clone())
+    };
+    Ok(make_array(ArrayData::builder(data_type.clone()).len(len).add_buffer(buffer).build()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float32Array, StringArray, TimestampSecondArray};
+
+    #[test]
+    fn a_value_counts_once_until_its_last_copy_is_taken_back() {
+        let columns: [ArrayRef; 3] = [
+            Arc::new(Float32Array::from(vec![1.5, -2.5, 1.5, 1.5, 1.5])),
+            Arc::new(TimestampSecondArray::from(vec![15, -25, 15, 15, 15])),
+            Arc::new(StringArray::from(vec!["a", "b", "a", "a", "a"])),
+        ];
+        for column in columns {
+            let mut values = DistinctValues::new(column.data_type()).unwrap();
+            values.grow(2);
+            values.add(&column, &[0, 0, 0, 1, 0], [0, 1, 2, 3].into_iter(), |_| 1).unwrap();
+            assert_eq!((values.count(0), values.count(1)), (2, 1));
+            values.add(&column, &[0; 5], [0].into_iter(), |_| -1).unwrap();
+            assert_eq!(values.count(0), 2);
+            values.add(&column, &[0; 5], [4].into_iter(), |_| -1).unwrap();
+            assert_eq!((values.count(0), values.entries()), (1, 2));
+            values.retain(&[1, 0]);
+            let (slots, saved) = values.save().unwrap();
+            assert_eq!(slots, [0, 1]);
+            assert_eq!(&saved[0], &column.slice(0, 2));
+        }
+    }
+}
