@@ -116,11 +116,16 @@ impl Chooser<'_> {
             "first_value" | "any_value" => return self.end(End::First),
             "last_value" => return self.end(End::Last),
             "array_agg" | "string_agg" | "nth_value" => return self.kept(),
-            "approx_percentile_cont" | "approx_percentile_cont_with_weight" | "approx_median" => {
+            "approx_percentile_cont" | "approx_percentile_cont_with_weight" | "approx_median"
+                if !self.expr.is_distinct() =>
+            {
                 return self.kept();
             }
-            // A set of floats is added up in the order of its hashes.
-            "sum" | "avg" if self.expr.is_distinct() => return self.kept(),
+            // A set of floats is added up in the order of its hashes; a grouped bit_xor overlooks DISTINCT.
+            "sum" | "avg" | "bit_xor" if self.expr.is_distinct() => return self.kept(),
+            name if self.expr.is_distinct() && DISTINCT_IGNORED.contains(&name) => {
+                return Ok(not_impl_err!("DISTINCT in {}", self.expr.name())?);
+            }
             _ => {}
         }
         if self.append_only && mode == EmitMode::Final {
@@ -293,7 +298,25 @@ fn position(inputs: &[Arc<dyn PhysicalExpr>], wanted: &Arc<dyn PhysicalExpr>) ->
 const SORTED: [&str; 3] = ["array_agg", "string_agg", "nth_value"];
 
 /// Functions whose DISTINCT means: each different argument once.
-const ONCE: [&str; 7] = ["array_agg", "string_agg", "nth_value", "sum", "avg", "median", "percentile_cont"];
+const ONCE: [&str; 8] =
+    ["array_agg", "string_agg", "nth_value", "sum", "avg", "median", "percentile_cont", "bit_xor"];
+
+/// Functions that compute as if there were no DISTINCT.
+const DISTINCT_IGNORED: [&str; 13] = [
+    "approx_percentile_cont",
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+];
 
 /// Functions with a small state that no order of rows changes (but for the last bits of a float).
 const ORDERLESS: [&str; 22] = [
