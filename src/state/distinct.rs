@@ -81,6 +81,10 @@ impl DistinctValues {
         rows: impl Iterator<Item = usize>,
         weight: impl Fn(usize) -> i64,
     ) -> Result<(), ArrowError> {
+        if *column.data_type() != self.data_type {
+            let reason = format!("values of type {}, not {}", column.data_type(), self.data_type);
+            return Err(ArrowError::InvalidArgumentError(reason));
+        }
         match &mut self.values {
             Values::Bits(map) => {
                 let bits = to_bits(column)?;

@@ -23,7 +23,11 @@ use crate::state::bag::{Bags, RowCodec};
 use crate::state::distinct::DistinctValues;
 use arrow::array::{ArrowNativeTypeOp, ArrowPrimitiveType, downcast_primitive};
 use arrow::compute::SortOptions;
-use arrow::datatypes::*;
+use arrow::datatypes::{
+    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
+    DurationMillisecondType, DurationNanosecondType, DurationSecondType, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, Schema, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use arrow::row::SortField;
 use datafusion::common::{exec_err, not_impl_err};
 use datafusion::physical_expr::PhysicalExpr;
@@ -32,6 +36,8 @@ use datafusion::physical_expr::expressions::{CastExpr, Literal};
 use std::sync::Arc;
 
 type State = Box<dyn CallState>;
+/// Columns and how each is sorted.
+type Ordered = (Vec<Arc<dyn PhysicalExpr>>, Vec<SortField>);
 
 /// How a call is kept.
 pub(super) struct CallPlan {
@@ -116,11 +122,16 @@ impl Chooser<'_> {
             "first_value" | "any_value" => return self.end(End::First),
             "last_value" => return self.end(End::Last),
             "array_agg" | "string_agg" | "nth_value" => return self.kept(),
-            "approx_percentile_cont" | "approx_percentile_cont_with_weight" | "approx_median" => {
+            "approx_percentile_cont" | "approx_percentile_cont_with_weight" | "approx_median"
+                if !self.expr.is_distinct() =>
+            {
                 return self.kept();
             }
-            // A set of floats is added up in the order of its hashes.
-            "sum" | "avg" if self.expr.is_distinct() => return self.kept(),
+            // Sets of floats are added up in the order of their hashes; a grouped bit_xor overlooks DISTINCT.
+            "sum" | "avg" | "bit_xor" | "var" | "var_pop" if self.expr.is_distinct() => return self.kept(),
+            name if self.expr.is_distinct() && DISTINCT_IGNORED.contains(&name) => {
+                return Ok(not_impl_err!("DISTINCT in {}", self.expr.name())?);
+            }
             _ => {}
         }
         if self.append_only && mode == EmitMode::Final {
@@ -150,11 +161,17 @@ impl Chooser<'_> {
             ("sum", _) => match self.expr.field().data_type() {
                 DataType::Float64 if !self.append_only => Kind::ExactFloat { mean: false },
                 DataType::Interval(_) => return Ok(None),
-                data_type => Kind::Sum(data_type.clone()),
+                data_type if same_kind(data_type, &inputs[0].data_type(self.schema)?) => {
+                    Kind::Sum(data_type.clone())
+                }
+                _ => return Ok(None),
             },
             ("avg", _) => self.average(&mut inputs)?,
-            ("bool_and", _) => Kind::BoolFold { and: true },
-            ("bool_or", _) => Kind::BoolFold { and: false },
+            (name @ ("bool_and" | "bool_or"), _)
+                if inputs[0].data_type(self.schema)? == DataType::Boolean =>
+            {
+                Kind::BoolFold { and: name == "bool_and" }
+            }
             _ => return Ok(None),
         };
         Ok(Some(CallPlan { inputs, kind }))
@@ -256,7 +273,7 @@ impl Chooser<'_> {
     }
 
     /// The different columns of the ORDER BY.
-    fn ordering(&self) -> Result<(Vec<Arc<dyn PhysicalExpr>>, Vec<SortField>)> {
+    fn ordering(&self) -> Result<Ordered> {
         let (mut inputs, mut fields) = (Vec::new(), Vec::new());
         for key in self.expr.order_bys() {
             if !inputs.contains(&key.expr) {
@@ -284,6 +301,11 @@ impl Chooser<'_> {
     }
 }
 
+/// Whether values of both types are the same natively (decimals of another precision are).
+fn same_kind(a: &DataType, b: &DataType) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
 /// Where an expression stands, or would be put.
 fn position(inputs: &[Arc<dyn PhysicalExpr>], wanted: &Arc<dyn PhysicalExpr>) -> usize {
     inputs.iter().position(|e| e == wanted).unwrap_or(inputs.len())
@@ -293,7 +315,35 @@ fn position(inputs: &[Arc<dyn PhysicalExpr>], wanted: &Arc<dyn PhysicalExpr>) ->
 const SORTED: [&str; 3] = ["array_agg", "string_agg", "nth_value"];
 
 /// Functions whose DISTINCT means: each different argument once.
-const ONCE: [&str; 7] = ["array_agg", "string_agg", "nth_value", "sum", "avg", "median", "percentile_cont"];
+const ONCE: [&str; 10] = [
+    "array_agg",
+    "string_agg",
+    "nth_value",
+    "sum",
+    "avg",
+    "median",
+    "percentile_cont",
+    "bit_xor",
+    "var",
+    "var_pop",
+];
+
+/// Functions that compute as if there were no DISTINCT.
+const DISTINCT_IGNORED: [&str; 13] = [
+    "approx_percentile_cont",
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+];
 
 /// Functions with a small state that no order of rows changes (but for the last bits of a float).
 const ORDERLESS: [&str; 22] = [

@@ -36,21 +36,17 @@ impl<T: ArrowPrimitiveType> PrimitiveExtreme<T> {
     pub(super) fn new(end: End, data_type: DataType) -> Self {
         PrimitiveExtreme { best: vec![], end, data_type }
     }
+}
 
-    fn fold(&mut self, values: impl FnOnce(&mut dyn FnMut(usize, T::Native))) {
-        let best = &mut self.best;
-        match self.end {
-            End::First => values(&mut |g, x| {
-                if best[g].is_none_or(|kept| x.is_lt(kept)) {
-                    best[g] = Some(x);
-                }
-            }),
-            End::Last => values(&mut |g, x| {
-                if best[g].is_none_or(|kept| x.is_gt(kept)) {
-                    best[g] = Some(x);
-                }
-            }),
-        }
+/// Takes `x` if it is better than what is kept.
+#[inline]
+fn offer<N: ArrowNativeTypeOp>(kept: &mut Option<N>, x: N, end: End) {
+    let better = kept.is_none_or(|kept| match end {
+        End::First => x.is_lt(kept),
+        End::Last => x.is_gt(kept),
+    });
+    if better {
+        *kept = Some(x);
     }
 }
 
@@ -62,20 +58,8 @@ impl<T: ArrowPrimitiveType> CallState for PrimitiveExtreme<T> {
 
     fn update(&mut self, input: &Input) -> Result<()> {
         let array = input.values[0].as_primitive::<T>();
-        let (values, best) = (array.values(), &mut self.best);
-        // Two loops, so that the comparison is not decided per row.
-        match self.end {
-            End::First => input.each(array.nulls(), |row, g, _| {
-                if best[g].is_none_or(|kept| values[row].is_lt(kept)) {
-                    best[g] = Some(values[row]);
-                }
-            }),
-            End::Last => input.each(array.nulls(), |row, g, _| {
-                if best[g].is_none_or(|kept| values[row].is_gt(kept)) {
-                    best[g] = Some(values[row]);
-                }
-            }),
-        }
+        let (values, best, end) = (array.values(), &mut self.best, self.end);
+        input.each(array.nulls(), |row, group, _| offer(&mut best[group], values[row], end));
         Ok(())
     }
 
@@ -96,9 +80,9 @@ impl<T: ArrowPrimitiveType> CallState for PrimitiveExtreme<T> {
 
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()> {
         let saved = primitive::<T>(columns, 0)?;
-        self.fold(|better| {
-            groups.iter().zip(saved.iter()).for_each(|(g, x)| x.into_iter().for_each(|x| better(*g, x)));
-        });
+        for (group, value) in groups.iter().zip(saved.iter()) {
+            value.into_iter().for_each(|x| offer(&mut self.best[*group], x, self.end));
+        }
         Ok(())
     }
 
