@@ -4,7 +4,9 @@ pub mod args;
 pub mod print;
 pub mod progress;
 pub mod report;
+mod run;
 pub mod terminal;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -30,7 +32,10 @@ impl From<Exit> for ExitCode {
 /// Runs the program on the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
     match args::Invocation::parse(std::env::args_os()) {
-        Ok(_) => Exit::Done.into(),
+        Ok(invocation) => match &invocation.action {
+            args::Action::Topic(command) => topic::run(&invocation, command).into(),
+            _ => run::run(&invocation).into(),
+        },
         Err(error) => {
             // Nothing is left to be done where even this cannot be printed.
             let _ = error.print();

@@ -58,27 +58,34 @@ pub struct Totals {
     pub rows_in: u64,
     /// Rows written to the sink; for changes, added and taken back alike.
     pub rows_out: u64,
+    /// Rows that lay behind their partition's watermark.
+    pub behind: u64,
     /// Rows that came too late for their window.
     pub late: u64,
+    /// Rows without an event time, which lie in no window.
+    pub timeless: u64,
     /// Records that were no rows.
     pub bad: u64,
     /// How long it took.
     pub elapsed: Duration,
 }
 
-/// The line that ends a job: `hourly_board: 26,483 rows in, 1,763 out, 0 late, 0 bad, 0.41 s, 64,593 rows/s`.
+/// The line that ends a run: `hourly_board: 26,483 rows in, 1,763 out, 0 late, 0 bad, 0.41 s, 64,593 rows/s`.
+/// Rows behind the watermark and rows without a time are told where there are any.
 pub fn summary(name: &str, totals: &Totals) -> String {
-    let Totals { rows_in, rows_out, late, bad, elapsed } = *totals;
+    let Totals { rows_in, rows_out, behind, late, timeless, bad, elapsed } = *totals;
     let rows = if rows_in == 1 { "row" } else { "rows" };
-    format!(
-        "{name}: {} {rows} in, {} out, {} late, {} bad, {:.2} s, {} rows/s",
-        grouped(rows_in),
-        grouped(rows_out),
-        grouped(late),
-        grouped(bad),
-        elapsed.as_secs_f64(),
-        grouped(rate(rows_in, elapsed)),
-    )
+    let mut line = format!("{name}: {} {rows} in, {} out", grouped(rows_in), grouped(rows_out));
+    if behind > 0 {
+        line.push_str(&format!(", {} behind the watermark", grouped(behind)));
+    }
+    line.push_str(&format!(", {} late", grouped(late)));
+    if timeless > 0 {
+        line.push_str(&format!(", {} without a time", grouped(timeless)));
+    }
+    let seconds = elapsed.as_secs_f64();
+    line.push_str(&format!(", {} bad, {seconds:.2} s, {} rows/s", grouped(bad), grouped(rate(rows_in, elapsed))));
+    line
 }
 
 /// Rows a second, rounded; 0 where no time has passed.

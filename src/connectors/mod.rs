@@ -7,18 +7,20 @@ mod options;
 mod source;
 mod stdin;
 mod text;
+pub mod topic;
 
 pub use blackhole::{BLACKHOLE, Blackhole};
 pub use file::{FILE, FileConfig, FileFormat, FileSource};
 pub use options::{ConnectorInfo, OptionError, OptionInfo, check_options, nearest};
 pub use stdin::StdinSource;
+pub use topic::TOPIC;
 
 use arrow::array::{Int64Array, RecordBatch};
 
 use crate::formats::FormatError;
 
 /// Every connector that `CREATE STREAM … WITH (connector = …)` knows; help and SHOW are made from it.
-pub const CONNECTORS: &[&ConnectorInfo] = &[&FILE, &BLACKHOLE];
+pub const CONNECTORS: &[&ConnectorInfo] = &[&TOPIC, &FILE, &BLACKHOLE];
 
 /// What happens to a record that does not fit the declared columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -246,7 +246,7 @@ impl TextReader {
             }
         }
         let batch = self.project(batch)?;
-        Ok(Read::Rows(Slice { batch, marks: None, watermark: None, bad, end: self.position }))
+        Ok(Read::Rows(Slice { batch, marks: None, stated: false, watermark: None, bad, end: self.position }))
     }
 
     fn project(&self, batch: RecordBatch) -> Result<RecordBatch, ConnectorError> {

@@ -15,17 +15,17 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What the connector is called and takes.
-pub const INFO: ConnectorInfo = ConnectorInfo {
+pub const TOPIC: ConnectorInfo = ConnectorInfo {
     name: "topic",
     help: "rows in a partitioned topic of the data directory",
     options: &[
-        OptionInfo { name: "partitions", default: "1", help: "how many partitions the topic has (1 to 1024)" },
+        OptionInfo { name: "partitions", default: Some("1"), help: "how many partitions the topic has (1 to 1024)" },
         OptionInfo {
             name: "key",
-            default: "",
+            default: Some(""),
             help: "the column by whose hash rows are placed in partitions; without it they go round",
         },
-        OptionInfo { name: "codec", default: "lz4", help: "how frames are compressed: lz4, zstd or none" },
+        OptionInfo { name: "codec", default: Some("lz4"), help: "how frames are compressed: lz4, zstd or none" },
     ],
 };
 
@@ -61,7 +61,7 @@ pub struct TopicReader {
 impl TopicReader {
     /// A reader of `partition` from offset `start`, giving `columns` under `schema`.
     pub fn new(
-        topic: &Topic,
+        topic: &Arc<Topic>,
         partition: u32,
         columns: Vec<TopicColumn>,
         schema: SchemaRef,

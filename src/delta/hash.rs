@@ -29,7 +29,7 @@ pub fn partition(hashes: &[u64], parts: usize) -> Vec<UInt32Array> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, Int64Array};
+    use arrow::array::Int64Array;
     use std::sync::Arc;
 
     #[test]

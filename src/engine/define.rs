@@ -3,10 +3,9 @@
 use super::sources::option_diagnostic;
 use super::{Engine, Result};
 use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
-use crate::connectors::file::FileConfig;
-use crate::connectors::{CONNECTORS, OptionError, OptionInfo, check_options, nearest};
+use crate::connectors::{CONNECTORS, FileConfig, OptionError, OptionInfo, check_options, nearest};
 use crate::log::{Codec, TopicOptions};
-use crate::plan::{Dataflow, EmitMode, Planner};
+use crate::plan::{Dataflow, EmitMode};
 use crate::sql::{CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
 use std::sync::Arc;
 
@@ -87,7 +86,7 @@ fn definition(engine: &Engine, source: &str, create: &CreateStream, flow: Option
     let mut columns = planner.columns(&create.columns)?;
     check_duplicates(create)?;
     if let Some(flow) = flow {
-        columns = result_columns(planner, create, flow, columns)?;
+        columns = result_columns(create, flow, columns)?;
     } else if columns.is_empty() {
         if connector != "file" {
             let d = Diagnostic::new("a stream needs columns")
@@ -192,8 +191,7 @@ fn check_duplicates(create: &CreateStream) -> Result<()> {
 }
 
 /// The columns of a stream that is a query's result: the declared ones, which the query must fit, or the query's.
-fn result_columns(planner: &Planner, create: &CreateStream, flow: &Dataflow, declared: Vec<Column>) -> Result<Vec<Column>> {
-    let _ = planner;
+fn result_columns(create: &CreateStream, flow: &Dataflow, declared: Vec<Column>) -> Result<Vec<Column>> {
     let result = &flow.root().schema;
     let place = create.query.as_ref().map_or(create.name.span.clone(), |q| q.span.clone());
     if !declared.is_empty() {

@@ -5,7 +5,7 @@ use crate::catalog::StreamDef;
 use crate::config::Settings;
 use crate::operators::window::length;
 use crate::plan::explain::explain;
-use crate::plan::{Dataflow, mistake};
+use crate::plan::Dataflow;
 use crate::sql::{Diagnostic, Name, ObjectKind};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -73,7 +73,7 @@ fn topic_size(engine: &Engine, name: &str) -> Result<(String, String)> {
 }
 
 /// DESCRIBE: the columns, then how the stream is kept.
-pub(super) fn describe(engine: &Engine, source: &str, name: &Name) -> Result<Rows> {
+pub(super) fn describe(engine: &Engine, name: &Name) -> Result<Rows> {
     let definitions = engine.definitions()?;
     if let Some(stream) = definitions.streams.get(&name.value) {
         return Rows::of_text(["column", "type", "about"], &stream_rows(stream));
@@ -89,7 +89,6 @@ pub(super) fn describe(engine: &Engine, source: &str, name: &Name) -> Result<Row
         }
         return Rows::of_text(["column", "type", "about"], &rows);
     }
-    let _ = source;
     let mut d = Diagnostic::new(format!("there is no stream or view \"{}\"", name.value)).at(name.span.clone());
     d.help = definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?"));
     Err(d.into())
@@ -145,7 +144,3 @@ pub(super) fn show_settings(settings: &Settings, name: Option<&Name>) -> Result<
     Rows::of_text(["setting", "value", "about"], &rows)
 }
 
-/// A DataFusion error at planning time, as the engine's.
-pub(super) fn planning(error: datafusion::error::DataFusionError) -> super::EngineError {
-    mistake(error).into()
-}

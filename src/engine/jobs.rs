@@ -39,6 +39,10 @@ pub enum JobState {
 pub struct JobView {
     /// Its name.
     pub name: String,
+    /// The streams that it reads.
+    pub reads: Vec<String>,
+    /// The stream that it writes, if it writes one.
+    pub writes: Option<String>,
     /// How it is.
     pub state: JobState,
     /// Rows read in this run.
@@ -135,6 +139,8 @@ impl Jobs {
     pub(super) fn views(&self) -> Vec<JobView> {
         let view = |e: &Entry| JobView {
             name: e.name.clone(),
+            reads: e.reads.clone(),
+            writes: e.writes.clone(),
             state: e.state,
             rows_in: e.control.rows_in(),
             rows_out: e.control.rows_out(),

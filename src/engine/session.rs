@@ -9,13 +9,12 @@ use super::sources::{Wanted, appender, open_partition, partitions_of};
 use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::config::Settings;
-use crate::connectors::stdin::StdinSource;
-use crate::connectors::{ConnectorError, OnBad};
+use crate::connectors::{Blackhole, ConnectorError, OnBad, StdinSource};
 use crate::delta::Delta;
 use crate::plan::{Dataflow, EmitMode};
 use crate::runtime::feed::FeedShape;
 use crate::runtime::job::{Control, Job, JobOptions, JobSummary, SourceSetup};
-use crate::runtime::sink::{Blackhole, CallbackSink, Sink, TopicSink};
+use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
 use crate::sql::{self, CreateStream, Diagnostic, EmitQuery, Insert, ParsedStatement, Statement};
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
@@ -95,7 +94,7 @@ impl Session {
             Statement::ShowSetting(name) => {
                 Ok(Outcome::Rows(describe::show_settings(&self.settings, name.as_ref())?))
             }
-            Statement::Describe(name) => Ok(Outcome::Rows(describe::describe(&self.engine, source, name)?)),
+            Statement::Describe(name) => Ok(Outcome::Rows(describe::describe(&self.engine, name)?)),
             Statement::Explain(query) => {
                 let definitions = self.definitions(query)?;
                 let (_, flow) = self.flow(&definitions, source, query)?;
@@ -386,12 +385,9 @@ impl Session {
         self.jobs.wait_settled(tick)
     }
 
-    /// Waits until all jobs have ended (with `until_caught_up`: have read all that there is), or `tick` says no more;
-    /// then ends them, each after its step, with a checkpoint.
-    pub fn finish(&mut self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
-        let waited = if self.until_caught_up { self.jobs.wait_settled(tick) } else { self.jobs.wait_ended(tick) };
-        self.stop();
-        waited.and(self.jobs.check())
+    /// Waits until all jobs have ended (with `until_caught_up`: have read all that there is), or `tick` says no more.
+    pub fn wait(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+        if self.until_caught_up { self.jobs.wait_settled(tick) } else { self.jobs.wait_ended(tick) }
     }
 
     /// Ends all jobs, each after its step, with a checkpoint.

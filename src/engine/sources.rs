@@ -2,9 +2,8 @@
 
 use super::{Engine, Result};
 use crate::catalog::StreamDef;
-use crate::connectors::file::{FileConfig, FileSource};
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
-use crate::connectors::{OptionError, PartitionReader, Position};
+use crate::connectors::{FileConfig, FileSource, OptionError, PartitionReader, Position};
 use crate::operators::window::WindowSpec;
 use crate::plan::stream::metadata_fields;
 use crate::runtime::feed::FeedShape;

@@ -4,7 +4,7 @@ use crate::sql::{self, Diagnostic};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
-use sqlparser::ast::{self, Spanned};
+use sqlparser::ast;
 use std::ops::ControlFlow;
 
 /// The diagnostic of an error about `query`, whose spans point into `source`.
@@ -128,7 +128,7 @@ fn find_name(source: &str, query: &ast::Query, name: &str) -> Option<std::ops::R
             };
             match ident.filter(|i| sql::fold(i) == self.0) {
                 Some(found) => {
-                    self.1 = Some(found.span());
+                    self.1 = Some(found.span);
                     ControlFlow::Break(())
                 }
                 None => ControlFlow::Continue(()),

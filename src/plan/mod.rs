@@ -69,7 +69,7 @@ impl Planner {
 
     fn plan_with(&self, context: &QueryContext, query: ast::Query) -> datafusion::error::Result<LogicalPlan> {
         let options = ParserOptions::from(&self.state.config_options().sql_parser);
-        SqlToRel::new_with_options(context, options).query_to_plan(query, &mut PlannerContext::new())
+        SqlToRel::new_with_options(context, options).sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
     }
 
     fn view_plan(&self, definitions: &Definitions, view: &ViewDef, depth: usize) -> Result<LogicalPlan, Diagnostic> {

@@ -5,7 +5,7 @@ use super::trace::trace;
 use crate::operators::window::{WindowKind, WindowSpec, length, unit_ns};
 use crate::sql::{self, Diagnostic, WindowCall};
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, ScalarValue, TableReference};
+use datafusion::common::{Column, DFSchema, ExprSchema, DFSchemaRef, Result, ScalarValue, TableReference};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
@@ -49,7 +49,7 @@ impl WindowNode {
         for name in WINDOW_COLUMNS {
             fields.push((qualifier.clone(), Arc::new(Field::new(name, time_type.clone(), false))));
         }
-        let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?);
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().as_ref().metadata().clone())?);
         Ok(WindowNode { input, time, kind, offset, grace, mark: None, schema })
     }
 

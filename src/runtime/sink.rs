@@ -4,7 +4,7 @@
 //! a step that is run again after a crash goes out once.
 
 use super::{Result, RuntimeError};
-use crate::connectors::blackhole::Blackhole;
+use crate::connectors::Blackhole;
 use crate::connectors::topic::TopicAppender;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, Int64Array, RecordBatch};

@@ -14,7 +14,6 @@ use crate::operators::unnest::Unnest;
 use crate::operators::window::WindowAssign;
 use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable};
 use crate::plan::{Dataflow, Spec};
-use arrow::array::Array;
 use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

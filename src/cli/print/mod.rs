@@ -83,7 +83,7 @@ pub struct ResultPrinter {
     changes: bool,
     /// Encoded text that is not yet written; empty between calls.
     text: Vec<u8>,
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
 }
 
 enum Encoder {
@@ -95,7 +95,7 @@ enum Encoder {
 impl ResultPrinter {
     /// A printer of rows of `schema` to `out`. `changes`: rows carry `_op`. Takes `out` for a file
     /// or pipe; see [`ResultPrinter::on`] for a terminal.
-    pub fn new(format: Format, schema: SchemaRef, changes: bool, out: Box<dyn Write>) -> Self {
+    pub fn new(format: Format, schema: SchemaRef, changes: bool, out: Box<dyn Write + Send>) -> Self {
         let schema = if changes { with_op_field(&schema) } else { schema };
         let encoder = match format {
             Format::Table => {

@@ -350,6 +350,7 @@ impl PartitionReader for ParquetReader {
             return Ok(Read::Rows(Slice {
                 batch,
                 marks: None,
+                stated: false,
                 watermark: None,
                 bad: Vec::new(),
                 end: self.position,
@@ -378,7 +379,7 @@ impl PartitionReader for ParquetReader {
         }
         self.position.offset += taken;
         self.position.line += taken;
-        Ok(Read::Rows(Slice { batch, marks: None, watermark: None, bad, end: self.position }))
+        Ok(Read::Rows(Slice { batch, marks: None, stated: false, watermark: None, bad, end: self.position }))
     }
 
     fn position(&self) -> Position {

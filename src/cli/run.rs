@@ -1,0 +1,366 @@
+//! Running SQL: files and `-c` texts, statement by statement; results on standard output, all else on standard error.
+
+use super::Exit;
+use super::args::{Action, Invocation};
+use super::print::{Format, PrintError, ResultPrinter};
+use super::progress::{Progress, Totals, grouped, summary};
+use super::report;
+use super::terminal::Screen;
+use crate::config::Settings;
+use crate::engine::{
+    Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Outcome, ParsedStatement,
+    Rows, Session, parse_all, substitute,
+};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Why running ended before the end.
+pub(super) enum Stop {
+    /// A mistake in the SQL; told already.
+    Sql,
+    /// A failure; told already.
+    Failed,
+    /// The reader of our output has gone.
+    Closed,
+}
+
+/// The texts to run: each with the name under which mistakes in it are reported, and, for a file, its scope.
+struct Text {
+    name: String,
+    scope: Option<String>,
+    source: String,
+}
+
+/// Whether SIGINT or SIGTERM has come, and the query that is then to end.
+#[derive(Clone, Default)]
+pub(super) struct Interrupt {
+    come: Arc<AtomicBool>,
+    query: Arc<Mutex<Option<Arc<Control>>>>,
+}
+
+impl Interrupt {
+    /// Listens for SIGINT and SIGTERM.
+    pub(super) fn listen(engine: &Engine) -> Self {
+        let interrupt = Interrupt::default();
+        let heard = interrupt.clone();
+        engine.tokio().spawn(async move {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+                return;
+            };
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+            heard.come.store(true, Ordering::Release);
+            if let Some(control) = heard.query.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                control.stop();
+            }
+        });
+        interrupt
+    }
+
+    pub(super) fn has_come(&self) -> bool {
+        self.come.load(Ordering::Acquire)
+    }
+
+    /// The query that an interrupt ends.
+    fn ends(&self, control: Option<Arc<Control>>) {
+        let stop_now = control.clone().filter(|_| self.has_come());
+        *self.query.lock().unwrap_or_else(PoisonError::into_inner) = control;
+        if let Some(control) = stop_now {
+            control.stop();
+        }
+    }
+}
+
+/// Runs what the command line asks for.
+pub(super) fn run(invocation: &Invocation) -> Exit {
+    let screen = Screen::stderr();
+    let texts = match texts(invocation) {
+        Ok(texts) => texts,
+        Err(message) => {
+            tell(&report::failure(&message, screen));
+            return Exit::Failed;
+        }
+    };
+    let engine = match Engine::open_dir(&invocation.data) {
+        Ok(engine) => engine,
+        Err(error) => {
+            tell(&report::failure(&error.to_string(), screen));
+            return Exit::Failed;
+        }
+    };
+    let mut settings = Settings::default();
+    if let Some(workers) = invocation.workers {
+        settings.workers = workers;
+    }
+    let started = engine.clock().monotonic();
+    let scope = texts.first().and_then(|t| t.scope.clone());
+    let mut runner = Runner {
+        session: Session::new(&engine, settings, scope.as_deref(), invocation.until_caught_up),
+        interrupt: Interrupt::listen(&engine),
+        engine,
+        format: invocation.format,
+        screen,
+        queries: Vec::new(),
+        printed: false,
+    };
+    let ended = runner.texts(invocation, &texts);
+    let ended = match ended {
+        Ok(()) => runner.finish(),
+        Err(stop) => {
+            runner.session.stop();
+            Err(stop)
+        }
+    };
+    let name = texts.last().map_or("", |t| t.name.as_str());
+    let elapsed = runner.engine.clock().monotonic().saturating_sub(started);
+    if !matches!(ended, Err(Stop::Sql)) {
+        runner.summarize(name, elapsed);
+    }
+    match ended {
+        Ok(()) | Err(Stop::Closed) => Exit::Done,
+        Err(Stop::Sql) => Exit::Sql,
+        Err(Stop::Failed) => Exit::Failed,
+    }
+}
+
+fn texts(invocation: &Invocation) -> Result<Vec<Text>, String> {
+    match &invocation.action {
+        Action::Sql(texts) => {
+            Ok(texts.iter().map(|t| Text { name: "-c".into(), scope: None, source: t.clone() }).collect())
+        }
+        Action::Files(files) => files.iter().map(|f| file_text(f)).collect(),
+        Action::Topic(_) => Ok(Vec::new()),
+    }
+}
+
+fn file_text(path: &Path) -> Result<Text, String> {
+    let source = std::fs::read(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => format!("there is no file {}", path.display()),
+        _ => format!("cannot read {}: {e}", path.display()),
+    })?;
+    let source = String::from_utf8(source).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+    let stem = path.file_stem().map_or_else(|| "file".into(), |s| s.to_string_lossy().into_owned());
+    Ok(Text { name: path.display().to_string(), scope: Some(stem), source })
+}
+
+/// Writes a line to standard error. Where even that cannot be written there is nobody to tell.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+struct Runner {
+    engine: Engine,
+    session: Session,
+    interrupt: Interrupt,
+    format: Option<Format>,
+    screen: Screen,
+    /// What continuous queries did.
+    queries: Vec<JobSummary>,
+    /// A result has been printed: the next one stands apart from it.
+    printed: bool,
+}
+
+impl Runner {
+    fn texts(&mut self, invocation: &Invocation, texts: &[Text]) -> Result<(), Stop> {
+        for text in texts {
+            if let Some(scope) = &text.scope {
+                self.session.set_scope(scope);
+            }
+            let source = substitute(&text.source, &|name| invocation.variable(name))
+                .map_err(|d| self.mistake(&d, &text.name, &text.source))?;
+            let (statements, mistake) = parse_all(&source);
+            // A file that cannot be read to its end is not begun.
+            if let Some(mistake) = mistake {
+                return Err(self.mistake(&mistake, &text.name, &source));
+            }
+            for statement in &statements {
+                if self.interrupt.has_come() {
+                    return Ok(());
+                }
+                self.statement(&source, statement).map_err(|e| match e {
+                    Failure::Engine(EngineError::Sql(d)) => self.mistake(&d, &text.name, &source),
+                    Failure::Engine(error) => self.failure(&error.to_string()),
+                    Failure::Print(PrintError::Closed) => Stop::Closed,
+                    Failure::Print(error) => self.failure(&error.to_string()),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mistake(&self, diagnostic: &Diagnostic, name: &str, source: &str) -> Stop {
+        tell(&report::render(diagnostic, name, source, self.screen));
+        Stop::Sql
+    }
+
+    fn failure(&self, message: &str) -> Stop {
+        tell(&report::failure(message, self.screen));
+        Stop::Failed
+    }
+
+    fn statement(&mut self, source: &str, statement: &ParsedStatement) -> Result<(), Failure> {
+        if self.session.needs_settled(&statement.statement) {
+            let mut progress = Progress::new(io::stderr(), self.screen);
+            let started = self.engine.clock().monotonic();
+            self.session.settle(&mut || self.tick(&mut progress, started))?;
+            let _ = progress.erase();
+            self.session.check()?;
+        }
+        if self.interrupt.has_come() {
+            return Ok(());
+        }
+        match self.session.execute(source, statement)? {
+            Outcome::Notice(notice) => {
+                if self.screen.is_terminal() {
+                    tell(&notice);
+                }
+                Ok(())
+            }
+            Outcome::Job(_) => Ok(()),
+            Outcome::Rows(rows) => self.rows(&rows),
+            Outcome::Bounded(query) => self.bounded(query),
+            Outcome::Continuous(query) => self.continuous(*query),
+        }
+    }
+
+    /// Shows how far the jobs are; whether to go on waiting.
+    fn tick(&self, progress: &mut Progress<io::Stderr>, started: Duration) -> bool {
+        let rows = self.session.jobs().iter().map(|j| j.rows_in).sum();
+        // A terminal that has gone needs no progress.
+        let _ = progress.update(self.engine.clock().monotonic().saturating_sub(started), rows);
+        !self.interrupt.has_come()
+    }
+
+    fn printer(&mut self, schema: arrow::datatypes::SchemaRef, changes: bool) -> Result<ResultPrinter, Failure> {
+        let screen = Screen::stdout();
+        let format = self.format.unwrap_or(Format::of(self.session.settings.format, screen.is_terminal()));
+        if std::mem::replace(&mut self.printed, true) && format == Format::Csv {
+            writeln!(io::stdout()).map_err(PrintError::from)?;
+        }
+        Ok(ResultPrinter::new(format, schema, changes, Box::new(io::stdout())).on(screen))
+    }
+
+    fn rows(&mut self, rows: &Rows) -> Result<(), Failure> {
+        let mut printer = self.printer(rows.schema(), false)?;
+        printer.write(&rows.batch, None)?;
+        Ok(printer.finish()?)
+    }
+
+    fn bounded(&mut self, mut query: Bounded) -> Result<(), Failure> {
+        let mut printer = self.printer(query.schema(), false)?;
+        while let Some(batch) = query.next_batch()? {
+            printer.write(&batch, None)?;
+            if self.interrupt.has_come() {
+                break;
+            }
+        }
+        Ok(printer.finish()?)
+    }
+
+    fn continuous(&mut self, query: Continuous) -> Result<(), Failure> {
+        let printer = self.printer(query.schema(), query.changes())?;
+        let printer = Arc::new(Mutex::new((printer, None::<PrintError>)));
+        let control = query.control();
+        self.interrupt.ends(Some(control.clone()));
+        let shared = printer.clone();
+        let result = query.run(move |delta| {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let (printer, failed) = &mut *shared;
+            if failed.is_none()
+                && let Err(error) = printer.write(&delta.batch, delta.weights.as_ref()).and_then(|()| printer.flush())
+            {
+                *failed = Some(error);
+                control.stop();
+            }
+            Ok(())
+        });
+        self.interrupt.ends(None);
+        let shared = Arc::into_inner(printer).map(|m| m.into_inner().unwrap_or_else(PoisonError::into_inner));
+        if let Some((printer, failed)) = shared {
+            match failed {
+                Some(error) => return Err(error.into()),
+                None => printer.finish()?,
+            }
+        }
+        self.queries.push(result?);
+        Ok(self.session.check()?)
+    }
+
+    fn finish(&mut self) -> Result<(), Stop> {
+        let mut progress = Progress::new(io::stderr(), self.screen);
+        let started = self.engine.clock().monotonic();
+        let finished = self.session.wait(&mut || self.tick(&mut progress, started));
+        self.session.stop();
+        let finished = finished.and(self.session.check());
+        let _ = progress.erase();
+        finished.map_err(|e| self.failure(&e.to_string()))
+    }
+
+    /// The line that says what was done, if jobs or continuous queries ran.
+    fn summarize(&self, name: &str, elapsed: Duration) {
+        let jobs = self.session.jobs();
+        let mut totals = Totals { elapsed, ..Totals::default() };
+        let (mut resumed, mut before_in, mut before_out, mut ran) = (false, 0, 0, false);
+        for job in jobs.iter().filter(|j| j.writes.is_some()) {
+            let JobState::Ended(summary) = job.state else { continue };
+            ran = true;
+            // Rows that one job hands to another are neither in nor out.
+            let from_outside = !jobs.iter().any(|j| j.writes.as_ref().is_some_and(|w| job.reads.contains(w)));
+            let to_outside = !jobs.iter().any(|j| job.writes.as_ref().is_some_and(|w| j.reads.contains(w)));
+            add(&mut totals, &summary, from_outside, to_outside);
+            if summary.resumed_from.is_some() {
+                resumed = true;
+                let earlier = |total: u64, run: u64, counts: bool| if counts { total - run } else { 0 };
+                before_in += earlier(summary.total.rows_in, summary.run.rows_in, from_outside);
+                before_out += earlier(summary.total.rows_out, summary.run.rows_out, to_outside);
+            }
+        }
+        for summary in &self.queries {
+            // A query in the foreground may read what a job here writes.
+            let from_outside = !jobs.iter().any(|j| j.writes.is_some());
+            add(&mut totals, summary, from_outside, true);
+        }
+        if !ran && self.queries.is_empty() {
+            return;
+        }
+        let mut line = summary(name, &totals);
+        if resumed {
+            line.push_str(&format!(" (resumed: {} rows in and {} out before)", grouped(before_in), grouped(before_out)));
+        }
+        tell(&line);
+    }
+}
+
+fn add(totals: &mut Totals, summary: &JobSummary, from_outside: bool, to_outside: bool) {
+    if from_outside {
+        totals.rows_in += summary.run.rows_in;
+    }
+    if to_outside {
+        totals.rows_out += summary.run.rows_out;
+    }
+    totals.behind += summary.run.behind;
+    totals.late += summary.run.late;
+    totals.timeless += summary.run.timeless;
+    totals.bad += summary.run.bad;
+}
+
+/// What can go wrong with one statement.
+enum Failure {
+    Engine(EngineError),
+    Print(PrintError),
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Failure::Engine(error)
+    }
+}
+
+impl From<PrintError> for Failure {
+    fn from(error: PrintError) -> Self {
+        Failure::Print(error)
+    }
+}
