@@ -77,6 +77,7 @@ impl Entered<'_> {
             return Err(self.partition.missing(tail.segment, tail.next_offset));
         }
         self.create_segment(0)?;
+        self.partition.disk.sync_dir(&self.partition.topic.dir)?;
         self.core.state = prior.unwrap_or_default();
         let epoch = self.core.state.epoch.wrapping_add(1);
         self.republish(Tail { epoch, boot: self.boot(), ..Tail::default() })
