@@ -29,7 +29,6 @@ impl Entered<'_> {
     /// Brings the partition into a state that can be believed, from the newest tail that could be read.
     pub(super) fn recover(&mut self, prior: Option<Tail>) -> Result<(), LogError> {
         self.core.active = None;
-        self.core.steps = None;
         let segments = self.without_strays(prior)?;
         let Some(&last) = segments.last() else { return self.start_empty(prior) };
         let known = prior.unwrap_or(Tail { segment: last, durable_offset: last, ..Tail::default() });

@@ -180,6 +180,8 @@ fn a_tail_file_with_any_bit_flipped_or_lost_loses_nothing() {
         assert_eq!(put(&topic, [-1]).unwrap().base_offset, 6);
         assert_eq!(read(&topic), [&all[..], &[-1]].concat());
         assert!(topic.recovered().is_empty(), "nothing was cut");
+        let healed = tail::TailFile::open(&place.disk, &tail, Open::Read).unwrap().read().unwrap();
+        assert!(!healed.torn, "nobody needs to recover again");
     }
     saved.restore();
     std::fs::remove_file(&tail).unwrap();
@@ -231,6 +233,7 @@ fn what_a_dead_writer_left_never_comes_back_to_life() {
     let tail = std::fs::read(topic.dir().join("0/tail")).unwrap();
     put(&topic, [2]).unwrap();
     put(&topic, [3]).unwrap();
+    let left = std::fs::read(&place.segments(&topic)[0]).unwrap();
     // As if the last two had been written but never published.
     std::fs::write(topic.dir().join("0/tail"), &tail).unwrap();
     let other = place.topic();
@@ -238,8 +241,32 @@ fn what_a_dead_writer_left_never_comes_back_to_life() {
     assert_eq!(put(&other, [4]).unwrap().base_offset, 1);
     assert_eq!(read(&topic), [1, 4]);
     assert_eq!(other.recovered().len(), 1);
+    // A frame that fits to the byte and the offset, were it not of the dead writer's epoch.
+    let segment = &place.segments(&topic)[0];
+    let whole = std::fs::read(segment).unwrap();
+    assert_eq!(whole.len(), left.len() / 3 * 2, "what was left is gone");
+    std::fs::write(segment, [&whole[..], &left[whole.len()..]].concat()).unwrap();
     place.faults.reboot();
-    assert_eq!(read(&place.topic()), [1, 4]);
+    let topic = place.topic();
+    assert_eq!(read(&topic), [1, 4]);
+    assert_eq!(topic.recovered().len(), 1);
+}
+
+#[test]
+fn a_step_whose_frame_was_cut_can_be_appended_again() {
+    let place = Place::new();
+    let topic = place.create(1 << 20);
+    let step = |step: u64| {
+        let rows = numbers([step as i64]);
+        let append = Append { producer: 7, step, ..Append::rows(&rows) };
+        topic.writer(0).unwrap().append(append).unwrap().duplicate
+    };
+    assert!(!step(1) && !step(2) && step(2));
+    let segment = &place.segments(&topic)[0];
+    let file = std::fs::OpenOptions::new().write(true).open(segment).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+    assert!(step(1) && !step(2) && step(2));
+    assert_eq!(read(&topic), [1, 2]);
 }
 
 #[test]
@@ -275,6 +302,18 @@ fn an_unfinished_new_segment_is_no_part_of_the_log() {
     let topic = place.topic();
     assert_eq!(read(&topic), [1, 2, 3, 4]);
     assert!(!stray.exists());
+    // Nor when the segment before goes on past it and is closed then.
+    let options = TopicOptions { partitions: 1, codec: Codec::None, segment_bytes: 1_000 };
+    let small = place.log().create_topic("small", options, numbers_schema());
+    let small = small.unwrap();
+    put(&small, [1, 2]).unwrap();
+    std::fs::write(segment::segment_path(&small.dir().join("0"), 3), b"").unwrap();
+    for i in 2..6 {
+        put(&small, [2 * i - 1, 2 * i]).unwrap();
+    }
+    for offset in 0..10 {
+        assert_eq!(read_from(&small, offset).0, (offset as i64 + 1..11).collect::<Vec<_>>());
+    }
     // Without any tail, too.
     std::fs::write(segment::segment_path(&topic.dir().join("0"), 4), b"").unwrap();
     std::fs::remove_file(topic.dir().join("0/tail")).unwrap();
