@@ -128,3 +128,14 @@ fn a_sync_makes_durable_what_all_have_appended() {
     }
     assert!(one.durable_offset(0).unwrap() > 4);
 }
+
+#[test]
+fn all_can_go_from_thread_to_thread() {
+    fn send<T: Send>() {}
+    fn sync<T: Sync>() {}
+    send::<PartitionWriter>();
+    send::<LogReader>();
+    send::<Log>();
+    sync::<Log>();
+    sync::<Topic>();
+}
