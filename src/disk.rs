@@ -7,7 +7,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A file operation that failed: what was tried, where, and why.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +118,11 @@ impl Disk {
 
     /// Makes the names in a directory durable.
     pub fn sync_dir(&self, path: &Path) -> Result<()> {
-        self.faults.as_ref().map_or(Ok(()), |f| f.before_sync()).map_err(|e| failed("sync", path, e))?;
-        File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| failed("sync", path, e))
+        let synced = match &self.faults {
+            Some(faults) => faults.sync(),
+            None => File::open(path).and_then(|dir| dir.sync_all()),
+        };
+        synced.map_err(|e| failed("sync", path, e))
     }
 
     /// Makes a directory and those above it; one that is there already is fine.
@@ -171,12 +174,15 @@ impl Disk {
     }
 
     /// What tells one run of the operating system from the next: what was written but not synced
-    /// outlives a process, not a boot. Where the system has no such id, every call gives another one,
-    /// so that nothing unsynced is ever trusted.
+    /// outlives a process, not a boot. Where the system has no such id, each process has its own, so
+    /// that nothing unsynced is trusted by another process.
     pub fn boot_id(&self) -> [u8; 16] {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-        let boot = boot.and_then(|text| uuid::Uuid::parse_str(text.trim()).ok());
-        let mut id = boot.unwrap_or_else(uuid::Uuid::new_v4).into_bytes();
+        static ID: OnceLock<[u8; 16]> = OnceLock::new();
+        let mut id = *ID.get_or_init(|| {
+            let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+            let boot = boot.and_then(|text| uuid::Uuid::parse_str(text.trim()).ok());
+            boot.unwrap_or_else(uuid::Uuid::new_v4).into_bytes()
+        });
         if let Some(faults) = &self.faults {
             let reboots = faults.plan().reboots.to_le_bytes();
             id.iter_mut().zip(reboots).for_each(|(byte, more)| *byte ^= more);
@@ -248,11 +254,8 @@ impl DiskFile {
 
     /// Makes its content and length durable (fdatasync).
     pub fn sync_data(&self) -> Result<()> {
-        self.faults
-            .as_ref()
-            .map_or(Ok(()), |faults| faults.before_sync())
-            .and_then(|()| self.file.sync_data())
-            .map_err(|e| failed("sync", &self.path, e))
+        let synced = self.faults.as_ref().map_or_else(|| self.file.sync_data(), Faults::sync);
+        synced.map_err(|e| failed("sync", &self.path, e))
     }
 
     /// Whether no name leads to it any more.
@@ -391,7 +394,8 @@ impl Faults {
         }
     }
 
-    fn before_sync(&self) -> io::Result<()> {
+    /// What a sync gives. It does nothing else: no test cuts the power, and real syncs are slow.
+    fn sync(&self) -> io::Result<()> {
         let mut plan = self.plan();
         if plan.dead {
             return Err(broken());

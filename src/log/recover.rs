@@ -29,7 +29,6 @@ impl Entered<'_> {
     /// Brings the partition into a state that can be believed, from the newest tail that could be read.
     pub(super) fn recover(&mut self, prior: Option<Tail>) -> Result<(), LogError> {
         self.core.active = None;
-        self.core.steps = None;
         let segments = self.without_strays(prior)?;
         let Some(&last) = segments.last() else { return self.start_empty(prior) };
         let known = prior.unwrap_or(Tail { segment: last, durable_offset: last, ..Tail::default() });
@@ -77,6 +76,7 @@ impl Entered<'_> {
             return Err(self.partition.missing(tail.segment, tail.next_offset));
         }
         self.create_segment(0)?;
+        self.partition.disk.sync_dir(&self.partition.topic.dir)?;
         self.core.state = prior.unwrap_or_default();
         let epoch = self.core.state.epoch.wrapping_add(1);
         self.republish(Tail { epoch, boot: self.boot(), ..Tail::default() })

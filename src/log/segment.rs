@@ -50,8 +50,6 @@ impl From<DiskError> for Fault {
 /// A segment that is read.
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// Offset of its first row.
-    pub(super) base: u64,
     file: DiskFile,
     /// The piece of the file that was read last, and where in the file it starts.
     piece: Buffer,
@@ -64,11 +62,7 @@ pub(super) struct Segment {
 impl Segment {
     pub(super) fn open(disk: &Disk, partition: &Path, base: u64) -> Result<Self, DiskError> {
         let file = disk.open(&segment_path(partition, base), Open::Read)?;
-        Ok(Segment { base, file, piece: Buffer::default(), piece_at: 0, hop: HOP_LEAST, hops: 0 })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.file.path()
+        Ok(Segment { file, piece: Buffer::default(), piece_at: 0, hop: HOP_LEAST, hops: 0 })
     }
 
     /// The length of the file in bytes.

@@ -6,7 +6,8 @@
 //! that fails leaves the partition as it was.
 //!
 //! What was appended outlives the process at once, and a crash of the machine from the next
-//! [`PartitionWriter::sync`] on.
+//! [`PartitionWriter::sync`] on. A sync writes out the frames, not `tail`: after a crash of the machine
+//! an older `tail` only makes recovery scan more.
 
 use super::body::{self, Encoder};
 use super::error::LogError;
