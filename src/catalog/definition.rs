@@ -102,7 +102,8 @@ impl StreamDef {
             .map(|c| format!("{} {}{}", c.name, c.data_type, if c.nullable { "" } else { " NOT NULL" }))
             .collect();
         if let Some(event_time) = &self.event_time {
-            let delay = event_time.delay.map_or("its writer's".into(), |d| format!("{} ms behind", d / 1_000_000));
+            let delay =
+                event_time.delay.map_or("its writer's".into(), |d| format!("{} ms behind", d / 1_000_000));
             lines.push(format!("WATERMARK FOR {}: {delay}", event_time.column));
         }
         lines.push(format!("connector = '{}'", self.connector));

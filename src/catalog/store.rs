@@ -26,7 +26,9 @@ pub enum CatalogError {
         reason: String,
     },
     /// The file is of a later version.
-    #[error("the catalog {path} was written by a newer millstream (layout {version}, this one knows {VERSION})")]
+    #[error(
+        "the catalog {path} was written by a newer millstream (layout {version}, this one knows {VERSION})"
+    )]
     Newer {
         /// The file.
         path: String,

@@ -84,7 +84,11 @@ pub fn summary(name: &str, totals: &Totals) -> String {
         line.push_str(&format!(", {} without a time", grouped(timeless)));
     }
     let seconds = elapsed.as_secs_f64();
-    line.push_str(&format!(", {} bad, {seconds:.2} s, {} rows/s", grouped(bad), grouped(rate(rows_in, elapsed))));
+    line.push_str(&format!(
+        ", {} bad, {seconds:.2} s, {} rows/s",
+        grouped(bad),
+        grouped(rate(rows_in, elapsed))
+    ));
     line
 }
 

@@ -8,8 +8,8 @@ use super::report;
 use super::terminal::Screen;
 use crate::config::Settings;
 use crate::engine::{
-    Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Outcome, ParsedStatement,
-    Rows, Session, parse_all, substitute,
+    Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Outcome,
+    ParsedStatement, Rows, Session, parse_all, substitute,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -48,7 +48,9 @@ impl Interrupt {
         let heard = interrupt.clone();
         engine.tokio().spawn(async move {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+            let (Ok(mut int), Ok(mut term)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
                 return;
             };
             tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
@@ -234,7 +236,11 @@ impl Runner {
         !self.interrupt.has_come()
     }
 
-    fn printer(&mut self, schema: arrow::datatypes::SchemaRef, changes: bool) -> Result<ResultPrinter, Failure> {
+    fn printer(
+        &mut self,
+        schema: arrow::datatypes::SchemaRef,
+        changes: bool,
+    ) -> Result<ResultPrinter, Failure> {
         let screen = Screen::stdout();
         let format = self.format.unwrap_or(Format::of(self.session.settings.format, screen.is_terminal()));
         if std::mem::replace(&mut self.printed, true) && format == Format::Csv {
@@ -270,7 +276,8 @@ impl Runner {
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let (printer, failed) = &mut *shared;
             if failed.is_none()
-                && let Err(error) = printer.write(&delta.batch, delta.weights.as_ref()).and_then(|()| printer.flush())
+                && let Err(error) =
+                    printer.write(&delta.batch, delta.weights.as_ref()).and_then(|()| printer.flush())
             {
                 *failed = Some(error);
                 control.stop();
@@ -328,7 +335,11 @@ impl Runner {
         }
         let mut line = summary(name, &totals);
         if resumed {
-            line.push_str(&format!(" (resumed: {} rows in and {} out before)", grouped(before_in), grouped(before_out)));
+            line.push_str(&format!(
+                " (resumed: {} rows in and {} out before)",
+                grouped(before_in),
+                grouped(before_out)
+            ));
         }
         tell(&line);
     }

@@ -62,7 +62,8 @@ fn printer(invocation: &Invocation, schema: Arc<Schema>) -> ResultPrinter {
 }
 
 fn print(invocation: &Invocation, columns: Vec<(&str, ArrayRef)>) -> Result<(), TopicFailure> {
-    let fields: Vec<Field> = columns.iter().map(|(n, c)| Field::new(*n, c.data_type().clone(), true)).collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(n, c)| Field::new(*n, c.data_type().clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let arrays = columns.into_iter().map(|(_, c)| c).collect();
     let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(PrintError::from)?;
@@ -129,4 +130,3 @@ fn consume(
     printed?;
     Ok(printer.finish()?)
 }
-

@@ -6,8 +6,8 @@
 use super::{ConnectorError, ConnectorInfo, OptionInfo, PartitionReader, Position, Read, Slice};
 use crate::log::{Append, Frame, LogReader, PartitionWriter, Topic};
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampNanosecondArray,
-    UInt32Array,
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions,
+    TimestampNanosecondArray, UInt32Array,
 };
 use arrow::compute::{cast, concat, concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
@@ -19,13 +19,21 @@ pub const TOPIC: ConnectorInfo = ConnectorInfo {
     name: "topic",
     help: "rows in a partitioned topic of the data directory",
     options: &[
-        OptionInfo { name: "partitions", default: Some("1"), help: "how many partitions the topic has (1 to 1024)" },
+        OptionInfo {
+            name: "partitions",
+            default: Some("1"),
+            help: "how many partitions the topic has (1 to 1024)",
+        },
         OptionInfo {
             name: "key",
             default: Some(""),
             help: "the column by whose hash rows are placed in partitions; without it they go round",
         },
-        OptionInfo { name: "codec", default: Some("lz4"), help: "how frames are compressed: lz4, zstd or none" },
+        OptionInfo {
+            name: "codec",
+            default: Some("lz4"),
+            help: "how frames are compressed: lz4, zstd or none",
+        },
     ],
 };
 
@@ -110,7 +118,13 @@ impl TopicReader {
     }
 
     /// The asked-for columns of rows `given..given + taken` of a frame.
-    fn shape(&self, frame: &Frame, given: usize, taken: usize, offset: u64) -> Result<RecordBatch, ConnectorError> {
+    fn shape(
+        &self,
+        frame: &Frame,
+        given: usize,
+        taken: usize,
+        offset: u64,
+    ) -> Result<RecordBatch, ConnectorError> {
         let batch = frame.batch.slice(given, taken);
         let column = |c: &TopicColumn| -> ArrayRef {
             match c {
@@ -122,7 +136,9 @@ impl TopicReader {
                 TopicColumn::Offset => {
                     Arc::new(Int64Array::from_iter_values((0..taken as i64).map(|i| offset as i64 + i)))
                 }
-                TopicColumn::Timestamp => Arc::new(TimestampNanosecondArray::from_value(frame.append_time, taken)),
+                TopicColumn::Timestamp => {
+                    Arc::new(TimestampNanosecondArray::from_value(frame.append_time, taken))
+                }
             }
         };
         let columns = self.columns.iter().map(column).collect();
@@ -171,7 +187,9 @@ impl TopicReader {
         let marks = if parts.iter().any(|p| p.marks.is_some()) {
             let all: Vec<Int64Array> = parts
                 .iter()
-                .map(|p| p.marks.clone().unwrap_or_else(|| Int64Array::from_value(i64::MIN, p.batch.num_rows())))
+                .map(|p| {
+                    p.marks.clone().unwrap_or_else(|| Int64Array::from_value(i64::MIN, p.batch.num_rows()))
+                })
                 .collect();
             let all: Vec<&dyn Array> = all.iter().map(|a| a as &dyn Array).collect();
             Some(concat(&all).map_err(other)?.as_primitive::<Int64Type>().clone())
@@ -194,7 +212,8 @@ pub struct TopicAppender {
 impl TopicAppender {
     /// An appender for `producer` (0 = nothing is dropped as a repetition). `key` is the key column's index.
     pub fn new(topic: &Arc<Topic>, key: Option<usize>, producer: u128) -> Result<Self, ConnectorError> {
-        let writers = (0..topic.partitions()).map(|p| topic.writer(p).map_err(other)).collect::<Result<_, _>>()?;
+        let writers =
+            (0..topic.partitions()).map(|p| topic.writer(p).map_err(other)).collect::<Result<_, _>>()?;
         Ok(TopicAppender { writers, key, producer })
     }
 
@@ -227,7 +246,14 @@ impl TopicAppender {
             }
             let marks = marks.as_ref().filter(|_| rows.num_rows() > 0);
             writer
-                .append(Append { batch: &rows, marks, producer: self.producer, step, watermark, timestamps: None })
+                .append(Append {
+                    batch: &rows,
+                    marks,
+                    producer: self.producer,
+                    step,
+                    watermark,
+                    timestamps: None,
+                })
                 .map_err(other)?;
         }
         Ok(())
@@ -272,7 +298,9 @@ mod tests {
         let text: ArrayRef = Arc::new(StringArray::from(vec![Some("EWR"), Some("JFK"), Some("LGA"), None]));
         let places = |key: &ArrayRef| -> Vec<usize> {
             let parts = by_key(key, 4).unwrap();
-            (0..key.len() as u32).map(|r| parts.iter().position(|p| p.values().contains(&r)).unwrap()).collect()
+            (0..key.len() as u32)
+                .map(|r| parts.iter().position(|p| p.values().contains(&r)).unwrap())
+                .collect()
         };
         assert_eq!(places(&text), vec![0, 0, 0, 0]);
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, -1]));

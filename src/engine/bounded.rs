@@ -82,7 +82,8 @@ pub(super) fn plain(error: &DataFusionError) -> String {
     }
     let text = error.find_root().strip_backtrace();
     let text = text.split("This issue was likely caused by a bug").next().unwrap_or(&text).trim().to_string();
-    const PREFIXES: [&str; 4] = ["Execution error: ", "Arrow error: ", "External error: ", "Error during planning: "];
+    const PREFIXES: [&str; 4] =
+        ["Execution error: ", "Arrow error: ", "External error: ", "Error during planning: "];
     let mut text = text.as_str();
     while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
         text = rest;
@@ -216,7 +217,14 @@ impl StreamPartition {
         let wanted = Wanted::new(&self.stream, &self.data, self.mark.is_some())?;
         let reader = match &self.once {
             Some(once) => once.open()?,
-            None => open_partition(&self.engine, &self.stream, &wanted, self.partition, Position::default(), true)?,
+            None => open_partition(
+                &self.engine,
+                &self.stream,
+                &wanted,
+                self.partition,
+                Position::default(),
+                true,
+            )?,
         };
         let shape = FeedShape { late_window: None, ..wanted.shape };
         Ok(PartitionFeed::new(reader, Arc::new(shape), WATERMARK_NONE))
@@ -250,12 +258,14 @@ impl PartitionStream for StreamPartition {
             }
         };
         let this = self.clone();
-        let batches = std::iter::from_fn(move || loop {
-            match feed.next(BATCH_ROWS) {
-                Ok(Next::Rows(prepared)) if prepared.delta.is_empty() => {}
-                Ok(Next::Rows(prepared)) => return Some(this.batch(&prepared.delta)),
-                Ok(Next::Pending | Next::End) => return None,
-                Err(error) => return Some(Err(external(error))),
+        let batches = std::iter::from_fn(move || {
+            loop {
+                match feed.next(BATCH_ROWS) {
+                    Ok(Next::Rows(prepared)) if prepared.delta.is_empty() => {}
+                    Ok(Next::Rows(prepared)) => return Some(this.batch(&prepared.delta)),
+                    Ok(Next::Pending | Next::End) => return None,
+                    Err(error) => return Some(Err(external(error))),
+                }
             }
         });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
@@ -347,7 +357,11 @@ impl ExecutionPlan for WindowExec {
         let input = children.pop().unwrap_or_else(|| self.input.clone());
         Ok(Arc::new(WindowExec::new(self.spec.clone(), self.mark, input)))
     }
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
         let mut window = WindowAssign::new(self.spec.clone());
         let mark = self.mark;
         let input = self.input.execute(partition, context)?;
@@ -355,7 +369,8 @@ impl ExecutionPlan for WindowExec {
             let assigned = batch.and_then(|batch| {
                 // No mark = the row is not late.
                 let marks = mark.map(|m| batch.column(m).as_primitive::<Int64Type>());
-                let marks = marks.map(|m| m.iter().map(|v| v.unwrap_or(WATERMARK_NONE)).collect::<Int64Array>());
+                let marks =
+                    marks.map(|m| m.iter().map(|v| v.unwrap_or(WATERMARK_NONE)).collect::<Int64Array>());
                 let mut out = Vec::new();
                 window.push(0, Delta { batch, weights: None, marks }, &mut out).map_err(external)?;
                 Ok(out)
@@ -369,7 +384,9 @@ impl ExecutionPlan for WindowExec {
     }
     fn apply_expressions(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<datafusion::common::tree_node::TreeNodeRecursion>,
+        _f: &mut dyn FnMut(
+            &Arc<dyn PhysicalExpr>,
+        ) -> DataFusionResult<datafusion::common::tree_node::TreeNodeRecursion>,
     ) -> DataFusionResult<datafusion::common::tree_node::TreeNodeRecursion> {
         Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
     }

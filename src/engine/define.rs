@@ -11,7 +11,11 @@ use std::sync::Arc;
 
 /// Options that every connector takes.
 pub(super) const COMMON_OPTIONS: &[OptionInfo] = &[
-    OptionInfo { name: "connector", default: Some("topic"), help: "what holds the rows: topic, file or blackhole" },
+    OptionInfo {
+        name: "connector",
+        default: Some("topic"),
+        help: "what holds the rows: topic, file or blackhole",
+    },
     OptionInfo {
         name: "late_topic",
         default: Some(""),
@@ -30,11 +34,18 @@ pub(super) enum Defined {
 }
 
 /// Defines the stream of a CREATE STREAM. `flow` is its query's dataflow, if it has one.
-pub(super) fn create_stream(engine: &Engine, source: &str, create: &CreateStream, flow: Option<&Dataflow>) -> Result<Defined> {
+pub(super) fn create_stream(
+    engine: &Engine,
+    source: &str,
+    create: &CreateStream,
+    flow: Option<&Dataflow>,
+) -> Result<Defined> {
     let mut definition = definition(engine, source, create, flow)?;
     let name = definition.name.clone();
     if engine.definitions()?.views.contains_key(&name) {
-        return Err(Diagnostic::new(format!("\"{name}\" is a view already")).at(create.name.span.clone()).into());
+        return Err(Diagnostic::new(format!("\"{name}\" is a view already"))
+            .at(create.name.span.clone())
+            .into());
     }
     let outcome = engine.0.catalog.change(|all| match all.streams.get(&name) {
         // An inferred definition is the same as long as what was written is.
@@ -73,7 +84,12 @@ pub(super) fn create_stream(engine: &Engine, source: &str, create: &CreateStream
     }
 }
 
-fn definition(engine: &Engine, source: &str, create: &CreateStream, flow: Option<&Dataflow>) -> Result<StreamDef> {
+fn definition(
+    engine: &Engine,
+    source: &str,
+    create: &CreateStream,
+    flow: Option<&Dataflow>,
+) -> Result<StreamDef> {
     let planner = &engine.0.planner;
     let mut options: Vec<(String, String)> =
         create.options.iter().map(|o| (o.name.value.clone(), o.value.clone())).collect();
@@ -110,7 +126,8 @@ fn definition(engine: &Engine, source: &str, create: &CreateStream, flow: Option
     if let Some(key) = create.options.iter().find(|o| o.name.value == "key")
         && !columns.iter().any(|c| c.name == key.value)
     {
-        let d = Diagnostic::new(format!("the key \"{}\" is not a column", key.value)).at(key.value_span.clone());
+        let d =
+            Diagnostic::new(format!("the key \"{}\" is not a column", key.value)).at(key.value_span.clone());
         return Err(match nearest(&key.value, columns.iter().map(|c| c.name.as_str())) {
             Some(near) => d.help(format!("did you mean '{near}'?")),
             None => d,
@@ -143,7 +160,9 @@ fn check_connector(create: &CreateStream, connector: &str, options: &[(String, S
         let message = error.message.clone();
         let mut d = option_diagnostic(error);
         // A wrong value is underlined itself, a wrong name likewise.
-        d.span = option.map(|o| if message.contains("is not a value") { o.value_span.clone() } else { o.name.span.clone() });
+        d.span = option.map(|o| {
+            if message.contains("is not a value") { o.value_span.clone() } else { o.name.span.clone() }
+        });
         d.span = d.span.or(Some(create.name.span.clone()));
         d
     };
@@ -204,7 +223,11 @@ fn result_columns(create: &CreateStream, flow: &Dataflow, declared: Vec<Column>)
             let d = Diagnostic::new(format!("the query gives two columns named \"{}\"", field.name()));
             return Err(d.at(place).help("name one of them otherwise with AS").into());
         }
-        columns.push(Column { name: field.name().clone(), data_type: plain_type(field.data_type()), nullable: true });
+        columns.push(Column {
+            name: field.name().clone(),
+            data_type: plain_type(field.data_type()),
+            nullable: true,
+        });
     }
     Ok(columns)
 }
@@ -223,7 +246,8 @@ fn plain_type(data_type: &arrow::datatypes::DataType) -> arrow::datatypes::DataT
 
 fn inferred_columns(create: &CreateStream, options: &[(String, String)]) -> Result<Vec<Column>> {
     let config = FileConfig::parse(options, COMMON_OPTIONS).map_err(option_diagnostic)?;
-    let schema = config.infer_schema().map_err(|e| Diagnostic::new(e.to_string()).at(create.name.span.clone()))?;
+    let schema =
+        config.infer_schema().map_err(|e| Diagnostic::new(e.to_string()).at(create.name.span.clone()))?;
     let column = |f: &Arc<arrow::datatypes::Field>| Column {
         name: f.name().clone(),
         data_type: f.data_type().clone(),
@@ -285,7 +309,9 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
     let name = create.name.value.clone();
     let definitions = engine.definitions()?;
     if definitions.streams.contains_key(&name) {
-        return Err(Diagnostic::new(format!("\"{name}\" is a stream already")).at(create.name.span.clone()).into());
+        return Err(Diagnostic::new(format!("\"{name}\" is a stream already"))
+            .at(create.name.span.clone())
+            .into());
     }
     // A view that cannot be planned would only be a mistake for later.
     engine.0.planner.query(&definitions, source, &create.query.query)?;
@@ -301,7 +327,11 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
     if let Some(old) = known.filter(|_| !create.or_replace) {
         let d = Diagnostic::new(format!("view \"{name}\" is defined already, and differently"))
             .at(create.name.span.clone())
-            .note(format!("there (-) and here (+):\n- {}\n+ {}", normalized(&old.query), normalized(&view.query)))
+            .note(format!(
+                "there (-) and here (+):\n- {}\n+ {}",
+                normalized(&old.query),
+                normalized(&view.query)
+            ))
             .help("write CREATE OR REPLACE VIEW, or choose another name");
         return Err(d.into());
     }

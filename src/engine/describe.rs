@@ -4,8 +4,8 @@ use super::{Engine, Result};
 use crate::catalog::StreamDef;
 use crate::config::Settings;
 use crate::operators::window::length;
-use crate::plan::explain::explain;
 use crate::plan::Dataflow;
+use crate::plan::explain::explain;
 use crate::sql::{Diagnostic, Name, ObjectKind};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -89,7 +89,8 @@ pub(super) fn describe(engine: &Engine, name: &Name) -> Result<Rows> {
         }
         return Rows::of_text(["column", "type", "about"], &rows);
     }
-    let mut d = Diagnostic::new(format!("there is no stream or view \"{}\"", name.value)).at(name.span.clone());
+    let mut d =
+        Diagnostic::new(format!("there is no stream or view \"{}\"", name.value)).at(name.span.clone());
     d.help = definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?"));
     Err(d.into())
 }
@@ -143,4 +144,3 @@ pub(super) fn show_settings(settings: &Settings, name: Option<&Name>) -> Result<
     }
     Rows::of_text(["setting", "value", "about"], &rows)
 }
-

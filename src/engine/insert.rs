@@ -14,7 +14,10 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use std::ops::Range;
 
 /// The stream that an INSERT names, which must be one that statements may write.
-pub(super) fn target<'a>(definitions: &'a crate::catalog::Definitions, name: &Name) -> Result<&'a std::sync::Arc<StreamDef>> {
+pub(super) fn target<'a>(
+    definitions: &'a crate::catalog::Definitions,
+    name: &Name,
+) -> Result<&'a std::sync::Arc<StreamDef>> {
     let Some(stream) = definitions.streams.get(&name.value) else {
         let mut d = Diagnostic::new(format!("there is no stream \"{}\"", name.value)).at(name.span.clone());
         d.help = Some(match definitions.nearest(&name.value) {
@@ -25,11 +28,17 @@ pub(super) fn target<'a>(definitions: &'a crate::catalog::Definitions, name: &Na
     };
     if stream.query.is_some() {
         let d = Diagnostic::new(format!("stream \"{}\" is written by its own query", name.value));
-        return Err(d.at(name.span.clone()).help("insert into a stream of your own, and UNION ALL the two where you read them").into());
+        return Err(d
+            .at(name.span.clone())
+            .help("insert into a stream of your own, and UNION ALL the two where you read them")
+            .into());
     }
     if stream.connector == "file" {
         let d = Diagnostic::new(format!("stream \"{}\" reads files; it cannot be written", name.value));
-        return Err(d.at(name.span.clone()).help("write to a stream in a topic: CREATE STREAM … without connector = 'file'").into());
+        return Err(d
+            .at(name.span.clone())
+            .help("write to a stream in a topic: CREATE STREAM … without connector = 'file'")
+            .into());
     }
     Ok(stream)
 }
@@ -43,7 +52,8 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
             let found = stream.columns.iter().find(|c| c.name == name.value);
             found.ok_or_else(|| {
                 let names = stream.columns.iter().map(|c| c.name.as_str());
-                let d = Diagnostic::new(format!("stream \"{}\" has no column \"{}\"", stream.name, name.value));
+                let d =
+                    Diagnostic::new(format!("stream \"{}\" has no column \"{}\"", stream.name, name.value));
                 match crate::connectors::nearest(&name.value, names) {
                     Some(near) => d.at(name.span.clone()).help(format!("did you mean \"{near}\"?")),
                     None => d.at(name.span.clone()),
@@ -68,7 +78,10 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
                 lit(ScalarValue::try_from(&column.data_type).map_err(super::EngineError::Query)?)
             }
             None => {
-                let d = Diagnostic::new(format!("column \"{}\" is NOT NULL, but the INSERT does not name it", column.name));
+                let d = Diagnostic::new(format!(
+                    "column \"{}\" is NOT NULL, but the INSERT does not name it",
+                    column.name
+                ));
                 return Err(d.at(insert.table.span.clone()).into());
             }
         };
@@ -79,10 +92,18 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
 }
 
 /// Fails unless a query's columns fit a stream's, by position.
-pub(super) fn check_columns(columns: &[Column], given: &SchemaRef, place: &Range<usize>) -> Result<(), Diagnostic> {
+pub(super) fn check_columns(
+    columns: &[Column],
+    given: &SchemaRef,
+    place: &Range<usize>,
+) -> Result<(), Diagnostic> {
     if columns.len() != given.fields().len() {
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        let d = Diagnostic::new(format!("the query gives {} columns where {} are needed", given.fields().len(), columns.len()));
+        let d = Diagnostic::new(format!(
+            "the query gives {} columns where {} are needed",
+            given.fields().len(),
+            columns.len()
+        ));
         return Err(d.at(place.clone()).note(format!("needed: {}", names.join(", "))));
     }
     for (column, field) in columns.iter().zip(given.fields()) {
@@ -121,7 +142,12 @@ pub(super) fn type_name(data_type: &DataType) -> String {
 }
 
 /// Writes the rows of INSERT … VALUES; gives how many.
-pub(super) fn write_values(engine: &Engine, stream: &StreamDef, plan: LogicalPlan, producer: u128) -> Result<usize> {
+pub(super) fn write_values(
+    engine: &Engine,
+    stream: &StreamDef,
+    plan: LogicalPlan,
+    producer: u128,
+) -> Result<usize> {
     let mut rows = bounded::start(engine, plan, &ExtraTables::default())?;
     let schema = stream.schema();
     let mut batches = Vec::new();

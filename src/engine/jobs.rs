@@ -70,7 +70,12 @@ pub(super) struct Jobs {
 
 impl Jobs {
     pub(super) fn new(engine: Engine) -> Arc<Self> {
-        Arc::new(Jobs { engine, entries: Mutex::default(), changed: Condvar::new(), threads: Mutex::default() })
+        Arc::new(Jobs {
+            engine,
+            entries: Mutex::default(),
+            changed: Condvar::new(),
+            threads: Mutex::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -79,9 +84,22 @@ impl Jobs {
     }
 
     /// Takes note of a job that is about to run; gives its number.
-    pub(super) fn register(&self, name: &str, reads: Vec<String>, writes: Option<String>, control: Arc<Control>) -> Result<usize> {
+    pub(super) fn register(
+        &self,
+        name: &str,
+        reads: Vec<String>,
+        writes: Option<String>,
+        control: Arc<Control>,
+    ) -> Result<usize> {
         let mut entries = self.lock();
-        entries.push(Entry { name: name.into(), reads, writes, control, state: JobState::Running, failure: None });
+        entries.push(Entry {
+            name: name.into(),
+            reads,
+            writes,
+            control,
+            state: JobState::Running,
+            failure: None,
+        });
         self.close_ended(&entries)?;
         Ok(entries.len() - 1)
     }
@@ -213,7 +231,9 @@ impl Jobs {
 /// Writes the end of a stream into its partitions, once.
 fn close_stream(engine: &Engine, name: &str) -> Result<()> {
     let definitions = engine.definitions()?;
-    let Some(stream) = definitions.streams.get(name).filter(|s| s.connector == "topic") else { return Ok(()) };
+    let Some(stream) = definitions.streams.get(name).filter(|s| s.connector == "topic") else {
+        return Ok(());
+    };
     let producer = xxh3_128(format!("end of {name}").as_bytes());
     let mut appender = appender(engine, stream, producer)?;
     appender.append(1, &RecordBatch::new_empty(stream.schema()), None, Some(WATERMARK_END))?;
@@ -251,7 +271,8 @@ pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHom
         return Err(Diagnostic::new(format!("job {name} runs already, in another process")).into());
     };
     let path = dir.join("job.json");
-    let damaged = |reason: String| RuntimeError::State { job: name.into(), path: path.display().to_string(), reason };
+    let damaged =
+        |reason: String| RuntimeError::State { job: name.into(), path: path.display().to_string(), reason };
     let producer = if disk.exists(&path)? {
         let file: JobFile =
             serde_json::from_slice(&disk.read(&path)?).map_err(|e| damaged(format!("is damaged: {e}")))?;
@@ -283,7 +304,10 @@ pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
         if file.is_ok_and(|f| f.sink == sink) {
             let lock = Arc::new(disk.open(&job.join("lock"), Open::Create)?);
             let Some(_held) = lock.try_lock()? else {
-                return Err(Diagnostic::new(format!("job {name} is writing \"{sink}\" in another process; end it first")).into());
+                return Err(Diagnostic::new(format!(
+                    "job {name} is writing \"{sink}\" in another process; end it first"
+                ))
+                .into());
             };
             disk.remove_dir_all(&job)?;
         }

@@ -85,7 +85,10 @@ fn marked(plan: LogicalPlan, provide: Provide) -> Result<(LogicalPlan, Option<Co
     }
 }
 
-fn marked_union(union: datafusion::logical_expr::Union, provide: Provide) -> Result<(LogicalPlan, Option<Column>)> {
+fn marked_union(
+    union: datafusion::logical_expr::Union,
+    provide: Provide,
+) -> Result<(LogicalPlan, Option<Column>)> {
     let arms = union
         .inputs
         .into_iter()
@@ -93,12 +96,20 @@ fn marked_union(union: datafusion::logical_expr::Union, provide: Provide) -> Res
         .collect::<Result<Vec<_>>>()?;
     if arms.iter().all(|(_, mark)| mark.is_none()) {
         let inputs = arms.into_iter().map(|(plan, _)| Arc::new(plan)).collect();
-        return Ok((LogicalPlan::Union(datafusion::logical_expr::Union { inputs, schema: union.schema }), None));
+        return Ok((
+            LogicalPlan::Union(datafusion::logical_expr::Union { inputs, schema: union.schema }),
+            None,
+        ));
     }
     let mut inputs = Vec::new();
     for (plan, mark) in arms {
-        let mut columns: Vec<Expr> =
-            plan.schema().columns().into_iter().filter(|c| Some(c) != mark.as_ref()).map(Expr::Column).collect();
+        let mut columns: Vec<Expr> = plan
+            .schema()
+            .columns()
+            .into_iter()
+            .filter(|c| Some(c) != mark.as_ref())
+            .map(Expr::Column)
+            .collect();
         columns.push(match mark {
             Some(mark) => Expr::Column(mark).alias(MARK),
             None => lit(ScalarValue::try_from(&DataType::Int64)?).alias(MARK),

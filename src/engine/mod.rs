@@ -95,7 +95,8 @@ impl Engine {
     pub fn open(dir: &Path, disk: Disk, clock: Clock) -> Result<Self> {
         let log = Log::open(dir, disk.clone(), clock.clone())?;
         let catalog = CatalogStore::open(disk.clone(), dir)?;
-        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(EngineError::Start)?;
+        let tokio =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(EngineError::Start)?;
         let planner = Planner::new();
         Ok(Engine(Arc::new(Shared { dir: dir.into(), disk, clock, log, catalog, planner, tokio })))
     }

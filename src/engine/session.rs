@@ -81,14 +81,22 @@ impl Session {
             Statement::CreateView(create) => {
                 let new = define::create_view(&self.engine, source, create)?;
                 let name = &create.name.value;
-                Ok(Outcome::Notice(if new { format!("view {name} defined") } else { format!("view {name} is there already") }))
+                Ok(Outcome::Notice(if new {
+                    format!("view {name} defined")
+                } else {
+                    format!("view {name} is there already")
+                }))
             }
             Statement::Insert(insert) => self.insert(source, insert),
             Statement::Query(query) => self.query(source, query),
             Statement::Drop { kind, name, if_exists } => {
                 let there = define::drop_object(&self.engine, *kind, name, *if_exists)?;
                 let name = &name.value;
-                Ok(Outcome::Notice(if there { format!("{name} dropped") } else { format!("there is no {name}") }))
+                Ok(Outcome::Notice(if there {
+                    format!("{name} dropped")
+                } else {
+                    format!("there is no {name}")
+                }))
             }
             Statement::Show { kind } => Ok(Outcome::Rows(describe::show(&self.engine, *kind)?)),
             Statement::ShowSetting(name) => {
@@ -103,7 +111,11 @@ impl Session {
             Statement::Set { name, value, value_span } => {
                 self.settings.set(&name.value, value).map_err(|e| {
                     let unknown = matches!(e, crate::config::SettingError::Unknown { .. });
-                    Diagnostic::new(e.to_string()).at(if unknown { name.span.clone() } else { value_span.clone() })
+                    Diagnostic::new(e.to_string()).at(if unknown {
+                        name.span.clone()
+                    } else {
+                        value_span.clone()
+                    })
                 })?;
                 Ok(Outcome::Notice(format!("{} is {value}", name.value)))
             }
@@ -118,7 +130,7 @@ impl Session {
     /// What is defined, and `stdin` if the query names it.
     fn definitions(&mut self, query: &EmitQuery) -> Result<Definitions> {
         let mut definitions = self.engine.definitions()?;
-        if !definitions.streams.contains_key(STDIN) && sql::mentions(&query.query, &[STDIN]) {
+        if !definitions.streams.contains_key(STDIN) && sql::reads(&query.query, STDIN) {
             let (stream, _) = self.stdin()?;
             definitions.streams.insert(STDIN.into(), stream);
         }
@@ -160,7 +172,12 @@ impl Session {
     }
 
     /// The query's plan and dataflow.
-    fn flow(&self, definitions: &Definitions, source: &str, query: &EmitQuery) -> Result<(LogicalPlan, Arc<Dataflow>)> {
+    fn flow(
+        &self,
+        definitions: &Definitions,
+        source: &str,
+        query: &EmitQuery,
+    ) -> Result<(LogicalPlan, Arc<Dataflow>)> {
         let plan = self.plan(definitions, source, query)?;
         let flow = self.dataflow(plan.clone(), query)?;
         Ok((plan, flow))
@@ -217,7 +234,8 @@ impl Session {
             None => sink.to_string(),
         };
         let numbered = (2..).map(|n| format!("{base}.{n}"));
-        let name = std::iter::once(base.clone()).chain(numbered).find(|n| !self.names.contains(n)).unwrap_or(base);
+        let name =
+            std::iter::once(base.clone()).chain(numbered).find(|n| !self.names.contains(n)).unwrap_or(base);
         self.names.insert(name.clone());
         name
     }
@@ -231,7 +249,9 @@ impl Session {
         insert: &Insert,
     ) -> Result<Outcome> {
         if stream.connector != "topic" {
-            return Err(Diagnostic::new("VALUES can be inserted into streams in topics only").at(insert.table.span.clone()).into());
+            return Err(Diagnostic::new("VALUES can be inserted into streams in topics only")
+                .at(insert.table.span.clone())
+                .into());
         }
         let mut producer = 0;
         let mut _home = None;
@@ -253,7 +273,10 @@ impl Session {
         }))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one statement, taken apart by its two callers")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one statement, taken apart by its two callers"
+    )]
     fn start_job(
         &mut self,
         name: String,
@@ -265,7 +288,8 @@ impl Session {
         owns: bool,
     ) -> Result<Outcome> {
         // What cannot be read again cannot be resumed.
-        let lasting = (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
+        let lasting =
+            (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
         let home = if lasting { Some(job_home(&self.engine, &name, &stream.name)?) } else { None };
         let (store, producer, held) = match home {
             Some(JobHome { store, producer, lock }) => (Some(store), producer, Some(lock)),
@@ -275,13 +299,19 @@ impl Session {
             "blackhole" => Box::new(Blackhole::default()),
             _ => {
                 let carries = owns && stream.event_time.as_ref().is_some_and(|e| e.delay.is_none());
-                Box::new(TopicSink::new(appender(&self.engine, &stream, producer)?, stream.schema(), carries, owns))
+                Box::new(TopicSink::new(
+                    appender(&self.engine, &stream, producer)?,
+                    stream.schema(),
+                    carries,
+                    owns,
+                ))
             }
         };
         let mut fingerprint = normalized(&source[query.span.clone()]);
         for s in &flow.sources {
             let known = definitions.streams.get(&s.stream.name);
-            fingerprint.push_str(&format!("\n{:?}", known.map(|k| (&k.columns, &k.event_time, &k.connector))));
+            fingerprint
+                .push_str(&format!("\n{:?}", known.map(|k| (&k.columns, &k.event_time, &k.connector))));
         }
         let control = Arc::new(Control::default());
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
@@ -321,7 +351,10 @@ impl Session {
         let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_window.clone())?;
         let definitions = engine.definitions()?;
         let side = |topic: &str| -> Result<_> {
-            let stream = definitions.streams.get(topic).ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
+            let stream = definitions
+                .streams
+                .get(topic)
+                .ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
             appender(&engine, stream, producer)
         };
         let bad_topic = match stream.option("on_bad") {
@@ -454,14 +487,21 @@ impl Continuous {
     }
 
     /// Runs the query until its input ends or it is told to stop; `take` gets each delta of the result, on another thread.
-    pub fn run(mut self, take: impl FnMut(&Delta) -> Result<(), String> + Send + 'static) -> Result<JobSummary> {
+    pub fn run(
+        mut self,
+        take: impl FnMut(&Delta) -> Result<(), String> + Send + 'static,
+    ) -> Result<JobSummary> {
         self.job.sink = Box::new(CallbackSink(take));
         let result = self.job.run();
         let summary = result.as_ref().ok().copied();
         self.jobs.ended(self.number, result);
         match summary {
             Some(summary) => Ok(summary),
-            None => Err(self.jobs.check().err().unwrap_or(EngineError::Runtime(crate::runtime::RuntimeError::WorkerLost))),
+            None => Err(self
+                .jobs
+                .check()
+                .err()
+                .unwrap_or(EngineError::Runtime(crate::runtime::RuntimeError::WorkerLost))),
         }
     }
 }

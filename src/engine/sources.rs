@@ -36,7 +36,10 @@ impl Wanted {
     ) -> Result<Self> {
         let declared = stream.columns.len();
         if stream.connector != "topic" && columns.iter().any(|c| *c >= declared) {
-            let d = Diagnostic::new(format!("only streams in topics have _partition, _offset and _timestamp; \"{}\" is a {}", stream.name, stream.connector));
+            let d = Diagnostic::new(format!(
+                "only streams in topics have _partition, _offset and _timestamp; \"{}\" is a {}",
+                stream.name, stream.connector
+            ));
             return Err(d.into());
         }
         let time = stream.event_time_index().filter(|_| marks);
@@ -100,7 +103,8 @@ pub(super) fn open_partition(
 }
 
 fn file_source(stream: &StreamDef, read: Option<Vec<usize>>) -> Result<FileSource> {
-    let config = FileConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?;
+    let config =
+        FileConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?;
     Ok(FileSource::open(config, stream.schema(), read)?)
 }
 

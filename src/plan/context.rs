@@ -1,8 +1,8 @@
 //! What DataFusion's SQL planner asks us: tables, functions, options.
 
+use super::Planner;
 use super::stream::{StreamSource, ViewSource};
 use super::window::WindowPlanner;
-use super::Planner;
 use crate::catalog::Definitions;
 use crate::sql::Diagnostic;
 use arrow::datatypes::DataType;
@@ -39,14 +39,17 @@ impl<'a> QueryContext<'a> {
     fn view(&self, name: &str) -> Result<Option<Arc<dyn TableSource>>> {
         let Some(view) = self.definitions.views.get(name) else { return Ok(None) };
         if self.depth.get() >= MAX_VIEW_DEPTH {
-            return Err(mistake(Diagnostic::new(format!("view \"{name}\" uses itself, or views stand too deep in views"))));
+            return Err(mistake(Diagnostic::new(format!(
+                "view \"{name}\" uses itself, or views stand too deep in views"
+            ))));
         }
-        let plan = self.planner.view_plan(self.definitions, view, self.depth.get() + 1).map_err(|mut d| {
-            // The view's own text is not the one that the caret would point into.
-            d.span = None;
-            d.message = format!("in view \"{name}\": {}", d.message);
-            mistake(d)
-        })?;
+        let plan =
+            self.planner.view_plan(self.definitions, view, self.depth.get() + 1).map_err(|mut d| {
+                // The view's own text is not the one that the caret would point into.
+                d.span = None;
+                d.message = format!("in view \"{name}\": {}", d.message);
+                mistake(d)
+            })?;
         Ok(Some(Arc::new(ViewSource::new(plan))))
     }
 }

@@ -76,4 +76,3 @@ fn describe(flow: &Dataflow, spec: &Spec) -> String {
         Spec::Aggregate(spec) => spec.to_string(),
     }
 }
-

@@ -18,8 +18,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::ExecutionProps;
-use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan, Projection, TableScan, Union, Unnest, Values};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{
+    Aggregate, Expr, Filter, LogicalPlan, Projection, TableScan, Union, Unnest, Values,
+};
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
@@ -30,15 +32,19 @@ type Result<T, E = Diagnostic> = std::result::Result<T, E>;
 /// See [`super::Planner::dataflow`].
 pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
     if let Some(name) = volatile_calls(plan).first() {
-        return Err(Diagnostic::new(format!("{name}() gives another answer each time, so a continuous query cannot use it"))
-            .help("take the time from the rows (their event time), or ask once, without EMIT"));
+        return Err(Diagnostic::new(format!(
+            "{name}() gives another answer each time, so a continuous query cannot use it"
+        ))
+        .help("take the time from the rows (their event time), or ask once, without EMIT"));
     }
     let mut lowering = Lowering { flow: Dataflow { sources: Vec::new(), nodes: Vec::new() }, mode };
     let root = lowering.plan(plan)?;
     debug_assert_eq!(root + 1, lowering.flow.nodes.len());
     if mode == EmitMode::Final && !lowering.flow.root().append_only {
-        return Err(Diagnostic::new("EMIT FINAL needs a result that can be final: this one may change with every row")
-            .help("group by a window's bounds (window_start, window_end), or use EMIT CHANGES"));
+        return Err(Diagnostic::new(
+            "EMIT FINAL needs a result that can be final: this one may change with every row",
+        )
+        .help("group by a window's bounds (window_start, window_end), or use EMIT CHANGES"));
     }
     Ok(lowering.flow)
 }
@@ -63,7 +69,8 @@ impl Lowering {
             LogicalPlan::EmptyRelation(empty) => {
                 let schema = arrow_schema(plan);
                 let rows = usize::from(empty.produce_one_row);
-                let columns = schema.fields().iter().map(|f| arrow::array::new_null_array(f.data_type(), rows));
+                let columns =
+                    schema.fields().iter().map(|f| arrow::array::new_null_array(f.data_type(), rows));
                 let options = RecordBatchOptions::new().with_row_count(Some(rows));
                 let batch = RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options);
                 self.add(plan, Spec::Values(batch.map_err(mistakes::arrow)?), vec![], true, None)
@@ -151,14 +158,22 @@ impl Lowering {
             .enumerate()
             .map(|(i, (from, to))| {
                 let column: Arc<dyn PhysicalExpr> = Arc::new(PhysicalColumn::new(from.name(), i));
-                if from.data_type() == to.data_type() { Ok(column) } else {
+                if from.data_type() == to.data_type() {
+                    Ok(column)
+                } else {
                     datafusion::physical_expr::expressions::cast(column, &arm, to.data_type().clone())
                 }
             })
             .collect::<datafusion::error::Result<Vec<_>>>()
             .map_err(mistakes::without_place)?;
         let append_only = self.append_only(node);
-        let added = self.add(plan, Spec::Project(ProjectSpec { expressions, schema: schema.clone() }), vec![node], append_only, None)?;
+        let added = self.add(
+            plan,
+            Spec::Project(ProjectSpec { expressions, schema: schema.clone() }),
+            vec![node],
+            append_only,
+            None,
+        )?;
         self.flow.nodes[added].schema = schema.clone();
         Ok(added)
     }
@@ -223,11 +238,8 @@ impl Lowering {
             .map(|e| aggregate_call(e, df_schema, &input_schema))
             .collect::<Result<Vec<_>>>()?;
         let grouping = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
-        let (input, input_schema, keys) = if grouping {
-            self.expand(plan, aggregate, input, keys)?
-        } else {
-            (input, input_schema, keys)
-        };
+        let (input, input_schema, keys) =
+            if grouping { self.expand(plan, aggregate, input, keys)? } else { (input, input_schema, keys) };
         let input = self.exchange(input, &keys);
         let names = schema.fields().iter().map(|f| f.name().clone());
         let distinct = aggregates.is_empty();
@@ -276,11 +288,18 @@ impl Lowering {
         let mut fields = from.schema.fields().to_vec();
         let width = fields.len();
         for (i, field) in output.fields().iter().take(keys.len() + 1).enumerate() {
-            fields.push(Arc::new(Field::new(format!("__key_{i}"), field.data_type().clone(), i < keys.len())));
+            fields.push(Arc::new(Field::new(
+                format!("__key_{i}"),
+                field.data_type().clone(),
+                i < keys.len(),
+            )));
         }
         let schema = Arc::new(Schema::new(fields));
         let expanded_keys = (0..=keys.len())
-            .map(|i| Arc::new(PhysicalColumn::new(schema.field(width + i).name(), width + i)) as Arc<dyn PhysicalExpr>)
+            .map(|i| {
+                Arc::new(PhysicalColumn::new(schema.field(width + i).name(), width + i))
+                    as Arc<dyn PhysicalExpr>
+            })
             .collect();
         let spec = ExpandSpec { keys, sets, schema: schema.clone() };
         self.flow.nodes.push(Node {
@@ -331,10 +350,15 @@ fn grouping_sets(group: &[Expr], id_type: &DataType) -> Result<Vec<GroupingSet>>
     let (keys, _) = trace::group_keys(group);
     let n = keys.len();
     let masks: Vec<Vec<bool>> = match group {
-        [Expr::GroupingSet(Sets::Rollup(_))] => (0..=n).rev().map(|k| (0..n).map(|i| i < k).collect()).collect(),
+        [Expr::GroupingSet(Sets::Rollup(_))] => {
+            (0..=n).rev().map(|k| (0..n).map(|i| i < k).collect()).collect()
+        }
         [Expr::GroupingSet(Sets::Cube(_))] => {
             if n > 16 {
-                return Err(Diagnostic::new(format!("CUBE over {n} columns makes {} grouping sets; at most 16 columns are allowed", 1u64 << n.min(63))));
+                return Err(Diagnostic::new(format!(
+                    "CUBE over {n} columns makes {} grouping sets; at most 16 columns are allowed",
+                    1u64 << n.min(63)
+                )));
             }
             (0..1u32 << n).map(|bits| (0..n).map(|i| bits & (1 << i) == 0).collect()).collect()
         }
@@ -347,7 +371,9 @@ fn grouping_sets(group: &[Expr], id_type: &DataType) -> Result<Vec<GroupingSet>>
     for keeps in masks {
         let ordinal = sets.iter().filter(|s| s.keeps == keeps).count() as u64;
         let nulls = keeps.iter().fold(0u64, |id, keeps| (id << 1) | u64::from(!keeps));
-        let id = ScalarValue::UInt64(Some(nulls | (ordinal << n))).cast_to(id_type).map_err(mistakes::without_place)?;
+        let id = ScalarValue::UInt64(Some(nulls | (ordinal << n)))
+            .cast_to(id_type)
+            .map_err(mistakes::without_place)?;
         sets.push(GroupingSet { keeps, id });
     }
     Ok(sets)
@@ -380,10 +406,16 @@ pub(super) fn values_batch(values: &Values, schema: &SchemaRef) -> Result<Record
         vec![],
         &RecordBatchOptions::new().with_row_count(Some(1)),
     )?;
-    let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(values.values.len()); schema.fields().len()];
+    let mut columns: Vec<Vec<ScalarValue>> =
+        vec![Vec::with_capacity(values.values.len()); schema.fields().len()];
     for row in &values.values {
         for ((expr, column), field) in row.iter().zip(&mut columns).zip(schema.fields()) {
-            let expr = create_physical_expr(expr, &empty, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+            let expr = create_physical_expr(
+                expr,
+                &empty,
+                &ExecutionProps::new(),
+                &PhysicalPlanningContext::default(),
+            )?;
             let value = expr.evaluate(&one_row)?.into_array(1)?;
             let value = ScalarValue::try_from_array(&value, 0)?;
             column.push(value.cast_to(field.data_type())?);
@@ -392,7 +424,13 @@ pub(super) fn values_batch(values: &Values, schema: &SchemaRef) -> Result<Record
     let arrays = columns
         .into_iter()
         .zip(schema.fields())
-        .map(|(c, f)| if c.is_empty() { Ok(arrow::array::new_empty_array(f.data_type())) } else { ScalarValue::iter_to_array(c) })
+        .map(|(c, f)| {
+            if c.is_empty() {
+                Ok(arrow::array::new_empty_array(f.data_type()))
+            } else {
+                ScalarValue::iter_to_array(c)
+            }
+        })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(schema.clone(), arrays)?)
 }

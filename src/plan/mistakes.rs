@@ -10,7 +10,10 @@ use std::ops::ControlFlow;
 /// The diagnostic of an error about `query`, whose spans point into `source`.
 pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionError) -> Diagnostic {
     let place = error.diagnostic().and_then(|d| d.span).and_then(|s| {
-        let at = |l: datafusion::common::Location| sqlparser::tokenizer::Location { line: l.line, column: l.column };
+        let at = |l: datafusion::common::Location| sqlparser::tokenizer::Location {
+            line: l.line,
+            column: l.column,
+        };
         sql::byte_range(source, sqlparser::tokenizer::Span::new(at(s.start), at(s.end)))
     });
     let mut d = without_place(error);
@@ -55,7 +58,10 @@ pub(super) fn unknown_column<'a>(name: &str, columns: impl Iterator<Item = &'a s
 /// Whether an expression holds a subquery that the optimizer could not turn into a join.
 pub(super) fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
-        Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
+        Ok(matches!(
+            e,
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
+        ))
     })
     .unwrap_or(false)
 }
@@ -90,7 +96,9 @@ fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         // Not a name in capitals, such as LIMIT.
-        (Some(a), Some(b)) if a.is_uppercase() && !b.is_uppercase() => a.to_lowercase().chain(text.chars().skip(1)).collect(),
+        (Some(a), Some(b)) if a.is_uppercase() && !b.is_uppercase() => {
+            a.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
         _ => text.to_string(),
     }
 }
@@ -101,7 +109,8 @@ fn quoted_name(message: &str) -> Option<String> {
     let mark = message.as_bytes()[quote] as char;
     let rest = &message[quote + 1..];
     let name = &rest[..rest.find(mark)?];
-    (!name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_.$".contains(c))).then(|| name.to_string())
+    (!name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_.$".contains(c)))
+        .then(|| name.to_string())
 }
 
 /// Where `query` first names `name` (the last part of a qualified one).

@@ -60,7 +60,12 @@ impl Planner {
     }
 
     /// The logical plan of a query. `source` is the text that its spans point into.
-    pub fn query(&self, definitions: &Definitions, source: &str, query: &ast::Query) -> Result<LogicalPlan, Diagnostic> {
+    pub fn query(
+        &self,
+        definitions: &Definitions,
+        source: &str,
+        query: &ast::Query,
+    ) -> Result<LogicalPlan, Diagnostic> {
         let mut query = query.clone();
         sql::expose_metadata(&mut query, &|name| definitions.streams.contains_key(name));
         let context = QueryContext::new(self, definitions, 0);
@@ -69,12 +74,19 @@ impl Planner {
 
     fn plan_with(&self, context: &QueryContext, query: ast::Query) -> datafusion::error::Result<LogicalPlan> {
         let options = ParserOptions::from(&self.state.config_options().sql_parser);
-        SqlToRel::new_with_options(context, options).sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
+        SqlToRel::new_with_options(context, options)
+            .sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
     }
 
-    fn view_plan(&self, definitions: &Definitions, view: &ViewDef, depth: usize) -> Result<LogicalPlan, Diagnostic> {
+    fn view_plan(
+        &self,
+        definitions: &Definitions,
+        view: &ViewDef,
+        depth: usize,
+    ) -> Result<LogicalPlan, Diagnostic> {
         let statements = sql::parse(&view.query)?;
-        let [sql::ParsedStatement { statement: sql::Statement::Query(query), .. }] = statements.as_slice() else {
+        let [sql::ParsedStatement { statement: sql::Statement::Query(query), .. }] = statements.as_slice()
+        else {
             return Err(Diagnostic::new("its text is not one query"));
         };
         let mut query = query.query.as_ref().clone();
@@ -123,7 +135,11 @@ impl Planner {
     }
 
     /// The delay (ns) of a watermark: `column - INTERVAL …`, or the column alone.
-    pub fn watermark_delay(&self, watermark: &sql::WatermarkDef, columns: &[Column]) -> Result<i64, Diagnostic> {
+    pub fn watermark_delay(
+        &self,
+        watermark: &sql::WatermarkDef,
+        columns: &[Column],
+    ) -> Result<i64, Diagnostic> {
         let place = watermark.span.clone();
         let name = &watermark.column.value;
         let Some(column) = columns.iter().find(|c| c.name == *name) else {
@@ -131,7 +147,8 @@ impl Planner {
             return Err(mistakes::unknown_column(name, nearest).at(watermark.column.span.clone()));
         };
         if !matches!(column.data_type, arrow::datatypes::DataType::Timestamp(..)) {
-            let d = Diagnostic::new(format!("a watermark needs a timestamp column, but \"{name}\" is not one"));
+            let d =
+                Diagnostic::new(format!("a watermark needs a timestamp column, but \"{name}\" is not one"));
             return Err(d.at(watermark.column.span.clone()).help(format!("declare it as {name} TIMESTAMP")));
         }
         let wrong = || {
@@ -150,8 +167,8 @@ impl Planner {
         let planned = SqlToRel::new(&context)
             .sql_to_expr(interval.as_ref().clone(), &DFSchema::empty(), &mut PlannerContext::new())
             .map_err(|_| wrong())?;
-        let delay = window::constant_interval(&planned)
-            .map_err(|why| wrong().note(format!("the delay {why}")))?;
+        let delay =
+            window::constant_interval(&planned).map_err(|why| wrong().note(format!("the delay {why}")))?;
         if delay < 0 {
             return Err(wrong().note("the delay cannot be negative"));
         }

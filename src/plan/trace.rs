@@ -57,8 +57,12 @@ pub fn trace(plan: &LogicalPlan) -> Result<Vec<ColumnTrace>> {
         LogicalPlan::Aggregate(a) => trace_aggregate(a)?,
         LogicalPlan::Unnest(u) => {
             let input = trace(&u.input)?;
-            let unnested = |i: usize| u.exec_columns.iter().any(|c| u.input.schema().index_of_column(c).ok() == Some(i));
-            u.dependency_indices.iter().map(|i| if unnested(*i) { ColumnTrace::default() } else { input[*i] }).collect()
+            let unnested =
+                |i: usize| u.exec_columns.iter().any(|c| u.input.schema().index_of_column(c).ok() == Some(i));
+            u.dependency_indices
+                .iter()
+                .map(|i| if unnested(*i) { ColumnTrace::default() } else { input[*i] })
+                .collect()
         }
         _ => unknown(plan),
     })
@@ -82,9 +86,11 @@ fn common(mut traces: impl Iterator<Item = ColumnTrace>) -> ColumnTrace {
     traces.fold(first, |a, b| ColumnTrace {
         event_time: a.event_time && b.event_time,
         window: match (a.window, b.window) {
-            (Some(a), Some(b)) if a.to_end == b.to_end => {
-                Some(WindowTrace { to_end: a.to_end, grace: a.grace.max(b.grace), closes: a.closes && b.closes })
-            }
+            (Some(a), Some(b)) if a.to_end == b.to_end => Some(WindowTrace {
+                to_end: a.to_end,
+                grace: a.grace.max(b.grace),
+                closes: a.closes && b.closes,
+            }),
             _ => None,
         },
     })
@@ -99,7 +105,9 @@ fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {
     // The start alone tells the end only where all windows from a start have the same length; a growing
     // window is then kept until the longest has ended.
     let longest = match window.kind {
-        WindowKind::Tumble { size } | WindowKind::Hop { size, .. } | WindowKind::Cumulate { size, .. } => size,
+        WindowKind::Tumble { size } | WindowKind::Hop { size, .. } | WindowKind::Cumulate { size, .. } => {
+            size
+        }
     };
     let millisecond = 1_000_000.max(window.unit_ns());
     traces.push(ColumnTrace { event_time: false, window: bound(longest) });
@@ -117,9 +125,13 @@ fn trace_aggregate(aggregate: &Aggregate) -> Result<Vec<ColumnTrace>> {
         keys.iter().map(|e| trace_expr(e, &aggregate.input, &input)).collect::<Result<Vec<_>>>()?;
     // Only where the aggregate is cut by a window does the watermark speak of its output; the watermark then
     // stays behind by the grace, so the window bounds need none any more.
-    let windowed = key_traces.iter().zip(&always).any(|(t, always)| *always && t.window.is_some_and(|w| w.closes));
+    let windowed =
+        key_traces.iter().zip(&always).any(|(t, always)| *always && t.window.is_some_and(|w| w.closes));
     for (i, key) in key_traces.iter().enumerate() {
-        if windowed && always[i] && let Some(window) = key.window {
+        if windowed
+            && always[i]
+            && let Some(window) = key.window
+        {
             let bound = WindowTrace { grace: 0, ..window };
             traces[i] = ColumnTrace { event_time: key.event_time && window.closes, window: Some(bound) };
         }
@@ -132,7 +144,9 @@ pub(super) fn group_keys(group: &[Expr]) -> (Vec<&Expr>, Vec<bool>) {
     use datafusion::logical_expr::GroupingSet;
     let [Expr::GroupingSet(set)] = group else { return (group.iter().collect(), vec![true; group.len()]) };
     match set {
-        GroupingSet::Rollup(keys) | GroupingSet::Cube(keys) => (keys.iter().collect(), vec![false; keys.len()]),
+        GroupingSet::Rollup(keys) | GroupingSet::Cube(keys) => {
+            (keys.iter().collect(), vec![false; keys.len()])
+        }
         GroupingSet::GroupingSets(sets) => {
             let mut keys: Vec<&Expr> = Vec::new();
             for key in sets.iter().flatten() {

@@ -5,7 +5,7 @@ use super::trace::trace;
 use crate::operators::window::{WindowKind, WindowSpec, length, unit_ns};
 use crate::sql::{self, Diagnostic, WindowCall};
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{Column, DFSchema, ExprSchema, DFSchemaRef, Result, ScalarValue, TableReference};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, ExprSchema, Result, ScalarValue, TableReference};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
@@ -49,7 +49,8 @@ impl WindowNode {
         for name in WINDOW_COLUMNS {
             fields.push((qualifier.clone(), Arc::new(Field::new(name, time_type.clone(), false))));
         }
-        let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().as_ref().metadata().clone())?);
+        let schema =
+            Arc::new(DFSchema::new_with_metadata(fields, input.schema().as_ref().metadata().clone())?);
         Ok(WindowNode { input, time, kind, offset, grace, mark: None, schema })
     }
 
@@ -184,13 +185,21 @@ impl RelationPlanner for WindowPlanner {
     }
 }
 
-fn window_node(call: &WindowCall, input: LogicalPlan, context: &mut dyn RelationPlannerContext) -> Result<WindowNode> {
+fn window_node(
+    call: &WindowCall,
+    input: LogicalPlan,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<WindowNode> {
     let name = call.kind.word();
     let time = time_column(call, &input, context)?;
     let field = input.schema().field_from_column(&time)?.clone();
     let DataType::Timestamp(unit, _) = field.data_type() else {
-        let d = Diagnostic::new(format!("{name} needs a timestamp, but \"{}\" is {}", time.name, field.data_type()))
-            .help("name the column that says when each row happened, of type TIMESTAMP");
+        let d = Diagnostic::new(format!(
+            "{name} needs a timestamp, but \"{}\" is {}",
+            time.name,
+            field.data_type()
+        ))
+        .help("name the column that says when each row happened, of type TIMESTAMP");
         return Err(mistake(d));
     };
     for column in WINDOW_COLUMNS {
@@ -206,31 +215,37 @@ fn window_node(call: &WindowCall, input: LogicalPlan, context: &mut dyn Relation
     let offset = call.offset.as_ref().map_or(Ok(0), |e| ns("offset", e))?;
     let grace = call.grace.as_ref().map_or(Ok(0), |e| ns("grace", e))?;
     check_lengths(name, size, inner, offset, grace, unit_ns(*unit))?;
-    let kind = match (call.kind, inner) {
-        (sql::WindowKind::Hop, Some(slide)) => WindowKind::Hop { slide, size },
-        (sql::WindowKind::Cumulate, Some(step)) => {
-            if size % step != 0 {
-                let d = Diagnostic::new("the size of CUMULATE must be a multiple of its step")
-                    .help(format!("the step is {} and the size {}", length(step), length(size)));
-                return Err(mistake(d));
+    let kind =
+        match (call.kind, inner) {
+            (sql::WindowKind::Hop, Some(slide)) => WindowKind::Hop { slide, size },
+            (sql::WindowKind::Cumulate, Some(step)) => {
+                if size % step != 0 {
+                    let d = Diagnostic::new("the size of CUMULATE must be a multiple of its step")
+                        .help(format!("the step is {} and the size {}", length(step), length(size)));
+                    return Err(mistake(d));
+                }
+                WindowKind::Cumulate { step, size }
             }
-            WindowKind::Cumulate { step, size }
-        }
-        _ => WindowKind::Tumble { size },
-    };
+            _ => WindowKind::Tumble { size },
+        };
     WindowNode::try_new(input, time, kind, offset, grace)
 }
 
 /// The column that the call names, or the input's event time.
-fn time_column(call: &WindowCall, input: &LogicalPlan, context: &mut dyn RelationPlannerContext) -> Result<Column> {
+fn time_column(
+    call: &WindowCall,
+    input: &LogicalPlan,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<Column> {
     let name = call.kind.word();
     let Some(expr) = &call.time else {
         let traces = trace(input)?;
         return match traces.iter().position(|t| t.event_time) {
             Some(i) => Ok(Column::from(input.schema().qualified_field(i))),
             None => Err(mistake(
-                Diagnostic::new(format!("{name} needs an event time, and its rows have none"))
-                    .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'"),
+                Diagnostic::new(format!("{name} needs an event time, and its rows have none")).help(
+                    "declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'",
+                ),
             )),
         };
     };
@@ -243,7 +258,14 @@ fn time_column(call: &WindowCall, input: &LogicalPlan, context: &mut dyn Relatio
     }
 }
 
-fn check_lengths(name: &str, size: i64, inner: Option<i64>, offset: i64, grace: i64, unit: i64) -> Result<()> {
+fn check_lengths(
+    name: &str,
+    size: i64,
+    inner: Option<i64>,
+    offset: i64,
+    grace: i64,
+    unit: i64,
+) -> Result<()> {
     let refuse = |message: String| Err(mistake(Diagnostic::new(message)));
     if size <= 0 || inner.is_some_and(|i| i <= 0) {
         return refuse(format!("{name} needs lengths greater than zero"));
@@ -252,19 +274,32 @@ fn check_lengths(name: &str, size: i64, inner: Option<i64>, offset: i64, grace: 
         return refuse(format!("the grace of {name} cannot be negative"));
     }
     if [Some(size), inner, Some(offset)].into_iter().flatten().any(|l| l % unit != 0) {
-        return refuse(format!("the lengths of {name} are finer than the unit of its time column ({})", length(unit)));
+        return refuse(format!(
+            "the lengths of {name} are finer than the unit of its time column ({})",
+            length(unit)
+        ));
     }
     if inner.is_some_and(|i| size / i > MAX_WINDOWS) {
-        return refuse(format!("each row would lie in {} windows; at most {MAX_WINDOWS} are allowed", size / inner.unwrap_or(1)));
+        return refuse(format!(
+            "each row would lie in {} windows; at most {MAX_WINDOWS} are allowed",
+            size / inner.unwrap_or(1)
+        ));
     }
     Ok(())
 }
 
 /// A constant interval in nanoseconds.
-fn interval(context: &mut dyn RelationPlannerContext, name: &str, what: &str, expr: &ast::Expr) -> Result<i64> {
+fn interval(
+    context: &mut dyn RelationPlannerContext,
+    name: &str,
+    what: &str,
+    expr: &ast::Expr,
+) -> Result<i64> {
     let planned = context.sql_to_expr(expr.clone(), &DFSchema::empty())?;
     constant_interval(&planned).map_err(|why| {
-        mistake(Diagnostic::new(format!("the {what} of {name} {why}")).help("write it as INTERVAL '10 minutes'"))
+        mistake(
+            Diagnostic::new(format!("the {what} of {name} {why}")).help("write it as INTERVAL '10 minutes'"),
+        )
     })
 }
 
@@ -276,7 +311,9 @@ pub(super) fn constant_interval(expr: &Expr) -> std::result::Result<i64, String>
     };
     let (months, days, nanos) = match expr {
         Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) => (i.months, i.days, i.nanoseconds),
-        Expr::Literal(ScalarValue::IntervalDayTime(Some(i)), _) => (0, i.days, i64::from(i.milliseconds) * 1_000_000),
+        Expr::Literal(ScalarValue::IntervalDayTime(Some(i)), _) => {
+            (0, i.days, i64::from(i.milliseconds) * 1_000_000)
+        }
         Expr::Literal(ScalarValue::IntervalYearMonth(Some(i)), _) => (*i, 0, 0),
         _ => return Err("must be a constant interval".into()),
     };

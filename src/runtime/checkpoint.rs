@@ -107,7 +107,11 @@ impl JobStore {
     }
 
     fn damaged(&self, path: &Path, reason: impl std::fmt::Display) -> RuntimeError {
-        RuntimeError::State { job: self.job.clone(), path: path.display().to_string(), reason: format!("is damaged: {reason}") }
+        RuntimeError::State {
+            job: self.job.clone(),
+            path: path.display().to_string(),
+            reason: format!("is damaged: {reason}"),
+        }
     }
 
     /// The newest checkpoint's manifest, if there is one.
@@ -122,7 +126,10 @@ impl JobStore {
             return Err(RuntimeError::State {
                 job: self.job.clone(),
                 path: path.display().to_string(),
-                reason: format!("was written by a newer millstream (layout {}, this one knows {VERSION})", manifest.version),
+                reason: format!(
+                    "was written by a newer millstream (layout {}, this one knows {VERSION})",
+                    manifest.version
+                ),
             });
         }
         Ok(Some(manifest))
@@ -137,9 +144,15 @@ impl JobStore {
             let path = self.dir.join(&file);
             let bytes = encode(&table.batch).map_err(|e| self.damaged(&path, e))?;
             self.disk.write_atomically(&path, &bytes)?;
-            manifest.tables.push(TableManifest { node, name: table.name, key_columns: table.key_columns, file });
+            manifest.tables.push(TableManifest {
+                node,
+                name: table.name,
+                key_columns: table.key_columns,
+                file,
+            });
         }
-        let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| self.damaged(&self.manifest_path(), e))?;
+        let bytes =
+            serde_json::to_vec_pretty(&manifest).map_err(|e| self.damaged(&self.manifest_path(), e))?;
         self.disk.write_atomically(&self.manifest_path(), &bytes)?;
         self.remove_unnamed(&manifest)
     }
@@ -178,7 +191,9 @@ fn merge(workers: Vec<Vec<(usize, Vec<StateTable>)>>) -> Result<Vec<(usize, Stat
     for (node, tables) in workers.into_iter().flatten() {
         for table in tables {
             match merged.iter_mut().find(|(n, t)| *n == node && t.name == table.name) {
-                Some((_, into)) => into.batch = concat_batches(&into.batch.schema(), [&into.batch, &table.batch])?,
+                Some((_, into)) => {
+                    into.batch = concat_batches(&into.batch.schema(), [&into.batch, &table.batch])?
+                }
                 None => merged.push((node, table)),
             }
         }
@@ -188,7 +203,11 @@ fn merge(workers: Vec<Vec<(usize, Vec<StateTable>)>>) -> Result<Vec<(usize, Stat
 }
 
 /// A table's rows for each worker: by the same hash as the exchanges use; without a key all for the first.
-fn parts(batch: &RecordBatch, keys: usize, workers: usize) -> std::result::Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
+fn parts(
+    batch: &RecordBatch,
+    keys: usize,
+    workers: usize,
+) -> std::result::Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
     if workers == 1 {
         return Ok(vec![batch.clone()]);
     }
@@ -198,7 +217,10 @@ fn parts(batch: &RecordBatch, keys: usize, workers: usize) -> std::result::Resul
     }
     let keys = batch.columns().get(..keys).ok_or("it lacks key columns")?;
     let hashes = hash_columns(keys, batch.num_rows())?;
-    Ok(partition(&hashes, workers).iter().map(|p| take_record_batch(batch, p)).collect::<std::result::Result<_, _>>()?)
+    Ok(partition(&hashes, workers)
+        .iter()
+        .map(|p| take_record_batch(batch, p))
+        .collect::<std::result::Result<_, _>>()?)
 }
 
 fn encode(batch: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
@@ -219,7 +241,7 @@ fn decode(bytes: Vec<u8>) -> parquet::errors::Result<RecordBatch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delta::{draw, drawn, Delta};
+    use crate::delta::{Delta, draw, drawn};
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
 
@@ -244,10 +266,24 @@ mod tests {
             Field::new("k", DataType::Int64, true),
             Field::new("v", DataType::Utf8, true),
         ]));
-        let table = |text: &str| StateTable { name: "groups".into(), batch: drawn(&schema, text).batch, key_columns: 1 };
+        let table = |text: &str| StateTable {
+            name: "groups".into(),
+            batch: drawn(&schema, text).batch,
+            key_columns: 1,
+        };
         let rows: String = (0..100).map(|i| format!("+ {i} v{i}\n")).collect();
-        store.write(manifest(3), vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]]).unwrap();
-        store.write(manifest(4), vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]]).unwrap();
+        store
+            .write(
+                manifest(3),
+                vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]],
+            )
+            .unwrap();
+        store
+            .write(
+                manifest(4),
+                vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]],
+            )
+            .unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the checkpoint before is gone");
         let manifest = store.manifest().unwrap().unwrap();
         assert_eq!(manifest.step, 4);

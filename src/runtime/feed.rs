@@ -205,7 +205,12 @@ pub struct Feed {
 
 impl Feed {
     /// Starts `threads` reader threads over the partitions, reading at most `max_rows` rows at a time.
-    pub fn start(name: &str, partitions: Vec<PartitionFeed>, max_rows: usize, threads: usize) -> Result<Self> {
+    pub fn start(
+        name: &str,
+        partitions: Vec<PartitionFeed>,
+        max_rows: usize,
+        threads: usize,
+    ) -> Result<Self> {
         let slots = partitions
             .iter()
             .map(|_| Slot { ready: VecDeque::new(), pending: None, ended: false, failed: None })

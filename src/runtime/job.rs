@@ -30,8 +30,7 @@ const WAIT: Duration = Duration::from_millis(20);
 const OUTPUT_AHEAD: usize = 2;
 
 /// Opens a reader of a partition at a position.
-pub type OpenReader =
-    Box<dyn Fn(usize, Position) -> Result<Box<dyn PartitionReader>, ConnectorError> + Send>;
+pub type OpenReader = Box<dyn Fn(usize, Position) -> Result<Box<dyn PartitionReader>, ConnectorError> + Send>;
 
 /// A source of a job.
 pub struct SourceSetup {
@@ -270,7 +269,8 @@ impl Run {
         for entry in pending {
             let mut taken = Vec::new();
             for ((source, feeds), entries) in self.job.sources.iter().zip(&mut feeds).zip(&entry.sources) {
-                let mut slices: Vec<(Vec<Prepared>, bool)> = feeds.iter().map(|_| (Vec::new(), false)).collect();
+                let mut slices: Vec<(Vec<Prepared>, bool)> =
+                    feeds.iter().map(|_| (Vec::new(), false)).collect();
                 for partition in entries {
                     let into = slices.get_mut(partition.partition).zip(feeds.get_mut(partition.partition));
                     let (into, feed) = into.ok_or_else(|| changed(source, "it has fewer partitions"))?;
@@ -334,7 +334,10 @@ impl Run {
                 let now = self.job.clock.now_ns();
                 self.one_step(taken, now, true)?;
                 self.maybe_checkpoint()?;
-                if self.watermarks.iter().all(|w| *w == WATERMARK_END) && !rows && feeds.iter().all(Feed::caught_up) {
+                if self.watermarks.iter().all(|w| *w == WATERMARK_END)
+                    && !rows
+                    && feeds.iter().all(Feed::caught_up)
+                {
                     return Ok(true);
                 }
                 continue;
@@ -459,7 +462,11 @@ impl Run {
             fingerprint: self.job.fingerprint.clone(),
             step: self.step,
             finished,
-            sources: self.partitions.iter().map(|p| p.iter().map(PartitionManifest::from).collect()).collect(),
+            sources: self
+                .partitions
+                .iter()
+                .map(|p| p.iter().map(PartitionManifest::from).collect())
+                .collect(),
             watermarks: self.watermarks.clone(),
             totals: self.totals,
             tables: Vec::new(),
@@ -491,7 +498,12 @@ impl Run {
 }
 
 fn entry(step: u64, now: i64, taken: &[Vec<(Vec<Prepared>, bool)>], states: &[Vec<PartitionState>]) -> Entry {
-    let slice = |p: &Prepared| SliceEntry { asked: p.asked, rows: p.delta.num_rows(), end: p.end, running: p.running };
+    let slice = |p: &Prepared| SliceEntry {
+        asked: p.asked,
+        rows: p.delta.num_rows(),
+        end: p.end,
+        running: p.running,
+    };
     let sources = taken
         .iter()
         .zip(states)
@@ -511,7 +523,11 @@ fn entry(step: u64, now: i64, taken: &[Vec<(Vec<Prepared>, bool)>], states: &[Ve
 }
 
 /// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells.
-fn read_again(source: &SourceSetup, feed: &mut PartitionFeed, slice: &SliceEntry) -> Result<Option<Prepared>> {
+fn read_again(
+    source: &SourceSetup,
+    feed: &mut PartitionFeed,
+    slice: &SliceEntry,
+) -> Result<Option<Prepared>> {
     if slice.rows == 0 && feed.position() == slice.end {
         return Ok(None);
     }

@@ -113,7 +113,12 @@ mod tests {
             now: 7,
             sources: vec![vec![PartitionEntry {
                 partition: 0,
-                slices: vec![SliceEntry { asked: 8, rows: 3, end: Position { offset: 9, line: 1 }, running: i64::MIN }],
+                slices: vec![SliceEntry {
+                    asked: 8,
+                    rows: 3,
+                    end: Position { offset: 9, line: 1 },
+                    running: i64::MIN,
+                }],
                 ended: false,
                 idle: true,
             }]],

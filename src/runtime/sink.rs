@@ -76,7 +76,11 @@ impl Sink for TopicSink {
 pub fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let mut columns = Vec::with_capacity(schema.fields().len());
     for (column, field) in batch.columns().iter().zip(schema.fields()) {
-        let column = if column.data_type() == field.data_type() { column.clone() } else { cast(column, field.data_type())? };
+        let column = if column.data_type() == field.data_type() {
+            column.clone()
+        } else {
+            cast(column, field.data_type())?
+        };
         if !field.is_nullable() && column.null_count() > 0 {
             let reason = format!("column \"{}\" is NOT NULL, but the query gave a null for it", field.name());
             return Err(RuntimeError::Output(reason));

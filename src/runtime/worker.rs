@@ -110,7 +110,12 @@ fn join(keys: &[Arc<dyn PhysicalExpr>], workers: usize) -> Vec<Exchange> {
     receive.into_iter().map(|receive| Exchange { keys: keys.to_vec(), send: send.clone(), receive }).collect()
 }
 
-fn running(spec: &Spec, exchange: Option<Exchange>, first: bool, fresh: bool) -> Result<Running, OperatorError> {
+fn running(
+    spec: &Spec,
+    exchange: Option<Exchange>,
+    first: bool,
+    fresh: bool,
+) -> Result<Running, OperatorError> {
     Ok(match (spec, exchange) {
         (_, Some(exchange)) => Running::Exchange(exchange),
         (Spec::Source(i), _) => Running::Source(*i),
@@ -127,7 +132,11 @@ fn running(spec: &Spec, exchange: Option<Exchange>, first: bool, fresh: bool) ->
 
 impl Worker {
     /// Answers commands until the coordinator hangs up or something fails.
-    pub(super) fn run(mut self, commands: Receiver<Command>, replies: Sender<(usize, Result<Reply, RuntimeError>)>) {
+    pub(super) fn run(
+        mut self,
+        commands: Receiver<Command>,
+        replies: Sender<(usize, Result<Reply, RuntimeError>)>,
+    ) {
         for command in commands {
             let reply = match command {
                 Command::Step(input) => self.step(input).map(Reply::Step),
@@ -161,7 +170,9 @@ impl Worker {
                     watermark = EventTime::MAX;
                 }
                 Running::Union => out = rows.into_iter().flatten().collect(),
-                Running::Exchange(exchange) => out = exchange.swap(self.index, rows.pop().unwrap_or_default())?,
+                Running::Exchange(exchange) => {
+                    out = exchange.swap(self.index, rows.pop().unwrap_or_default())?
+                }
                 Running::Operator(operator) => {
                     for (port, deltas) in rows.into_iter().enumerate() {
                         for delta in deltas.into_iter().filter(|d| !d.is_empty()) {
@@ -265,10 +276,8 @@ fn spread(
     parcels: &mut [Vec<Delta>],
 ) -> Result<(), OperatorError> {
     let rows = delta.num_rows();
-    let columns = keys
-        .iter()
-        .map(|k| k.evaluate(&delta.batch)?.into_array(rows))
-        .collect::<Result<Vec<_>, _>>()?;
+    let columns =
+        keys.iter().map(|k| k.evaluate(&delta.batch)?.into_array(rows)).collect::<Result<Vec<_>, _>>()?;
     let parts = partition(&hash_columns(&columns, rows)?, parcels.len());
     for (parcel, indices) in parcels.iter_mut().zip(parts) {
         if !indices.is_empty() {

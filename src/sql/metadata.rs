@@ -33,6 +33,23 @@ pub fn mentions(query: &Query, names: &[&str]) -> bool {
     query.visit(&mut Mentions(names)).is_break()
 }
 
+/// Whether the query reads a table of this (lower-case) name, at any depth.
+pub fn reads(query: &Query, name: &str) -> bool {
+    struct Reads<'a>(&'a str);
+    impl Visitor for Reads<'_> {
+        type Break = ();
+        fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+            let last = relation.0.last().and_then(ObjectNamePart::as_ident);
+            if last.is_some_and(|ident| is_named(ident, self.0)) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+    }
+    query.visit(&mut Reads(name)).is_break()
+}
+
 fn parts(expr: &Expr) -> &[Ident] {
     match expr {
         Expr::Identifier(ident) => std::slice::from_ref(ident),

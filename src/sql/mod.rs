@@ -31,7 +31,7 @@ pub mod statement;
 
 pub use depth::with_deep_stack;
 pub use diagnostic::Diagnostic;
-pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions};
+pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions, reads};
 pub use parser::{parse, parse_all};
 pub use place::byte_range;
 pub use statement::*;
