@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The name under which standard input can be read.
-const STDIN: &str = "stdin";
+pub(super) const STDIN: &str = "stdin";
 
 /// What a statement did or gives.
 pub enum Outcome {

@@ -45,7 +45,8 @@ impl Wanted {
         let time = stream.event_time_index().filter(|_| marks);
         let mut read: Vec<usize> = columns.to_vec();
         read.extend(time);
-        if late_window.is_some() {
+        // Standard input is opened once, before it is known what of it is wanted.
+        if late_window.is_some() || stream.connector == super::session::STDIN {
             read.extend(0..declared);
         }
         read.sort_unstable();
