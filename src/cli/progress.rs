@@ -130,8 +130,13 @@ mod tests {
 
     #[test]
     fn the_summary_has_all_counts() {
-        let totals =
-            Totals { rows_in: 26_483, rows_out: 1_763, bad: 2, elapsed: Duration::from_millis(410), ..Totals::default() };
+        let totals = Totals {
+            rows_in: 26_483,
+            rows_out: 1_763,
+            bad: 2,
+            elapsed: Duration::from_millis(410),
+            ..Totals::default()
+        };
         assert_eq!(
             summary("hourly_board", &totals),
             "hourly_board: 26,483 rows in, 1,763 out, 0 late, 2 bad, 0.41 s, 64,593 rows/s"

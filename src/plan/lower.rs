@@ -49,6 +49,9 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
     Ok(lowering.flow)
 }
 
+/// A node, its columns, and keys over them.
+type Keyed = (usize, SchemaRef, Vec<Arc<dyn PhysicalExpr>>);
+
 struct Lowering {
     flow: Dataflow,
     mode: EmitMode,
@@ -280,7 +283,7 @@ impl Lowering {
         aggregate: &Aggregate,
         input: usize,
         keys: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> Result<(usize, SchemaRef, Vec<Arc<dyn PhysicalExpr>>)> {
+    ) -> Result<Keyed> {
         let output = arrow_schema(plan);
         let id_type = output.field(keys.len()).data_type().clone();
         let sets = grouping_sets(&aggregate.group_expr, &id_type)?;

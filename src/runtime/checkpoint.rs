@@ -5,6 +5,7 @@
 //! the one before, and is removed.
 
 use super::feed::PartitionState;
+use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
 use crate::delta::{EventTime, hash_columns, partition};
@@ -136,7 +137,7 @@ impl JobStore {
     }
 
     /// Writes a checkpoint: the tables of all workers and what the manifest says besides them.
-    pub fn write(&self, mut manifest: Manifest, workers: Vec<Vec<(usize, Vec<StateTable>)>>) -> Result<()> {
+    pub(super) fn write(&self, mut manifest: Manifest, workers: Vec<Vec<NodeState>>) -> Result<()> {
         manifest.version = VERSION;
         manifest.tables = Vec::new();
         for (node, table) in merge(workers)? {
@@ -167,8 +168,8 @@ impl JobStore {
     }
 
     /// The checkpoint's state, spread over `workers` workers by the tables' keys.
-    pub fn read(&self, manifest: &Manifest, workers: usize) -> Result<Vec<Vec<(usize, Vec<StateTable>)>>> {
-        let mut spread: Vec<Vec<(usize, Vec<StateTable>)>> = vec![Vec::new(); workers];
+    pub(super) fn read(&self, manifest: &Manifest, workers: usize) -> Result<Vec<Vec<NodeState>>> {
+        let mut spread: Vec<Vec<NodeState>> = vec![Vec::new(); workers];
         for table in &manifest.tables {
             let path = self.dir.join(&table.file);
             let batch = decode(self.disk.read(&path)?).map_err(|e| self.damaged(&path, e))?;
@@ -186,7 +187,7 @@ impl JobStore {
 }
 
 /// The workers' tables of the same node and name as one.
-fn merge(workers: Vec<Vec<(usize, Vec<StateTable>)>>) -> Result<Vec<(usize, StateTable)>> {
+fn merge(workers: Vec<Vec<NodeState>>) -> Result<Vec<(usize, StateTable)>> {
     let mut merged: Vec<(usize, StateTable)> = Vec::new();
     for (node, tables) in workers.into_iter().flatten() {
         for table in tables {

@@ -62,7 +62,7 @@ pub struct PartitionFeed {
 /// What [`PartitionFeed::next`] gives.
 pub enum Next {
     /// Rows.
-    Rows(Prepared),
+    Rows(Box<Prepared>),
     /// Nothing there now.
     Pending,
     /// The partition has ended.
@@ -94,7 +94,7 @@ impl PartitionFeed {
 
     fn prepared(&mut self, read: Read, asked: usize) -> Result<Next> {
         match read {
-            Read::Rows(slice) => Ok(Next::Rows(self.prepare(slice, asked)?)),
+            Read::Rows(slice) => Ok(Next::Rows(Box::new(self.prepare(slice, asked)?))),
             Read::Pending => Ok(Next::Pending),
             Read::End => Ok(Next::End),
         }
@@ -322,7 +322,7 @@ fn read_ahead(shared: &Shared, mut partitions: Vec<(usize, PartitionFeed)>, max_
             match next {
                 Ok(Next::Rows(prepared)) => {
                     read_any = true;
-                    slot.ready.push_back(prepared);
+                    slot.ready.push_back(*prepared);
                 }
                 Ok(Next::Pending) => continue,
                 Ok(Next::End) => {

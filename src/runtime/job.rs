@@ -5,10 +5,11 @@
 //! run again with the same input; the sink drops those that it has.
 
 use super::checkpoint::{JobStore, Manifest, PartitionManifest, Totals};
+use super::crew::Crew;
 use super::feed::{Feed, FeedShape, Next, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::journal::{Entry, Journal, PartitionEntry, SliceEntry};
+use super::output::Output;
 use super::sink::Sink;
-use super::worker::{Command, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
 use crate::connectors::topic::TopicAppender;
@@ -18,16 +19,12 @@ use crate::operators::OperatorMetrics;
 use crate::plan::Dataflow;
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long the step loop waits at most before it looks around again.
 const WAIT: Duration = Duration::from_millis(20);
-/// How many steps' output may wait to be written.
-const OUTPUT_AHEAD: usize = 2;
 
 /// Opens a reader of a partition at a position.
 pub type OpenReader = Box<dyn Fn(usize, Position) -> Result<Box<dyn PartitionReader>, ConnectorError> + Send>;
@@ -533,7 +530,7 @@ fn read_again(
     }
     match feed.again(slice.end, slice.asked)? {
         Next::Rows(prepared) if prepared.end == slice.end && prepared.delta.num_rows() == slice.rows => {
-            Ok(Some(prepared))
+            Ok(Some(*prepared))
         }
         Next::Rows(prepared) => Err(changed(
             source,
@@ -558,210 +555,6 @@ fn bad_batch(bad: &[BadRecord]) -> Result<RecordBatch> {
             Arc::new(StringArray::from_iter_values(bad.iter().map(|b| &b.raw))),
         ],
     )?)
-}
-
-/// The worker threads.
-struct Crew {
-    commands: Vec<Sender<Command>>,
-    replies: Receiver<(usize, Result<Reply>)>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Crew {
-    fn start(flow: &Arc<Dataflow>, workers: usize, fresh: bool) -> Result<Self> {
-        let (send, replies) = channel();
-        let mut crew = Crew { commands: Vec::new(), replies, threads: Vec::new() };
-        for (i, worker) in build(flow, workers, fresh)?.into_iter().enumerate() {
-            let (commands, receive) = channel();
-            let send = send.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("worker {i}"))
-                .spawn(move || worker.run(receive, send))
-                .map_err(RuntimeError::Thread)?;
-            crew.commands.push(commands);
-            crew.threads.push(thread);
-        }
-        Ok(crew)
-    }
-
-    fn len(&self) -> usize {
-        self.commands.len()
-    }
-
-    /// Sends each worker its command and gives the replies in the workers' order.
-    fn ask(&self, commands: Vec<Command>) -> Result<Vec<Reply>> {
-        let asked = commands.len();
-        for (to, command) in self.commands.iter().zip(commands) {
-            to.send(command).map_err(|_| RuntimeError::WorkerLost)?;
-        }
-        let mut replies: Vec<Option<Reply>> = (0..asked).map(|_| None).collect();
-        let mut failure: Option<RuntimeError> = None;
-        for _ in 0..asked {
-            let (worker, reply) = self.replies.recv().map_err(|_| RuntimeError::WorkerLost)?;
-            match reply {
-                Ok(reply) => replies[worker] = Some(reply),
-                // The one that failed by itself says more than those that waited for it.
-                Err(RuntimeError::WorkerGone) => {}
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        replies.into_iter().collect::<Option<Vec<_>>>().ok_or(RuntimeError::WorkerLost)
-    }
-
-    fn step(&self, sources: Vec<Vec<Delta>>, watermarks: Vec<EventTime>) -> Result<Vec<StepOutput>> {
-        let workers = self.len();
-        let mut inputs: Vec<StepInput> =
-            (0..workers).map(|_| StepInput { sources: Vec::new(), watermarks: watermarks.clone() }).collect();
-        for deltas in sources {
-            for (input, part) in inputs.iter_mut().zip(deal(deltas, workers)) {
-                input.sources.push(part);
-            }
-        }
-        let replies = self.ask(inputs.into_iter().map(Command::Step).collect())?;
-        let outputs = replies.into_iter().map(|r| match r {
-            Reply::Step(output) => Ok(output),
-            _ => Err(RuntimeError::WorkerLost),
-        });
-        outputs.collect()
-    }
-
-    fn snapshot(&self) -> Result<Vec<Vec<(usize, Vec<crate::operators::StateTable>)>>> {
-        let replies = self.ask(self.commands.iter().map(|_| Command::Snapshot).collect())?;
-        let states = replies.into_iter().map(|r| match r {
-            Reply::Snapshot(state) => Ok(state),
-            _ => Err(RuntimeError::WorkerLost),
-        });
-        states.collect()
-    }
-
-    fn restore(&self, state: Vec<Vec<(usize, Vec<crate::operators::StateTable>)>>) -> Result<()> {
-        self.ask(state.into_iter().map(Command::Restore).collect()).map(|_| ())
-    }
-}
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        self.commands.clear();
-        for thread in self.threads.drain(..) {
-            // Why a worker ended has been told through its reply.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Below this many rows a step is not worth spreading.
-const SPREAD_ROWS: usize = 1024;
-
-/// The rows of `deltas` for each worker: consecutive parts of nearly equal size.
-fn deal(deltas: Vec<Delta>, workers: usize) -> Vec<Vec<Delta>> {
-    let total: usize = deltas.iter().map(Delta::num_rows).sum();
-    let mut dealt: Vec<Vec<Delta>> = vec![Vec::new(); workers];
-    if workers == 1 || total < SPREAD_ROWS {
-        dealt[0] = deltas;
-        return dealt;
-    }
-    let share = total.div_ceil(workers);
-    let (mut worker, mut room) = (0, share);
-    for delta in deltas {
-        let mut from = 0;
-        while from < delta.num_rows() {
-            if room == 0 {
-                (worker, room) = (worker + 1, share);
-            }
-            let rows = room.min(delta.num_rows() - from);
-            dealt[worker].push(delta.slice(from, rows));
-            from += rows;
-            room -= rows;
-        }
-    }
-    dealt
-}
-
-/// What the output thread is told.
-enum Written {
-    Step(u64, Vec<Delta>, EventTime),
-    Drain(SyncSender<()>),
-}
-
-/// The thread that writes results while the next step computes.
-struct Output {
-    send: Option<SyncSender<Written>>,
-    failure: Arc<Mutex<Option<RuntimeError>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Output {
-    fn start(mut sink: Box<dyn Sink>, control: Arc<Control>) -> Result<Self> {
-        let (send, receive) = sync_channel::<Written>(OUTPUT_AHEAD);
-        let failure = Arc::new(Mutex::new(None));
-        let told = failure.clone();
-        let write = move || {
-            let keep = |error: RuntimeError| {
-                told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                control.stop();
-            };
-            for message in receive {
-                match message {
-                    Written::Step(step, deltas, watermark) => {
-                        if let Err(error) = sink.write(step, &deltas, watermark) {
-                            return keep(error);
-                        }
-                    }
-                    Written::Drain(done) => {
-                        if let Err(error) = sink.flush() {
-                            return keep(error);
-                        }
-                        let _ = done.send(());
-                    }
-                }
-            }
-        };
-        let thread =
-            std::thread::Builder::new().name("write".into()).spawn(write).map_err(RuntimeError::Thread)?;
-        Ok(Output { send: Some(send), failure, thread: Some(thread) })
-    }
-
-    fn check(&self) -> Result<()> {
-        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-
-    fn write(&self, step: u64, deltas: Vec<Delta>, watermark: EventTime) -> Result<()> {
-        self.send(Written::Step(step, deltas, watermark))
-    }
-
-    /// Waits until everything handed over is written.
-    fn drain(&self) -> Result<()> {
-        let (done, wait) = sync_channel(1);
-        self.send(Written::Drain(done))?;
-        match wait.recv() {
-            Ok(()) => Ok(()),
-            Err(_) => self.check().and(Err(RuntimeError::WorkerLost)),
-        }
-    }
-
-    fn send(&self, message: Written) -> Result<()> {
-        let sent = self.send.as_ref().map(|s| s.send(message));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => self.check().and(Err(RuntimeError::WorkerLost)),
-        }
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        self.send = None;
-        if let Some(thread) = self.thread.take() {
-            // Why it ended is in `failure`.
-            let _ = thread.join();
-        }
-    }
 }
 
 /// Stands where the sink was before the output thread took it.

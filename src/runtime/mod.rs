@@ -1,12 +1,14 @@
 //! A running job: sources, steps, workers, sink, journal and checkpoints. Knows no SQL text and no terminal.
 //!
-//! [`job::Job`] is the step loop. [`feed`] reads the sources ahead of it, [`worker`] runs the operators,
-//! [`sink`] takes the result, [`journal`] and [`checkpoint`] make it survive.
+//! [`job::Job`] is the step loop. [`feed`] reads the sources ahead of it; `crew` and `worker` run the operators;
+//! `output` hands the result to a [`sink`]; [`journal`] and [`checkpoint`] make it survive.
 
 pub mod checkpoint;
+mod crew;
 pub mod feed;
 pub mod job;
 pub mod journal;
+mod output;
 pub mod sink;
 mod worker;
 

@@ -18,6 +18,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+/// A node's state: its index and its tables.
+pub(super) type NodeState = (usize, Vec<StateTable>);
+
 /// What the coordinator tells a worker.
 pub(super) enum Command {
     /// Run one step.
@@ -25,7 +28,7 @@ pub(super) enum Command {
     /// Send the whole state.
     Snapshot,
     /// Take the state of a checkpoint: (node, tables).
-    Restore(Vec<(usize, Vec<StateTable>)>),
+    Restore(Vec<NodeState>),
 }
 
 /// One worker's part of a step.
@@ -41,7 +44,7 @@ pub(super) enum Reply {
     /// A step's result: the root's deltas, its watermark, the counters so far.
     Step(StepOutput),
     /// The state: (node, tables).
-    Snapshot(Vec<(usize, Vec<StateTable>)>),
+    Snapshot(Vec<NodeState>),
     /// A restore is done.
     Restored,
 }
@@ -206,7 +209,7 @@ impl Worker {
         sum
     }
 
-    fn snapshot(&mut self) -> Result<Vec<(usize, Vec<StateTable>)>, RuntimeError> {
+    fn snapshot(&mut self) -> Result<Vec<NodeState>, RuntimeError> {
         let mut state = Vec::new();
         for (i, running) in self.nodes.iter_mut().enumerate() {
             if let Running::Operator(operator) = running {
@@ -219,7 +222,7 @@ impl Worker {
         Ok(state)
     }
 
-    fn restore(&mut self, state: Vec<(usize, Vec<StateTable>)>) -> Result<(), RuntimeError> {
+    fn restore(&mut self, state: Vec<NodeState>) -> Result<(), RuntimeError> {
         for (i, tables) in state {
             if let Some(Running::Operator(operator)) = self.nodes.get_mut(i) {
                 operator.restore(tables)?;

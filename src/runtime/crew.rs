@@ -1,0 +1,133 @@
+//! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
+
+use super::worker::{Command, NodeState, Reply, StepInput, StepOutput, build};
+use super::{Result, RuntimeError};
+use crate::delta::{Delta, EventTime};
+use crate::plan::Dataflow;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// The worker threads.
+pub(super) struct Crew {
+    commands: Vec<Sender<Command>>,
+    replies: Receiver<(usize, Result<Reply>)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Crew {
+    pub(super) fn start(flow: &Arc<Dataflow>, workers: usize, fresh: bool) -> Result<Self> {
+        let (send, replies) = channel();
+        let mut crew = Crew { commands: Vec::new(), replies, threads: Vec::new() };
+        for (i, worker) in build(flow, workers, fresh)?.into_iter().enumerate() {
+            let (commands, receive) = channel();
+            let send = send.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("worker {i}"))
+                .spawn(move || worker.run(receive, send))
+                .map_err(RuntimeError::Thread)?;
+            crew.commands.push(commands);
+            crew.threads.push(thread);
+        }
+        Ok(crew)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Sends each worker its command and gives the replies in the workers' order.
+    fn ask(&self, commands: Vec<Command>) -> Result<Vec<Reply>> {
+        let asked = commands.len();
+        for (to, command) in self.commands.iter().zip(commands) {
+            to.send(command).map_err(|_| RuntimeError::WorkerLost)?;
+        }
+        let mut replies: Vec<Option<Reply>> = (0..asked).map(|_| None).collect();
+        let mut failure: Option<RuntimeError> = None;
+        for _ in 0..asked {
+            let (worker, reply) = self.replies.recv().map_err(|_| RuntimeError::WorkerLost)?;
+            match reply {
+                Ok(reply) => replies[worker] = Some(reply),
+                // The one that failed by itself says more than those that waited for it.
+                Err(RuntimeError::WorkerGone) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        replies.into_iter().collect::<Option<Vec<_>>>().ok_or(RuntimeError::WorkerLost)
+    }
+
+    pub(super) fn step(
+        &self,
+        sources: Vec<Vec<Delta>>,
+        watermarks: Vec<EventTime>,
+    ) -> Result<Vec<StepOutput>> {
+        let workers = self.len();
+        let mut inputs: Vec<StepInput> =
+            (0..workers).map(|_| StepInput { sources: Vec::new(), watermarks: watermarks.clone() }).collect();
+        for deltas in sources {
+            for (input, part) in inputs.iter_mut().zip(deal(deltas, workers)) {
+                input.sources.push(part);
+            }
+        }
+        let replies = self.ask(inputs.into_iter().map(Command::Step).collect())?;
+        let outputs = replies.into_iter().map(|r| match r {
+            Reply::Step(output) => Ok(output),
+            _ => Err(RuntimeError::WorkerLost),
+        });
+        outputs.collect()
+    }
+
+    pub(super) fn snapshot(&self) -> Result<Vec<Vec<NodeState>>> {
+        let replies = self.ask(self.commands.iter().map(|_| Command::Snapshot).collect())?;
+        let states = replies.into_iter().map(|r| match r {
+            Reply::Snapshot(state) => Ok(state),
+            _ => Err(RuntimeError::WorkerLost),
+        });
+        states.collect()
+    }
+
+    pub(super) fn restore(&self, state: Vec<Vec<NodeState>>) -> Result<()> {
+        self.ask(state.into_iter().map(Command::Restore).collect()).map(|_| ())
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.commands.clear();
+        for thread in self.threads.drain(..) {
+            // Why a worker ended has been told through its reply.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Below this many rows a step is not worth spreading.
+const SPREAD_ROWS: usize = 1024;
+
+/// The rows of `deltas` for each worker: consecutive parts of nearly equal size.
+fn deal(deltas: Vec<Delta>, workers: usize) -> Vec<Vec<Delta>> {
+    let total: usize = deltas.iter().map(Delta::num_rows).sum();
+    let mut dealt: Vec<Vec<Delta>> = vec![Vec::new(); workers];
+    if workers == 1 || total < SPREAD_ROWS {
+        dealt[0] = deltas;
+        return dealt;
+    }
+    let share = total.div_ceil(workers);
+    let (mut worker, mut room) = (0, share);
+    for delta in deltas {
+        let mut from = 0;
+        while from < delta.num_rows() {
+            if room == 0 {
+                (worker, room) = (worker + 1, share);
+            }
+            let rows = room.min(delta.num_rows() - from);
+            dealt[worker].push(delta.slice(from, rows));
+            from += rows;
+            room -= rows;
+        }
+    }
+    dealt
+}
