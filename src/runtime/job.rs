@@ -308,10 +308,12 @@ impl Run {
 
     /// Runs steps until the end of the input (`true`) or until told to stop (`false`).
     fn steps(&mut self) -> Result<bool> {
-        let step_rows = self.job.options.step_rows.max(1);
         let mut feeds = Vec::new();
+        let mut shares = Vec::new();
         for (partitions, source) in self.open_feeds()?.into_iter().zip(&self.job.sources) {
-            feeds.push(Feed::start(&source.name, partitions, step_rows, self.crew.len())?);
+            let share = self.share_of_step(partitions.len());
+            feeds.push(Feed::start(&source.name, partitions, share, self.crew.len())?);
+            shares.push(share);
         }
         loop {
             if self.job.control.stopping() {
@@ -323,7 +325,7 @@ impl Run {
                 self.job.control.caught_up.store(false, Ordering::Release);
             }
             let caught_up = feeds.iter().all(Feed::caught_up);
-            let taken = feeds.iter().map(|f| f.take(step_rows)).collect::<Result<Vec<_>>>()?;
+            let taken = feeds.iter().zip(&shares).map(|(f, rows)| f.take(*rows)).collect::<Result<Vec<_>>>()?;
             let rows = taken.iter().flatten().any(|(slices, _)| !slices.is_empty());
             let moved = self.note_idle_and_ended(&taken);
             if rows || moved || self.step == 0 {
@@ -355,6 +357,12 @@ impl Run {
                 _ => feeds.iter().for_each(|f| f.wait(WAIT / 10)),
             }
         }
+    }
+
+    /// How many rows a step takes of each of a source's partitions, so that each worker gets `step_rows` at most.
+    fn share_of_step(&self, partitions: usize) -> usize {
+        let step_rows = self.job.options.step_rows.max(1);
+        (step_rows * self.crew.len()).div_ceil(partitions.max(1)).clamp(1, step_rows)
     }
 
     /// Takes note of partitions that have ended or gone idle; whether that alone may move a watermark.
