@@ -62,6 +62,8 @@ pub struct Totals {
     pub behind: u64,
     /// Rows that came too late for their window.
     pub late: u64,
+    /// Rows that came for a window that had gone out while their partition was idle.
+    pub after_idle: u64,
     /// Rows without an event time, which lie in no window.
     pub timeless: u64,
     /// Records that were no rows.
@@ -73,13 +75,16 @@ pub struct Totals {
 /// The line that ends a run: `hourly_board: 26,483 rows in, 1,763 out, 0 late, 0 bad, 0.41 s, 64,593 rows/s`.
 /// Rows behind the watermark and rows without a time are told where there are any.
 pub fn summary(name: &str, totals: &Totals) -> String {
-    let Totals { rows_in, rows_out, behind, late, timeless, bad, elapsed } = *totals;
+    let Totals { rows_in, rows_out, behind, late, after_idle, timeless, bad, elapsed } = *totals;
     let rows = if rows_in == 1 { "row" } else { "rows" };
     let mut line = format!("{name}: {} {rows} in, {} out", grouped(rows_in), grouped(rows_out));
     if behind > 0 {
         line.push_str(&format!(", {} behind the watermark", grouped(behind)));
     }
     line.push_str(&format!(", {} late", grouped(late)));
+    if after_idle > 0 {
+        line.push_str(&format!(", {} after idleness", grouped(after_idle)));
+    }
     if timeless > 0 {
         line.push_str(&format!(", {} without a time", grouped(timeless)));
     }

@@ -354,6 +354,7 @@ fn add(totals: &mut Totals, summary: &JobSummary, from_outside: bool, to_outside
     }
     totals.behind += summary.run.behind;
     totals.late += summary.run.late;
+    totals.after_idle += summary.run.after_idle;
     totals.timeless += summary.run.timeless;
     totals.bad += summary.run.bad;
 }

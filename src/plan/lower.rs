@@ -252,7 +252,11 @@ impl Lowering {
             aggregates,
             // DISTINCT over rows that only come sends each row at once: it is final already. What no window
             // closes is never final.
-            mode: if window.is_none() || (distinct && input_append_only) { EmitMode::Changes } else { self.mode },
+            mode: if window.is_none() || (distinct && input_append_only) {
+                EmitMode::Changes
+            } else {
+                self.mode
+            },
             window,
             input_append_only,
             schema,

@@ -325,7 +325,8 @@ impl Run {
                 self.job.control.caught_up.store(false, Ordering::Release);
             }
             let caught_up = feeds.iter().all(Feed::caught_up);
-            let taken = feeds.iter().zip(&shares).map(|(f, rows)| f.take(*rows)).collect::<Result<Vec<_>>>()?;
+            let taken =
+                feeds.iter().zip(&shares).map(|(f, rows)| f.take(*rows)).collect::<Result<Vec<_>>>()?;
             let rows = taken.iter().flatten().any(|(slices, _)| !slices.is_empty());
             let moved = self.note_idle_and_ended(&taken);
             if rows || moved || self.step == 0 {
@@ -391,22 +392,25 @@ impl Run {
         if live && let Some(journal) = &mut self.journal {
             journal.append(&entry(self.step, now, &taken, &self.partitions))?;
         }
+        let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
         for (s, slices) in taken.into_iter().enumerate() {
             sources.push(self.take_in(s, slices)?);
         }
-        let outputs = self.crew.step(sources, self.watermarks.clone())?;
+        let outputs = self.crew.step(sources, closed, self.watermarks.clone())?;
         let watermark = outputs.first().map_or(WATERMARK_NONE, |o| o.watermark);
         let mut metrics = OperatorMetrics::default();
         let mut deltas = Vec::new();
         for output in outputs {
             metrics.late += output.metrics.late;
+            metrics.after_idle += output.metrics.after_idle;
             metrics.timeless += output.metrics.timeless;
             metrics.state_rows += output.metrics.state_rows;
             metrics.state_bytes += output.metrics.state_bytes;
             deltas.extend(output.deltas);
         }
         self.totals.late = self.before.late + metrics.late;
+        self.totals.after_idle = self.before.after_idle + metrics.after_idle;
         self.totals.timeless = self.before.timeless + metrics.timeless;
         self.metrics = metrics;
         let rows: usize = deltas.iter().map(Delta::num_rows).sum();
@@ -494,6 +498,7 @@ impl Run {
             rows_out: t.rows_out - b.rows_out,
             behind: t.behind - b.behind,
             late: t.late - b.late,
+            after_idle: t.after_idle - b.after_idle,
             timeless: t.timeless - b.timeless,
             bad: t.bad - b.bad,
         };
