@@ -3,13 +3,13 @@
 use super::Exit;
 use super::args::{Action, Invocation};
 use super::print::{Format, PrintError, ResultPrinter};
-use super::progress::{Progress, Totals, grouped, summary};
+use super::progress::{Progress, grouped, summary};
 use super::report;
 use super::terminal::Screen;
 use crate::config::Settings;
 use crate::engine::{
     Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Outcome,
-    ParsedStatement, Rows, Session, parse_all, substitute,
+    ParsedStatement, Rows, Session, Totals, parse_all, substitute,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -309,7 +309,7 @@ impl Runner {
     /// The line that says what was done, if jobs or continuous queries ran.
     fn summarize(&self, name: &str, elapsed: Duration) {
         let jobs = self.session.jobs();
-        let mut totals = Totals { elapsed, ..Totals::default() };
+        let mut totals = Totals::default();
         let (mut resumed, mut before_in, mut before_out, mut ran) = (false, 0, 0, false);
         for job in jobs.iter().filter(|j| j.writes.is_some()) {
             let JobState::Ended(summary) = job.state else { continue };
@@ -333,7 +333,7 @@ impl Runner {
         if !ran && self.queries.is_empty() {
             return;
         }
-        let mut line = summary(name, &totals);
+        let mut line = summary(name, &totals, elapsed);
         if resumed {
             line.push_str(&format!(
                 " (resumed: {} rows in and {} out before)",
