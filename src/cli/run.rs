@@ -116,6 +116,7 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
             Err(stop)
         }
     };
+    tell_recoveries(&runner.engine);
     let name = texts.last().map_or("", |t| t.name.as_str());
     let elapsed = runner.engine.clock().monotonic().saturating_sub(started);
     if !matches!(ended, Err(Stop::Sql)) {
@@ -151,6 +152,13 @@ fn file_text(path: &Path) -> Result<Text, String> {
 /// Writes a line to standard error. Where even that cannot be written there is nobody to tell.
 pub(super) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+/// Tells of what the log had to recover from; a topic that cannot be listed has been told of otherwise.
+pub(super) fn tell_recoveries(engine: &Engine) {
+    for note in engine.recoveries().unwrap_or_default() {
+        tell(&format!("note: {note}"));
+    }
 }
 
 struct Runner {
