@@ -1,6 +1,6 @@
 //! Rows as lines: one JSON object a row, as goldens hold them, and how two answers are compared.
 
-use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use serde_json::Value;
@@ -16,6 +16,20 @@ pub(super) fn of_batch(batch: &RecordBatch) -> Vec<String> {
     writer.write(batch).unwrap();
     writer.finish().unwrap();
     String::from_utf8(text).unwrap().lines().map(String::from).collect()
+}
+
+/// The rows of EXPLAIN: the tree, and what is said of each operator in brackets.
+pub(super) fn of_plan(batch: &RecordBatch) -> Vec<String> {
+    let column = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+    let (operator, changes) = (column("operator"), column("changes"));
+    let (event_time, state) = (column("event_time"), column("state"));
+    let line = |i: usize| {
+        let said = [("", &changes), ("event time: ", &event_time), ("state: ", &state)];
+        let said = said.iter().filter(|(_, c)| c.is_valid(i));
+        let said: Vec<String> = said.map(|(word, c)| format!("{word}{}", c.value(i))).collect();
+        format!("{}  [{}]", operator.value(i), said.join("; "))
+    };
+    (0..batch.num_rows()).map(line).collect()
 }
 
 /// Adds a delta's rows into `sums`. Fails where a row is taken back that is not there.
@@ -37,7 +51,9 @@ pub(super) fn fold(
 
 /// The rows that are left, each as often as it is there.
 pub(super) fn unfold(sums: BTreeMap<String, i64>) -> Vec<String> {
-    sums.into_iter().flat_map(|(line, n)| std::iter::repeat_n(line, usize::try_from(n).unwrap_or(0))).collect()
+    sums.into_iter()
+        .flat_map(|(line, n)| std::iter::repeat_n(line, usize::try_from(n).unwrap_or(0)))
+        .collect()
 }
 
 /// What must be equal of two answers: the lines, in order only where that is asked for, with doubles rounded, for

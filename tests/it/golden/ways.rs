@@ -16,7 +16,7 @@ const KEPT: &str = "kept_result";
 const CUTS: usize = 6;
 
 /// Workers, rows a step takes, and whether INSERT … VALUES is a job: then its end is the end of the stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Way {
     pub(super) workers: usize,
     pub(super) step_rows: usize,
@@ -54,6 +54,8 @@ fn told(d: &Diagnostic) -> String {
 fn reason(error: &EngineError) -> String {
     match error {
         EngineError::Sql(d) => told(d),
+        // Which job it was is not the same in every way.
+        EngineError::Job { source, .. } => format!("failed: {source}"),
         other => format!("failed: {other}"),
     }
 }
@@ -87,6 +89,9 @@ impl Run {
         let source = self.source.clone();
         match self.session.execute(&source, statement).map_err(|e| reason(&e))? {
             Outcome::Notice(_) | Outcome::Job(_) => Ok(Vec::new()),
+            Outcome::Rows(rows) if matches!(statement.statement, Statement::Explain(_)) => {
+                Ok(lines::of_plan(&rows.batch))
+            }
             Outcome::Rows(rows) => Ok(lines::of_batch(&rows.batch)),
             Outcome::Bounded(mut query) => {
                 let mut rows = Vec::new();
@@ -164,7 +169,12 @@ fn kept(source: &str, statement: &ParsedStatement, emit: Emit) -> String {
 
 /// The case up to `query`, which is kept in a stream: cut off again and again wherever it happens to be, each time
 /// resumed with other workers and steps, and at last run to its end.
-pub(super) fn cut_and_resumed(text: &str, set_up: &[ParsedStatement], query: &ParsedStatement, emit: Emit) -> Answer {
+pub(super) fn cut_and_resumed(
+    text: &str,
+    set_up: &[ParsedStatement],
+    query: &ParsedStatement,
+    emit: Emit,
+) -> Answer {
     let dir = tempfile::tempdir().unwrap();
     for cut in 0..=CUTS {
         let way = Way { workers: 1 + cut % 3, step_rows: 1 + cut / 2, values_end: true };

@@ -7,8 +7,6 @@ SELECT DISTINCT k FROM e;
 SELECT count(*) AS n FROM e HAVING count(*) > 0;
 SELECT window_start, count(*) AS n FROM TUMBLE(e, ts, INTERVAL '1 hour') GROUP BY window_start;
 SELECT count(*) AS windows FROM (SELECT window_start FROM TUMBLE(e, ts, INTERVAL '1 hour') GROUP BY window_start);
-SELECT k, count(*) AS n FROM e GROUP BY ROLLUP (k);
-SELECT k, v, count(*) AS n FROM e GROUP BY GROUPING SETS ((k, v), (), ());
 SELECT n, count(*) AS c FROM (SELECT count(*) AS n FROM e) GROUP BY n;
 SELECT count(*) AS n FROM e UNION ALL SELECT 7;
 SELECT unnest(xs) AS x FROM e;

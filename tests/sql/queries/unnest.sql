@@ -5,4 +5,3 @@ SELECT id, unnest(xs) AS x FROM s;
 SELECT unnest(words) AS word, id FROM s;
 SELECT x, count(*) AS n FROM (SELECT unnest(xs) AS x FROM s) GROUP BY x;
 SELECT id, cardinality(xs) AS n, xs[1] AS first, array_to_string(words, '+') AS w FROM s;
-SELECT id, u.x FROM s CROSS JOIN UNNEST(xs) AS u(x);
