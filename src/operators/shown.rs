@@ -92,7 +92,7 @@ fn constant(value: &ScalarValue) -> String {
 }
 
 /// A type as SQL names it, where it has a short name.
-fn type_name(data_type: &DataType) -> String {
+pub(crate) fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Boolean => "BOOLEAN".into(),
         DataType::Int8 => "TINYINT".into(),

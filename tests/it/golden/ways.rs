@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 /// The stream that keeps a query's result in the ways that need one.
 const KEPT: &str = "kept_result";
 /// How often a job is cut off before it is let run to its end.
-const CUTS: usize = 6;
+const CUTS: usize = 3;
 
 /// Workers, rows a step takes, and whether INSERT … VALUES is a job: then its end is the end of the stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -177,7 +177,7 @@ pub(super) fn cut_and_resumed(
 ) -> Answer {
     let dir = tempfile::tempdir().unwrap();
     for cut in 0..=CUTS {
-        let way = Way { workers: 1 + cut % 3, step_rows: 1 + cut / 2, values_end: true };
+        let way = Way { workers: 1 + cut % 3, step_rows: 1 + cut, values_end: true };
         let mut run = Run::new(dir.path(), text, way);
         for statement in set_up {
             run.set_up(statement, way)?;
