@@ -75,22 +75,6 @@ pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> 
     Ok(Bounded { schema: stream.schema(), stream, handle })
 }
 
-/// A query error in words for people.
-pub(super) fn plain(error: &DataFusionError) -> String {
-    if let DataFusionError::External(inner) = error.find_root() {
-        return inner.to_string();
-    }
-    let text = error.find_root().strip_backtrace();
-    let text = text.split("This issue was likely caused by a bug").next().unwrap_or(&text).trim().to_string();
-    const PREFIXES: [&str; 4] =
-        ["Execution error: ", "Arrow error: ", "External error: ", "Error during planning: "];
-    let mut text = text.as_str();
-    while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
-        text = rest;
-    }
-    text.to_string()
-}
-
 fn provider(
     engine: &Engine,
     scan: &TableScan,

@@ -6,11 +6,12 @@ use super::{Engine, Result};
 use crate::catalog::{Column, StreamDef};
 use crate::plan::mistake;
 use crate::runtime::sink::fit;
-use crate::sql::{Diagnostic, Insert, Name};
+use crate::sql::{Diagnostic, EmitQuery, Insert, Name, exact_values};
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The stream that an INSERT names, which must be one that statements may write.
@@ -41,6 +42,26 @@ pub(super) fn target<'a>(
             .into());
     }
     Ok(stream)
+}
+
+/// The INSERT's query; numbers in VALUES for decimal columns keep all their digits.
+pub(super) fn exact_decimals<'a>(stream: &StreamDef, insert: &'a Insert) -> Cow<'a, EmitQuery> {
+    let decimal = |column: &Column| match column.data_type {
+        DataType::Decimal128(precision, scale) => Some((precision, scale)),
+        _ => None,
+    };
+    let named = |name: &Name| stream.columns.iter().find(|c| c.name == name.value).and_then(decimal);
+    let columns: Vec<Option<(u8, i8)>> = if insert.columns.is_empty() {
+        stream.columns.iter().map(decimal).collect()
+    } else {
+        insert.columns.iter().map(named).collect()
+    };
+    if columns.iter().all(Option::is_none) {
+        return Cow::Borrowed(&insert.query);
+    }
+    let mut query = insert.query.clone();
+    exact_values(&mut query.query, &columns);
+    Cow::Owned(query)
 }
 
 /// The plan whose columns are the stream's, in its order, from a plan of the columns that the INSERT names.

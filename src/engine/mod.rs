@@ -63,7 +63,7 @@ pub enum EngineError {
     #[error("{0}")]
     Connector(#[from] ConnectorError),
     /// A bounded query failed on the data.
-    #[error("{}", bounded::plain(.0))]
+    #[error("{}", crate::operators::plain(.0))]
     Query(#[from] DataFusionError),
     /// An Arrow kernel failed.
     #[error("{0}")]

@@ -3,7 +3,7 @@
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::define::{self, Defined, create_stream, emit_mode, normalized};
 use super::describe::{self, Rows};
-use super::insert::{into_columns, target, write_values};
+use super::insert::{exact_decimals, into_columns, target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home};
 use super::sources::{Wanted, appender, open_partition, partitions_of};
 use super::{Engine, EngineError, Result};
@@ -216,7 +216,8 @@ impl Session {
     fn insert(&mut self, source: &str, insert: &Insert) -> Result<Outcome> {
         let definitions = self.definitions(&insert.query)?;
         let stream = target(&definitions, &insert.table)?.clone();
-        let plan = self.plan(&definitions, source, &insert.query)?;
+        let query = exact_decimals(&stream, insert);
+        let plan = self.plan(&definitions, source, &query)?;
         let plan = into_columns(&stream, insert, plan)?;
         let name = self.job_name(&stream.name);
         if insert.is_values {

@@ -44,7 +44,7 @@ impl fmt::Display for ExpandSpec {
             .iter()
             .map(|set| {
                 let keys = self.keys.iter().zip(&set.keeps).filter(|(_, keeps)| **keeps);
-                format!("({})", keys.map(|(k, _)| super::column_name(k)).collect::<Vec<_>>().join(", "))
+                format!("({})", keys.map(|(k, _)| super::shown::shown(k)).collect::<Vec<_>>().join(", "))
             })
             .collect();
         write!(f, "Expand sets=[{}]", sets.join(", "))

@@ -25,7 +25,7 @@ pub struct FilterSpec {
 
 impl fmt::Display for FilterSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Filter {}", self.predicate)
+        write!(f, "Filter {}", super::shown::shown(&self.predicate))
     }
 }
 

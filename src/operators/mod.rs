@@ -5,6 +5,7 @@ pub mod aggregate;
 pub mod expand;
 pub mod filter;
 pub mod project;
+pub(crate) mod shown;
 pub mod unnest;
 pub mod window;
 
@@ -12,15 +13,13 @@ use crate::delta::{Delta, EventTime};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
-use datafusion::physical_expr::PhysicalExpr;
-use std::sync::Arc;
 
 /// What can go wrong while an operator runs. The user's data (a division by zero, an overflow, a
 /// cast that fails) comes as `Expression`.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// Evaluating an expression or an aggregate function failed on the data.
-    #[error("{0}")]
+    #[error("{}", plain(.0))]
     Expression(#[from] DataFusionError),
     /// An Arrow kernel failed.
     #[error("{0}")]
@@ -103,13 +102,18 @@ pub trait Operator: Send {
     }
 }
 
-/// How an expression is named to people: a column by its name alone.
-pub(crate) fn column_name(expression: &Arc<dyn PhysicalExpr>) -> String {
-    let text = expression.to_string();
-    match text.rsplit_once('@') {
-        Some((name, index)) if index.bytes().all(|b| b.is_ascii_digit()) && !name.contains(' ') => {
-            name.to_string()
-        }
-        _ => text,
+/// A query error in words for people.
+pub(crate) fn plain(error: &DataFusionError) -> String {
+    if let DataFusionError::External(inner) = error.find_root() {
+        return inner.to_string();
     }
+    let text = error.find_root().strip_backtrace();
+    let text = text.split("This issue was likely caused by a bug").next().unwrap_or(&text).trim().to_string();
+    const PREFIXES: [&str; 4] =
+        ["Execution error: ", "Arrow error: ", "External error: ", "Error during planning: "];
+    let mut text = text.as_str();
+    while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
+        text = rest;
+    }
+    text.to_string()
 }

@@ -8,6 +8,7 @@
 //! | Watermark | passes |
 //! | Cost | O(delta), one evaluation of each expression per batch |
 
+use super::shown::{shown, tidy};
 use super::{Operator, Result};
 use crate::delta::Delta;
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -32,9 +33,8 @@ impl fmt::Display for ProjectSpec {
             .iter()
             .zip(self.schema.fields())
             .map(|(e, field)| {
-                let text = e.to_string();
-                let plain = text.split_once('@').is_some_and(|(name, _)| name == field.name());
-                if plain { field.name().clone() } else { format!("{text} AS {}", field.name()) }
+                let (text, name) = (shown(e), tidy(field.name()));
+                if text == name { text } else { format!("{text} AS {name}") }
             })
             .collect();
         write!(f, "Project {}", columns.join(", "))

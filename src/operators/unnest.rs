@@ -11,6 +11,7 @@
 //! The unnesting itself is DataFusion's: each delta runs through its operator with a row number
 //! beside it, by which weights and marks find their rows again.
 
+use super::shown::tidy;
 use super::{Operator, OperatorError, Result};
 use crate::delta::Delta;
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
@@ -43,7 +44,7 @@ pub struct UnnestSpec {
 impl fmt::Display for UnnestSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.lists.iter().map(|(i, _)| i).chain(&self.structs);
-        let names: Vec<&str> = columns.map(|i| self.input_schema.field(*i).name().as_str()).collect();
+        let names: Vec<String> = columns.map(|i| tidy(self.input_schema.field(*i).name())).collect();
         write!(f, "Unnest {}", names.join(", "))
     }
 }

@@ -2,6 +2,7 @@
 //! whether it only adds rows, which column the watermark speaks of, what bounds its state.
 
 use super::dataflow::{Dataflow, Spec};
+use crate::operators::shown::shown;
 use std::fmt::Write;
 
 /// One operator of the explained plan.
@@ -43,7 +44,7 @@ pub fn explain_text(flow: &Dataflow) -> String {
 fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut Vec<ExplainLine>) {
     let node = &flow.nodes[index];
     lines.push(ExplainLine {
-        operator: format!("{head}{}", describe(flow, &node.spec)),
+        operator: format!("{head}{}", describe(flow, index)),
         changes: if node.append_only { "append-only" } else { "updates" },
         event_time: node.event_time.map_or(String::new(), |i| node.schema.field(i).name().clone()),
         state: node.state.clone().unwrap_or_default(),
@@ -54,8 +55,9 @@ fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut V
     }
 }
 
-fn describe(flow: &Dataflow, spec: &Spec) -> String {
-    match spec {
+fn describe(flow: &Dataflow, index: usize) -> String {
+    let node = &flow.nodes[index];
+    match &node.spec {
         Spec::Source(i) => {
             let source = &flow.sources[*i];
             let columns: Vec<&str> = source.schema.fields().iter().map(|f| f.name().as_str()).collect();
@@ -70,7 +72,13 @@ fn describe(flow: &Dataflow, spec: &Spec) -> String {
         Spec::Union => "Union".into(),
         Spec::Exchange(keys) if keys.is_empty() => "Exchange to one worker".into(),
         Spec::Exchange(keys) => {
-            let keys: Vec<String> = keys.iter().map(crate::operators::column_name).collect();
+            let keys: Vec<String> = match node.inputs.first().map(|i| &flow.nodes[*i].spec) {
+                // The keys that an expansion adds have no names of their own.
+                Some(Spec::Expand(expand)) => {
+                    expand.keys.iter().map(shown).chain(["grouping set".into()]).collect()
+                }
+                _ => keys.iter().map(shown).collect(),
+            };
             format!("Exchange by hash({})", keys.join(", "))
         }
         Spec::Aggregate(spec) => spec.to_string(),

@@ -50,6 +50,8 @@ impl Planner {
         let mut options = ConfigOptions::new();
         options.sql_parser.map_string_types_to_utf8view = false;
         options.sql_parser.collect_spans = true;
+        // The zone of TIMESTAMP WITH TIME ZONE: such values are kept, and printed, in UTC.
+        options.execution.time_zone = Some("+00:00".into());
         let config = SessionConfig::from(options).with_information_schema(false);
         Planner { state: SessionStateBuilder::new().with_config(config).with_default_features().build() }
     }

@@ -2,6 +2,7 @@
 
 use super::context::mistake;
 use super::trace::trace;
+use crate::operators::shown::type_name;
 use crate::operators::window::{WindowKind, WindowSpec, length, unit_ns};
 use crate::sql::{self, Diagnostic, WindowCall};
 use arrow::datatypes::{DataType, Field};
@@ -197,7 +198,7 @@ fn window_node(
         let d = Diagnostic::new(format!(
             "{name} needs a timestamp, but \"{}\" is {}",
             time.name,
-            field.data_type()
+            type_name(field.data_type())
         ))
         .help("name the column that says when each row happened, of type TIMESTAMP");
         return Err(mistake(d));

@@ -124,8 +124,9 @@ impl PartitionFeed {
     fn marks(&mut self, slice: &Slice) -> Result<(Option<Int64Array>, u64)> {
         let Some((column, delay)) = self.shape.time else { return Ok((slice.marks.clone(), 0)) };
         let times = event_times(slice.batch.column(column))?;
-        if slice.stated {
-            // The rows' own marks, from the partition that they first came from; else none of them can be late.
+        if slice.stated || delay.is_none() {
+            // The rows' own marks, from the partition that they first came from; else none of them can be late. They
+            // also stand where the writer knew no watermark yet, because another of its partitions was silent.
             let behind = slice.marks.as_ref().map_or(0, |marks| {
                 let pairs = marks.values().iter().zip(times.values());
                 pairs.filter(|(mark, time)| time < mark).count() as u64

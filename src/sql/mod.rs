@@ -9,6 +9,7 @@ mod cursor;
 mod ddl;
 mod depth;
 mod dialect;
+mod exact;
 mod group_window;
 mod interval;
 mod ksql;
@@ -31,6 +32,7 @@ pub mod statement;
 
 pub use depth::with_deep_stack;
 pub use diagnostic::Diagnostic;
+pub use exact::exact_values;
 pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions, reads};
 pub use parser::{parse, parse_all};
 pub use place::byte_range;

@@ -9,7 +9,7 @@ use crate::operators::Result;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, prep_null_mask_filter, take};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::common::{exec_err, internal_err};
 use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
@@ -118,7 +118,8 @@ impl Plan {
         }
         let len = delta.num_rows();
         let evaluate = |e: &Arc<dyn PhysicalExpr>| e.evaluate(&delta.batch)?.into_array(len);
-        let keys = self.spec.group.iter().map(|(key, _)| evaluate(key)).collect::<Result<Vec<_>, _>>()?;
+        let keys = self.spec.group.iter().map(|(key, _)| evaluate(key).map(one_zero));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let mut columns = Vec::with_capacity(self.expressions.len());
         for (expression, is_filter) in self.expressions.iter().zip(&self.is_filter) {
             let column = evaluate(expression)?;
@@ -158,6 +159,20 @@ fn unit_of(data_type: Option<&DataType>) -> Result<i64> {
         Some(DataType::Timestamp(TimeUnit::Nanosecond, _)) => 1,
         _ => return Ok(exec_err!("a window key must be a timestamp")?),
     })
+}
+
+/// A key column with -0.0 as 0.0: they are one key, so they must also be one row when a group is taken back.
+fn one_zero(column: ArrayRef) -> ArrayRef {
+    if let Some(floats) = column.as_primitive_opt::<Float64Type>() {
+        if floats.values().iter().any(|v| v.to_bits() == (-0.0f64).to_bits()) {
+            return Arc::new(floats.unary::<_, Float64Type>(|v| v + 0.0));
+        }
+    } else if let Some(floats) = column.as_primitive_opt::<Float32Type>()
+        && floats.values().iter().any(|v| v.to_bits() == (-0.0f32).to_bits())
+    {
+        return Arc::new(floats.unary::<_, Float32Type>(|v| v + 0.0));
+    }
+    column
 }
 
 /// A FILTER's column with null as false.

@@ -1,5 +1,6 @@
 //! What the planner says about a GROUP BY: [`AggregateSpec`] and its parts.
 
+use crate::operators::shown::tidy;
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -56,12 +57,15 @@ pub enum EmitMode {
 
 impl fmt::Display for AggregateSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<&str> = self.group.iter().map(|(_, name)| name.as_str()).collect();
-        let calls: Vec<&str> = self.aggregates.iter().map(|call| call.expr.name()).collect();
+        let keys: Vec<String> = self.group.iter().map(|(_, name)| tidy(name)).collect();
+        let calls: Vec<String> = self.aggregates.iter().map(|call| tidy(call.expr.name())).collect();
+        if calls.is_empty() {
+            return write!(f, "Distinct keys=[{}]", keys.join(", "));
+        }
         let mode = match self.mode {
             EmitMode::Changes => "changes",
             EmitMode::Final => "final",
         };
-        write!(f, "Aggregate keys=[{}] aggregates=[{}] mode={mode}", keys.join(", "), calls.join(", "))
+        write!(f, "Aggregate keys=[{}] aggregates=[{}] emit={mode}", keys.join(", "), calls.join(", "))
     }
 }

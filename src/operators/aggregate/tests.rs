@@ -417,7 +417,7 @@ fn windows_close_at_their_end_plus_grace() {
     let second = 1_000_000_000;
     for (mode, name) in [(EmitMode::Final, "final"), (EmitMode::Changes, "changes")] {
         let (mut op, schema) = small(true, mode, "SELECT k, t, count(*), stddev(x) FROM t GROUP BY k, t");
-        assert!(op.plan.spec.to_string().ends_with(&format!("mode={name}")));
+        assert!(op.plan.spec.to_string().ends_with(&format!("emit={name}")));
         let rows =
             "+ 1 1 1970-01-01T00:00:00\n+ 1 3 1970-01-01T00:00:00\n+ 1 2 1970-01-01T00:00:10\n+ 1 7 null";
         let first = step(&mut op, &schema, rows, 14 * second);

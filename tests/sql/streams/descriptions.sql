@@ -1,0 +1,10 @@
+-- SHOW and DESCRIBE.
+CREATE STREAM s (ts TIMESTAMP NOT NULL, k TEXT, xs INT[], p DECIMAL(8,2), WATERMARK FOR ts AS ts - INTERVAL '90 seconds') WITH (partitions = 2, key = 'k');
+INSERT INTO s VALUES ('2024-01-01 00:00:00', 'a', [1], 0.5);
+CREATE VIEW v AS SELECT k, p FROM s WHERE p > 0;
+SHOW STREAMS;
+SHOW VIEWS;
+DESCRIBE s;
+DESCRIBE v;
+SET step_rows = 100;
+SHOW step_rows;

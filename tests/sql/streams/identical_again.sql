@@ -1,0 +1,11 @@
+-- A definition that is there already is left as it is.
+CREATE STREAM s (id INT, name TEXT);
+CREATE STREAM s (id INT,   name TEXT);
+CREATE STREAM IF NOT EXISTS s (other DOUBLE);
+CREATE VIEW v AS SELECT id FROM s;
+CREATE VIEW v AS SELECT id FROM s;
+CREATE OR REPLACE VIEW v AS SELECT name FROM s;
+DROP STREAM IF EXISTS nothing;
+INSERT INTO s VALUES (1, 'a');
+SELECT * FROM v;
+CREATE STREAM s (id BIGINT, name TEXT);

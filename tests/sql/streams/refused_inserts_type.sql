@@ -1,0 +1,3 @@
+-- A type that does not fit.
+CREATE STREAM s (id INT, name TEXT);
+INSERT INTO s VALUES ('x', 'y');
