@@ -197,10 +197,15 @@ impl WindowAssign {
         let unit = self.unit;
         let offset = self.spec.offset / unit;
         match self.spec.kind {
-            WindowKind::Tumble { size } => vec![slide(times, offset, size / unit, size / unit, 0)],
+            WindowKind::Tumble { size } => {
+                let size = size / unit;
+                vec![slide(&starts(times, offset, size), times, size, size, 0)]
+            }
             WindowKind::Hop { slide: s, size } => {
                 let windows = size / s + i64::from(size % s != 0);
-                (0..windows).map(|k| slide(times, offset, s / unit, size / unit, k)).collect()
+                let (s, size) = (s / unit, size / unit);
+                let starts = starts(times, offset, s);
+                (0..windows).map(|k| slide(&starts, times, s, size, k)).collect()
             }
             WindowKind::Cumulate { step, size } => {
                 (1..=size / step).map(|k| cumulate(times, offset, step / unit, size / unit, k)).collect()
@@ -291,12 +296,29 @@ impl Operator for WindowAssign {
     }
 }
 
+/// The latest start at or before each time, of starts that come every `every`.
+fn starts(times: &[i64], offset: i64, every: i64) -> Vec<i64> {
+    let mut out = Vec::with_capacity(times.len());
+    // Times mostly come in order, and a division costs as much as ten comparisons: what follows in the
+    // window of the time before is not divided again. Empty where an end of the range of times is near.
+    let mut known = 0..0;
+    for &time in times {
+        if !known.contains(&time) {
+            let start = time.saturating_sub(time.saturating_sub(offset).rem_euclid(every));
+            let end = start.checked_add(every).filter(|end| end.checked_sub(offset).is_some());
+            let exact = start > i64::MIN && start.checked_sub(offset).is_some();
+            known = start..end.filter(|_| exact).unwrap_or(start);
+            out.push(start);
+        } else {
+            out.push(known.start);
+        }
+    }
+    out
+}
+
 /// The `k`-th last of the windows that start every `slide` and may hold a time.
-fn slide(times: &[i64], offset: i64, slide: i64, size: i64, k: i64) -> Assigned {
-    let start: Vec<i64> = times
-        .iter()
-        .map(|t| t.saturating_sub((t.saturating_sub(offset)).rem_euclid(slide)).saturating_sub(k * slide))
-        .collect();
+fn slide(starts: &[i64], times: &[i64], slide: i64, size: i64, k: i64) -> Assigned {
+    let start: Vec<i64> = starts.iter().map(|start| start.saturating_sub(k * slide)).collect();
     let end: Vec<i64> = start.iter().map(|s| s.saturating_add(size)).collect();
     // Only the oldest of them can have ended before the time, when the size is no multiple of the slide
     // (or smaller than it: then there are gaps between the windows).
@@ -307,8 +329,7 @@ fn slide(times: &[i64], offset: i64, slide: i64, size: i64, k: i64) -> Assigned 
 
 /// The `k`-th window (from 1) of the run that a time lies in.
 fn cumulate(times: &[i64], offset: i64, step: i64, size: i64, k: i64) -> Assigned {
-    let start: Vec<i64> =
-        times.iter().map(|t| t.saturating_sub((t.saturating_sub(offset)).rem_euclid(size))).collect();
+    let start = starts(times, offset, size);
     let end: Vec<i64> = start.iter().map(|s| s.saturating_add(k * step)).collect();
     let within = Some(BooleanBuffer::collect_bool(times.len(), |i| times[i] < end[i]));
     Assigned { start, end, within }
@@ -352,6 +373,21 @@ mod tests {
             })
             .collect();
         (draw(&plain), window.metrics().late + 100 * window.metrics().timeless)
+    }
+
+    #[test]
+    fn a_window_remembered_is_the_window_computed() {
+        let near = |t: i64| (-25..25).map(move |i| t.saturating_add(i));
+        let mut times: Vec<i64> = [i64::MIN, -60, 0, 7, i64::MAX].into_iter().flat_map(near).collect();
+        for (every, offset) in
+            [(10, 0), (7, 3), (10, -4), (1, 0), (i64::MAX, 5), (10, i64::MAX), (9, i64::MIN)]
+        {
+            for _ in 0..2 {
+                let alone: Vec<i64> = times.iter().flat_map(|t| starts(&[*t], offset, every)).collect();
+                assert_eq!(starts(&times, offset, every), alone, "every {every}, offset {offset}");
+                times.reverse();
+            }
+        }
     }
 
     #[test]

@@ -133,22 +133,38 @@ impl PartitionFeed {
             });
             return Ok((slice.marks.clone(), behind));
         }
-        let mut running = self.running;
-        let mut marks = Vec::with_capacity(times.len());
-        let mut behind = 0;
-        for (i, time) in times.values().iter().enumerate() {
-            marks.push(running);
-            if times.is_null(i) {
-                continue;
-            }
-            behind += u64::from(*time < running);
-            if let Some(delay) = delay {
-                running = running.max(time.saturating_sub(delay));
-            }
-        }
+        let before = self.running;
+        let (running, behind) = advance(&times, before, delay, |_| ());
         self.running = running;
-        Ok(((behind > 0).then(|| Int64Array::from(marks)), behind))
+        if behind == 0 {
+            return Ok((None, 0));
+        }
+        let mut marks = Vec::with_capacity(times.len());
+        advance(&times, before, delay, |mark| marks.push(mark));
+        Ok((Some(Int64Array::from(marks)), behind))
     }
+}
+
+/// Moves the running watermark over rows' times; `mark` gets what it was before each row. Gives where it ends and how
+/// many rows lie behind it.
+fn advance(
+    times: &Int64Array,
+    mut running: EventTime,
+    delay: Option<i64>,
+    mut mark: impl FnMut(EventTime),
+) -> (EventTime, u64) {
+    let mut behind = 0;
+    for (i, time) in times.values().iter().enumerate() {
+        mark(running);
+        if times.is_null(i) {
+            continue;
+        }
+        behind += u64::from(*time < running);
+        if let Some(delay) = delay {
+            running = running.max(time.saturating_sub(delay));
+        }
+    }
+    (running, behind)
 }
 
 /// A timestamp column in nanoseconds; out of range saturates.

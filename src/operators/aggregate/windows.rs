@@ -57,8 +57,13 @@ fn split(windows: &Int64Array, width: i64, rows: usize) -> Vec<(PaneKey, Part)> 
         true => PaneKey { null: true, at: 0 },
         false => PaneKey { null: false, at: windows.value(row).div_euclid(width) },
     };
+    let values = windows.values();
     let mut runs: Vec<(PaneKey, usize)> = Vec::new();
     for row in 0..rows {
+        // Rows mostly come in runs of one window: look at the bare value before dividing.
+        if row > 0 && values[row] == values[row - 1] && windows.is_null(row) == windows.is_null(row - 1) {
+            continue;
+        }
         let key = pane(row);
         if runs.last().is_none_or(|(last, _)| *last != key) {
             runs.push((key, row));

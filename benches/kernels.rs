@@ -1,0 +1,365 @@
+//! The kernels that a job's speed comes from, one by one: formats, frames, exchange, windows, aggregates, printing.
+//!
+//!     cargo bench --bench kernels                all
+//!     cargo bench --bench kernels -- json        those whose name has this in it
+//!
+//! Throughput is rows (`elem`) or bytes of text a second. Where a library does the same, it runs beside ours.
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::csv::ReaderBuilder as CsvReaderBuilder;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::json::ReaderBuilder as JsonReaderBuilder;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use millstream::catalog::{Column, Definitions, EventTimeDef, StreamDef};
+use millstream::cli::print::{Format as PrintFormat, ResultPrinter};
+use millstream::clock::Clock;
+use millstream::delta::{Delta, WATERMARK_END, WATERMARK_NONE, hash_columns, partition};
+use millstream::disk::Disk;
+use millstream::formats::{Chunk, CsvOptions, Format, Limit, RowDecoder};
+use millstream::log::{Append, Codec, Log, TopicOptions};
+use millstream::operators::Operator;
+use millstream::operators::aggregate::{Aggregate, AggregateSpec, EmitMode};
+use millstream::operators::window::{WindowAssign, WindowKind, WindowSpec};
+use millstream::plan::{Planner, Spec};
+use millstream::sql::{Statement, parse_all};
+use std::error::Error;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const BATCH: usize = 8192;
+const SECOND: i64 = 1_000_000_000;
+
+/// The columns of a bid: key, value, time.
+fn bid_schema() -> SchemaRef {
+    let time = DataType::Timestamp(TimeUnit::Microsecond, None);
+    Arc::new(Schema::new(vec![
+        Field::new("auction", DataType::Int64, true),
+        Field::new("price", DataType::Int64, true),
+        Field::new("ts", time, true),
+    ]))
+}
+
+/// `rows` bids on `keys` auctions, a microsecond apart from `from` on.
+fn bids(rows: usize, keys: u64, from: i64) -> Result<RecordBatch> {
+    let mixed = |i: usize| {
+        // A few rounds of splitmix64.
+        let mut z = (from as u64).wrapping_add(i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB) >> 8
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values((0..rows).map(|i| (mixed(i) % keys) as i64))),
+        Arc::new(Int64Array::from_iter_values((0..rows).map(|i| (mixed(i) >> 20) as i64 % 10_000))),
+        Arc::new(TimestampMicrosecondArray::from_iter_values((0..rows as i64).map(|i| from + i))),
+    ];
+    Ok(RecordBatch::try_new(bid_schema(), columns)?)
+}
+
+/// A wider bid: what Nexmark's generators write, about 220 bytes as JSON.
+fn wide_schema() -> SchemaRef {
+    let mut fields: Vec<Field> = bid_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new("bidder", DataType::Int64, true));
+    fields.extend(["channel", "url", "extra"].map(|name| Field::new(name, DataType::Utf8, true)));
+    Arc::new(Schema::new(fields))
+}
+
+/// Bids as JSON lines.
+fn json_text(rows: usize, wide: bool) -> Result<String> {
+    let batch = bids(rows, 10_000, 1_700_000_000_000_000)?;
+    let (auction, price) = (batch.column(0).clone(), batch.column(1).clone());
+    let number = |column: &ArrayRef, row: usize| -> i64 {
+        arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(column).value(row)
+    };
+    let mut text = String::new();
+    for row in 0..rows {
+        let (a, p) = (number(&auction, row), number(&price, row));
+        let (second, fraction) = (row / 1000 % 60, row % 1000);
+        write!(text, r#"{{"auction":{a},"price":{p},"ts":"2023-11-14T22:13:{second:02}.{fraction:03}""#)?;
+        if wide {
+            write!(
+                text,
+                r#","bidder":{},"channel":"channel-{}","url":"https://www.nexmark.com/{a}/item.htm?query=1&channel_id={p}","extra":"{:045}""#,
+                a * 7,
+                p % 100,
+                a * p
+            )?;
+        }
+        text.push_str("}\n");
+    }
+    Ok(text)
+}
+
+fn csv_text(rows: usize) -> Result<String> {
+    let batch = bids(rows, 10_000, 1_700_000_000_000_000)?;
+    let mut text = Vec::new();
+    arrow::csv::Writer::new(&mut text).write(&batch)?;
+    Ok(String::from_utf8(text)?)
+}
+
+/// Decodes all of `text` in batches, by our decoder.
+fn decode(format: Format, schema: &SchemaRef, text: &[u8]) -> Result<usize> {
+    let mut decoder = RowDecoder::new(format, schema.clone(), false)?;
+    let chunk = |from: usize| Chunk { text: &text[from..], line: 0, last: true };
+    let mut at = decoder.header(chunk(0))?.map_or(0, |taken| taken.bytes);
+    let mut rows = 0;
+    while at < text.len() {
+        at += decoder.push(chunk(at), Limit { records: BATCH, bytes: usize::MAX }).bytes;
+        let (batch, bad) = decoder.finish()?;
+        if let Some(bad) = bad.first() {
+            return Err(bad.reason.clone().into());
+        }
+        rows += black_box(batch).num_rows();
+    }
+    Ok(rows)
+}
+
+fn formats(c: &mut Criterion) -> Result<()> {
+    let rows = 4 * BATCH;
+    for (name, schema, wide) in [("narrow", bid_schema(), false), ("wide", wide_schema(), true)] {
+        let text = json_text(rows, wide)?;
+        let mut group = c.benchmark_group(format!("json {name}, {} bytes a row", text.len() / rows));
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_function("ours", |b| {
+            b.iter(|| decode(Format::Json, &schema, text.as_bytes()).map_or(0, |decoded| decoded))
+        });
+        group.bench_function("arrow-json", |b| {
+            b.iter(|| {
+                let reader =
+                    JsonReaderBuilder::new(schema.clone()).with_batch_size(BATCH).build(text.as_bytes());
+                reader.map_or(0, |reader| reader.flatten().map(|batch| black_box(batch).num_rows()).sum())
+            })
+        });
+        group.finish();
+    }
+    let text = csv_text(rows)?;
+    let schema = bid_schema();
+    let mut group = c.benchmark_group(format!("csv, {} bytes a row", text.len() / rows));
+    group.throughput(Throughput::Elements(rows as u64));
+    group.bench_function("ours", |b| {
+        let format = Format::Csv(CsvOptions::default());
+        b.iter(|| decode(format, &schema, text.as_bytes()).map_or(0, |decoded| decoded))
+    });
+    group.bench_function("arrow-csv", |b| {
+        b.iter(|| {
+            let builder = CsvReaderBuilder::new(schema.clone()).with_header(true).with_batch_size(BATCH);
+            let reader = builder.build(text.as_bytes());
+            reader.map_or(0, |reader| reader.flatten().map(|batch| black_box(batch).num_rows()).sum())
+        })
+    });
+    group.finish();
+    Ok(())
+}
+
+/// Frames of a topic written and read back through the file system's cache.
+fn frames(c: &mut Criterion) -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let log = Log::open(home.path().join("data"), Disk::real(), Clock::system())?;
+    let batch = bids(BATCH, 10_000, 0)?;
+    let count = 64;
+    let mut group = c.benchmark_group("frames");
+    for codec in [Codec::Lz4, Codec::None] {
+        let options = TopicOptions { codec, ..TopicOptions::default() };
+        let name = codec.name();
+        let topic = log.create_topic(&format!("read_{name}"), options, bid_schema())?;
+        let mut writer = topic.writer(0)?;
+        for _ in 0..count {
+            writer.append(Append::rows(&batch))?;
+        }
+        group.throughput(Throughput::Elements((count * BATCH) as u64));
+        group.bench_function(BenchmarkId::new("read all columns", name), |b| {
+            b.iter(|| read_all(&topic, None).map_or(0, |rows| rows))
+        });
+        group.bench_function(BenchmarkId::new("read 1 of 3 columns", name), |b| {
+            b.iter(|| read_all(&topic, Some(vec![0])).map_or(0, |rows| rows))
+        });
+        // A topic of its own, which only grows while it is measured.
+        let topic = log.create_topic(&format!("write_{name}"), options, bid_schema())?;
+        let mut writer = topic.writer(0)?;
+        group.throughput(Throughput::Elements(BATCH as u64));
+        group.bench_function(BenchmarkId::new("append", name), |b| {
+            b.iter(|| writer.append(Append::rows(&batch)).is_ok())
+        });
+        log.delete_topic(&format!("write_{name}"))?;
+    }
+    group.finish();
+    Ok(())
+}
+
+fn read_all(topic: &Arc<millstream::log::Topic>, columns: Option<Vec<usize>>) -> Result<usize> {
+    let mut reader = topic.reader(0, 0, columns)?;
+    let mut rows = 0;
+    while let Some(frame) = reader.next()? {
+        rows += black_box(frame.batch).num_rows();
+    }
+    Ok(rows)
+}
+
+/// What an exchange between workers does to a batch: hash, partition, take.
+fn exchange(c: &mut Criterion) -> Result<()> {
+    let delta = Delta::insert(bids(BATCH, 10_000, 0)?);
+    let mut group = c.benchmark_group("exchange");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    for (name, keys) in [("one key", vec![0]), ("two keys", vec![0, 2])] {
+        let keys: Vec<ArrayRef> = keys.into_iter().map(|k: usize| delta.batch.column(k).clone()).collect();
+        for workers in [2, 8] {
+            group.bench_function(BenchmarkId::new(name, format!("{workers} workers")), |b| {
+                b.iter(|| {
+                    let hashes = hash_columns(&keys, BATCH).unwrap_or_default();
+                    let parts = partition(&hashes, workers);
+                    parts.iter().flat_map(|rows| delta.take(rows)).map(|part| part.num_rows()).sum::<usize>()
+                })
+            });
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
+fn windows(c: &mut Criterion) -> Result<()> {
+    let mut fields: Vec<Field> = bid_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    let time = fields[2].data_type().clone();
+    fields.extend(
+        ["window_start", "window_end", "window_time"].map(|name| Field::new(name, time.clone(), true)),
+    );
+    let schema = Arc::new(Schema::new(fields));
+    let delta = Delta::insert(bids(BATCH, 10_000, 0)?);
+    let mut group = c.benchmark_group("window assign");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    let kinds = [
+        ("tumble", WindowKind::Tumble { size: 10 * SECOND }),
+        ("hop of 5", WindowKind::Hop { slide: 2 * SECOND, size: 10 * SECOND }),
+    ];
+    for (name, kind) in kinds {
+        let spec = WindowSpec { time: 2, kind, offset: 0, grace: 0, schema: schema.clone() };
+        let mut operator = WindowAssign::new(spec);
+        let mut out = Vec::new();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                out.clear();
+                operator.push(0, delta.clone(), &mut out).is_ok()
+            })
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// What the planner makes of a GROUP BY over the bids.
+fn aggregate_spec(query: &str, mode: EmitMode) -> Result<AggregateSpec> {
+    let schema = bid_schema();
+    let columns = schema.fields().iter().map(|f| Column {
+        name: f.name().clone(),
+        data_type: f.data_type().clone(),
+        nullable: true,
+    });
+    let bids = StreamDef {
+        name: "bids".into(),
+        columns: columns.collect(),
+        event_time: Some(EventTimeDef { column: "ts".into(), delay: Some(0) }),
+        connector: "topic".into(),
+        options: Vec::new(),
+        query: None,
+    };
+    let mut definitions = Definitions::default();
+    definitions.streams.insert("bids".into(), Arc::new(bids));
+    let (statements, _) = parse_all(query);
+    let Some(Statement::Query(parsed)) = statements.first().map(|s| &s.statement) else {
+        return Err("not a query".into());
+    };
+    let planner = Planner::new();
+    let plan = planner.query(&definitions, query, &parsed.query).map_err(|d| d.message)?;
+    let plan = planner.optimize(plan).map_err(|d| d.message)?;
+    let flow = planner.dataflow(&plan, mode).map_err(|d| d.message)?;
+    let mut specs = flow.nodes.into_iter().filter_map(|node| match node.spec {
+        Spec::Aggregate(spec) => Some(spec),
+        _ => None,
+    });
+    specs.next().ok_or_else(|| "no aggregate".into())
+}
+
+fn aggregates(c: &mut Criterion) -> Result<()> {
+    let query = "SELECT auction, count(*), avg(price) FROM bids GROUP BY auction EMIT CHANGES";
+    let mut group = c.benchmark_group("aggregate count, avg");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements((32 * BATCH) as u64));
+    for (name, keys) in [("10k keys", 10_000), ("1M keys", 1_000_000)] {
+        for (mode_name, mode) in [("changes", EmitMode::Changes), ("final", EmitMode::Final)] {
+            let spec = aggregate_spec(query, mode)?;
+            let wanted = spec.input_schema.clone();
+            let mut deltas = Vec::new();
+            for step in 0..32 {
+                let batch = bids(BATCH, keys, step * BATCH as i64)?;
+                let columns = wanted.fields().iter().map(|f| batch.column_by_name(f.name()).cloned());
+                let columns: Option<Vec<ArrayRef>> = columns.collect();
+                let columns = columns.ok_or("the aggregate wants other columns")?;
+                deltas.push(Delta::insert(RecordBatch::try_new(wanted.clone(), columns)?));
+            }
+            let fresh = || Aggregate::new(spec.clone(), true);
+            // Four batches a step: about what a worker gets of a step under load.
+            let run = |operator: millstream::operators::Result<Aggregate>| -> Result<usize> {
+                let (mut operator, mut out) = (operator?, Vec::new());
+                for step in deltas.chunks(4) {
+                    for delta in step {
+                        operator.push(0, delta.clone(), &mut out)?;
+                    }
+                    operator.finish_step(WATERMARK_NONE, &mut out)?;
+                }
+                operator.finish_step(WATERMARK_END, &mut out)?;
+                Ok(out.iter().map(Delta::num_rows).sum())
+            };
+            run(fresh())?;
+            group.bench_function(BenchmarkId::new(name, mode_name), |b| {
+                b.iter_batched(
+                    fresh,
+                    |operator| run(operator).map_or(0, |rows| rows),
+                    BatchSize::PerIteration,
+                )
+            });
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
+fn printing(c: &mut Criterion) -> Result<()> {
+    let bids = bids(BATCH, 10_000, 0)?;
+    let names = StringArray::from_iter_values((0..BATCH).map(|i| format!("channel {i}")));
+    let mut columns = bids.columns().to_vec();
+    columns.push(Arc::new(names));
+    columns.push(cast(bids.column(1), &DataType::Float64)?);
+    let mut fields: Vec<Field> = bid_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new("channel", DataType::Utf8, true));
+    fields.push(Field::new("dollars", DataType::Float64, true));
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    let mut group = c.benchmark_group("print");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    for (name, format) in [("jsonl", PrintFormat::Jsonl), ("csv", PrintFormat::Csv)] {
+        let mut printer = ResultPrinter::new(format, batch.schema(), false, Box::new(std::io::sink()));
+        group.bench_function(name, |b| b.iter(|| printer.write(&batch, None).is_ok()));
+    }
+    group.finish();
+    Ok(())
+}
+
+fn all(c: &mut Criterion) {
+    let groups = [formats, frames, exchange, windows, aggregates, printing];
+    for group in groups {
+        if let Err(error) = group(c) {
+            panic!("{error}");
+        }
+    }
+}
+
+criterion_group! {
+    name = kernels;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = all
+}
+criterion_main!(kernels);
