@@ -32,8 +32,6 @@ struct Relation {
     /// An ORDER BY between whose ties nothing but windows differs.
     order: Option<&'static str>,
     windowed: bool,
-    /// Its rows are aggregates: they change.
-    grouped: bool,
 }
 
 fn both(ours: &str, reference: &str) -> String {
@@ -131,7 +129,6 @@ impl Making<'_> {
             time: Some("ts".into()),
             order: Some("id"),
             windowed: false,
-            grouped: false,
         }
     }
 
@@ -294,7 +291,6 @@ impl Making<'_> {
             time,
             order: None,
             windowed: false,
-            grouped: true,
         }
     }
 
@@ -320,16 +316,7 @@ impl Making<'_> {
         };
         let text = format!("({} UNION ALL {})", arm(self), arm(self));
         let cols = vec![("k0".into(), Int), ("a0".into(), Int), ("n".into(), Int)];
-        Relation {
-            text,
-            named: false,
-            cols,
-            marks: false,
-            time: None,
-            order: None,
-            windowed: false,
-            grouped: true,
-        }
+        Relation { text, named: false, cols, marks: false, time: None, order: None, windowed: false }
     }
 
     fn union_of_rows(&mut self) -> String {
