@@ -39,10 +39,15 @@ fn scanned(scan: &TableScan, provide: Provide, mark: bool) -> Result<LogicalPlan
     LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?.build()
 }
 
-fn windowed(window: &WindowNode, provide: Provide) -> Result<LogicalPlan> {
+/// The window told where its marks are; they stay among the columns, for a further window.
+fn marked_window(window: &WindowNode, provide: Provide) -> Result<(LogicalPlan, Option<Column>)> {
     let (input, mark) = marked(window.input.clone(), provide)?;
     let node = window.over(input, mark.clone())?;
-    let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+    Ok((LogicalPlan::Extension(Extension { node: Arc::new(node) }), mark))
+}
+
+fn windowed(window: &WindowNode, provide: Provide) -> Result<LogicalPlan> {
+    let (plan, mark) = marked_window(window, provide)?;
     let Some(mark) = mark else { return Ok(plan) };
     let columns: Vec<Expr> =
         plan.schema().columns().into_iter().filter(|c| *c != mark).map(Expr::Column).collect();
@@ -81,6 +86,10 @@ fn marked(plan: LogicalPlan, provide: Provide) -> Result<(LogicalPlan, Option<Co
             Ok((plan, mark))
         }
         LogicalPlan::Union(union) => marked_union(union, provide),
+        LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
+            Some(window) => marked_window(window, provide),
+            None => Ok((LogicalPlan::Extension(e), None)),
+        },
         plan => Ok((provided(plan, provide)?, None)),
     }
 }

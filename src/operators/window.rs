@@ -237,7 +237,8 @@ impl WindowAssign {
         let out = Delta {
             batch: RecordBatch::try_new(self.spec.schema.clone(), columns)?,
             weights: delta.weights.clone(),
-            marks: None,
+            // A further window over the same time leaves out what is late for it as well.
+            marks: delta.marks.clone(),
         };
         Ok(match keep {
             Some(keep) => {

@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
     Aggregate, Expr, Filter, LogicalPlan, Projection, TableScan, Union, Unnest, Values,
 };
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
-use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::expressions::{Column as PhysicalColumn, Literal};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use std::sync::Arc;
 
@@ -241,8 +241,13 @@ impl Lowering {
             .map(|e| aggregate_call(e, df_schema, &input_schema))
             .collect::<Result<Vec<_>>>()?;
         let grouping = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
-        let (input, input_schema, keys) =
-            if grouping { self.expand(plan, aggregate, input, keys)? } else { (input, input_schema, keys) };
+        let mut totals = Vec::new();
+        let (input, input_schema, keys) = if grouping {
+            totals = self.totals(plan, aggregate, input, keys.len(), &aggregates)?;
+            self.expand(plan, aggregate, input, keys)?
+        } else {
+            (input, input_schema, keys)
+        };
         let input = self.exchange(input, &keys);
         let names = schema.fields().iter().map(|f| f.name().clone());
         let distinct = aggregates.is_empty();
@@ -264,7 +269,73 @@ impl Lowering {
         let is_final = spec.mode == EmitMode::Final;
         let append_only = is_final || (distinct && input_append_only);
         let state = state_bound(&spec, &key_exprs);
-        self.add(plan, Spec::Aggregate(spec), vec![input], append_only, Some(state))
+        let groups = self.add(plan, Spec::Aggregate(spec), vec![input], append_only, Some(state))?;
+        if totals.is_empty() {
+            return Ok(groups);
+        }
+        totals.insert(0, groups);
+        self.add(plan, Spec::Union, totals, false, None)
+    }
+
+    /// The rows of the sets without a key: unlike groups, they are there even over no input.
+    fn totals(
+        &mut self,
+        plan: &LogicalPlan,
+        aggregate: &Aggregate,
+        input: usize,
+        keys: usize,
+        calls: &[AggregateCall],
+    ) -> Result<Vec<usize>> {
+        let schema = arrow_schema(plan);
+        let sets = grouping_sets(&aggregate.group_expr, schema.field(keys).data_type())?;
+        let mut totals = Vec::new();
+        for set in sets.iter().filter(|set| is_total(set)) {
+            let mut values = (0..keys)
+                .map(|i| ScalarValue::try_from(schema.field(i).data_type()))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(mistakes::without_place)?;
+            values.push(set.id.clone());
+            if calls.is_empty() {
+                let columns = values.iter().map(|v| v.to_array()).collect::<Result<_, _>>();
+                let batch = RecordBatch::try_new(schema.clone(), columns.map_err(mistakes::without_place)?);
+                totals.push(self.add(
+                    plan,
+                    Spec::Values(batch.map_err(mistakes::arrow)?),
+                    vec![],
+                    true,
+                    None,
+                )?);
+                continue;
+            }
+            let spec = AggregateSpec {
+                input_schema: arrow_schema(&aggregate.input),
+                group: vec![],
+                aggregates: calls.to_vec(),
+                mode: self.mode,
+                window: None,
+                input_append_only: self.append_only(input),
+                schema: Arc::new(Schema::new(schema.fields()[keys + 1..].to_vec())),
+            };
+            let expressions =
+                values
+                    .into_iter()
+                    .map(|value| Arc::new(Literal::new(value)) as Arc<dyn PhysicalExpr>)
+                    .chain(
+                        spec.schema.fields().iter().enumerate().map(|(i, f)| {
+                            Arc::new(PhysicalColumn::new(f.name(), i)) as Arc<dyn PhysicalExpr>
+                        }),
+                    )
+                    .collect();
+            let exchange = self.exchange(input, &[]);
+            let state = state_bound(&spec, &[]);
+            let row_schema = spec.schema.clone();
+            let row = self.add(plan, Spec::Aggregate(spec), vec![exchange], false, Some(state))?;
+            self.flow.nodes[row].schema = row_schema;
+            self.flow.nodes[row].event_time = None;
+            let project = ProjectSpec { expressions, schema: schema.clone() };
+            totals.push(self.add(plan, Spec::Project(project), vec![row], false, None)?);
+        }
+        Ok(totals)
     }
 
     fn exchange(&mut self, input: usize, keys: &[Arc<dyn PhysicalExpr>]) -> usize {
@@ -291,7 +362,8 @@ impl Lowering {
     ) -> Result<Keyed> {
         let output = arrow_schema(plan);
         let id_type = output.field(keys.len()).data_type().clone();
-        let sets = grouping_sets(&aggregate.group_expr, &id_type)?;
+        let mut sets = grouping_sets(&aggregate.group_expr, &id_type)?;
+        sets.retain(|set| !is_total(set));
         let from = self.flow.nodes[input].clone();
         let mut fields = from.schema.fields().to_vec();
         let width = fields.len();
@@ -385,6 +457,11 @@ fn grouping_sets(group: &[Expr], id_type: &DataType) -> Result<Vec<GroupingSet>>
         sets.push(GroupingSet { keeps, id });
     }
     Ok(sets)
+}
+
+/// Whether the set has no key.
+fn is_total(set: &GroupingSet) -> bool {
+    !set.keeps.iter().any(|keeps| *keeps)
 }
 
 fn aggregate_call(expr: &Expr, df_schema: &DFSchema, schema: &SchemaRef) -> Result<AggregateCall> {

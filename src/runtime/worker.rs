@@ -170,7 +170,12 @@ impl Worker {
                 Spec::Aggregate(_) => WATERMARK_NONE,
                 _ => before,
             });
-            let mut rows: Vec<Vec<Delta>> = inputs.iter().map(|n| std::mem::take(&mut outputs[*n])).collect();
+            let later = &self.flow.nodes[i + 1..];
+            let mut rows: Vec<Vec<Delta>> = Vec::with_capacity(inputs.len());
+            for n in inputs {
+                let shared = later.iter().any(|node| node.inputs.contains(n));
+                rows.push(if shared { outputs[*n].clone() } else { std::mem::take(&mut outputs[*n]) });
+            }
             let mut out = Vec::new();
             let mut watermark = least;
             match running {

@@ -1,0 +1,221 @@
+//! Random streams: nulls, ties, duplicates, rows out of order and late, empty partitions.
+
+use super::draw::Draw;
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
+    UInt32Array,
+};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use millstream::catalog::{Column, EventTimeDef, StreamDef};
+use std::sync::Arc;
+
+/// Where the streams' time begins: 2024-01-01, in seconds.
+const START: i64 = 1_704_067_200;
+pub(super) const SECOND: i64 = 1_000_000_000;
+/// The reference's column of marks: the running watermark before the row (ns), null while there is none.
+pub(super) const MARK: &str = "mark__";
+
+/// What is fixed about the two streams of a case.
+#[derive(Clone)]
+pub(super) struct Shape {
+    pub(super) unit: TimeUnit,
+    /// The declared delays of `s` and `t` in nanoseconds.
+    pub(super) delays: [i64; 2],
+}
+
+pub(super) const STREAMS: [&str; 2] = ["s", "t"];
+
+impl Shape {
+    pub(super) fn draw(d: &mut Draw) -> Self {
+        let unit = d.one(&[
+            TimeUnit::Nanosecond,
+            TimeUnit::Nanosecond,
+            TimeUnit::Nanosecond,
+            TimeUnit::Millisecond,
+            TimeUnit::Second,
+        ]);
+        let mut delay = || d.one(&[0, 1, 5, 10, 30]) * SECOND;
+        Shape { unit, delays: [delay(), delay()] }
+    }
+
+    pub(super) fn unit_ns(&self) -> i64 {
+        match self.unit {
+            TimeUnit::Second => SECOND,
+            TimeUnit::Millisecond => 1_000_000,
+            TimeUnit::Microsecond => 1_000,
+            TimeUnit::Nanosecond => 1,
+        }
+    }
+
+    /// The SQL type of the time column.
+    pub(super) fn time_sql(&self) -> &'static str {
+        match self.unit {
+            TimeUnit::Second => "TIMESTAMP(0)",
+            TimeUnit::Millisecond => "TIMESTAMP(3)",
+            _ => "TIMESTAMP",
+        }
+    }
+
+    pub(super) fn time_arrow(&self) -> String {
+        DataType::Timestamp(self.unit, None).to_string()
+    }
+
+    pub(super) fn schema(&self) -> SchemaRef {
+        let list = DataType::List(Arc::new(Field::new("item", DataType::Int64, true)));
+        Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("ts", DataType::Timestamp(self.unit, None), true),
+            Field::new("k", DataType::Int64, true),
+            Field::new("g", DataType::Utf8, true),
+            Field::new("x", DataType::Int64, true),
+            Field::new("i", DataType::Int32, true),
+            Field::new("f", DataType::Float64, true),
+            Field::new("b", DataType::Boolean, true),
+            Field::new("d", DataType::Decimal128(10, 2), true),
+            Field::new("dt", DataType::Date32, true),
+            Field::new("u", DataType::Utf8, true),
+            Field::new("l", list, true),
+        ]))
+    }
+
+    pub(super) fn definition(&self, stream: usize) -> StreamDef {
+        let schema = self.schema();
+        let columns = schema.fields().iter().map(|f| Column {
+            name: f.name().clone(),
+            data_type: f.data_type().clone(),
+            nullable: f.is_nullable(),
+        });
+        StreamDef {
+            name: STREAMS[stream].into(),
+            columns: columns.collect(),
+            event_time: Some(EventTimeDef { column: "ts".into(), delay: Some(self.delays[stream]) }),
+            connector: "topic".into(),
+            options: vec![],
+            query: None,
+        }
+    }
+
+    /// The CREATE STREAM of a stream with `partitions`.
+    pub(super) fn create(&self, stream: usize, partitions: usize) -> String {
+        format!(
+            "CREATE STREAM {} (id BIGINT NOT NULL, ts {}, k BIGINT, g TEXT, x BIGINT, i INT, f DOUBLE, b BOOLEAN, \
+             d DECIMAL(10, 2), dt DATE, u TEXT, l BIGINT[], WATERMARK FOR ts AS ts - INTERVAL '{} seconds') \
+             WITH (partitions = {partitions})",
+            STREAMS[stream],
+            self.time_sql(),
+            self.delays[stream] / SECOND
+        )
+    }
+}
+
+/// The partitions of one stream, each in its order.
+pub(super) type Partitions = Vec<RecordBatch>;
+
+/// Random contents of both streams.
+pub(super) fn draw_data(d: &mut Draw, shape: &Shape) -> [Partitions; 2] {
+    let large = d.chance(2);
+    let mut stream = |first_id: i64| {
+        let partitions = 1 + d.below(4);
+        let most = if large { 1500 } else { d.one(&[0, 3, 20, 60, 200]) };
+        let mut id = first_id;
+        (0..partitions)
+            .map(|_| {
+                let rows = if large {
+                    1200 + d.below(300)
+                } else if d.chance(10) {
+                    0
+                } else {
+                    d.below(most / partitions + 1)
+                };
+                let batch = draw_rows(d, shape, id, rows);
+                id += rows as i64;
+                batch
+            })
+            .collect()
+    };
+    let s = stream(0);
+    [s, stream(100_000)]
+}
+
+fn draw_rows(d: &mut Draw, shape: &Shape, first_id: i64, rows: usize) -> RecordBatch {
+    let unit = shape.unit_ns();
+    // How event time runs: from calm to wild.
+    let (pace, jitter, wild) = (d.one(&[1, 2, 5, 20]), d.one(&[0, 1, 8, 40]), d.one(&[0, 5, 15]));
+    let nulls = d.one(&[0, 5, 20]);
+    let mut clock = d.range(0, 30);
+    let mut times = Vec::new();
+    for _ in 0..rows {
+        clock += if d.chance(50) { d.range(0, pace) } else { 0 };
+        let back = if d.chance(wild) { d.range(0, 200) } else { d.range(0, jitter) };
+        let fine = if d.chance(20) { d.range(0, 999) * 1_000_000 } else { 0 };
+        let seconds = START + if rows > 500 { (clock / 8 - back) % 300 } else { clock - back };
+        times.push((!d.chance(nulls / 4)).then(|| (seconds * SECOND + fine) / unit));
+    }
+    macro_rules! some {
+        ($value:expr) => {
+            (0..rows).map(|_| (!d.chance(nulls)).then(|| $value)).collect::<Vec<_>>()
+        };
+    }
+    let groups = d.one(&[2, 4, 12]);
+    let texts = ["", "a", "b", "B", "ab", "a b", "%x_", "Ünïcode ß", "zz9", " pad "];
+    let k = some!(d.range(0, groups));
+    let g = some!(d.pick(&["a", "b", "B", "", "ccc"]));
+    let x = some!(d.range(-50, 50));
+    let i = some!(d.range(-5, 5) as i32);
+    let f = some!(d.range(-200, 200) as f64 * 0.25);
+    let b = some!(d.chance(50));
+    let dec = some!(i128::from(d.range(-9999, 9999)));
+    let dt = some!(d.range(19_000, 19_010) as i32);
+    let u = some!(d.pick(&texts));
+    let l = some!((0..d.below(4)).map(|_| (!d.chance(15)).then(|| d.range(-3, 6))).collect::<Vec<_>>());
+    let time: ArrayRef = match shape.unit {
+        TimeUnit::Second => Arc::new(TimestampSecondArray::from(times)),
+        TimeUnit::Millisecond => Arc::new(TimestampMillisecondArray::from(times)),
+        _ => Arc::new(TimestampNanosecondArray::from(times)),
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(first_id..first_id + rows as i64)),
+        time,
+        Arc::new(Int64Array::from(k)),
+        Arc::new(StringArray::from(g)),
+        Arc::new(Int64Array::from(x)),
+        Arc::new(Int32Array::from(i)),
+        Arc::new(Float64Array::from(f)),
+        Arc::new(BooleanArray::from(b)),
+        Arc::new(Decimal128Array::from(dec).with_precision_and_scale(10, 2).unwrap()),
+        Arc::new(Date32Array::from(dt)),
+        Arc::new(StringArray::from(u)),
+        Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(l)),
+    ];
+    RecordBatch::try_new(shape.schema(), columns).unwrap()
+}
+
+/// All rows of a stream with their marks: for each row the greatest time before it in its partition less the delay.
+pub(super) fn marked(shape: &Shape, stream: usize, partitions: &Partitions) -> RecordBatch {
+    let unit = shape.unit_ns();
+    let mut marks: Vec<Option<i64>> = Vec::new();
+    for batch in partitions {
+        let times = arrow::compute::cast(batch.column(1), &DataType::Int64).unwrap();
+        let times = arrow::array::AsArray::as_primitive::<Int64Type>(&times).clone();
+        let mut greatest: Option<i64> = None;
+        for time in &times {
+            marks.push(greatest.map(|g| g * unit - shape.delays[stream]));
+            greatest = greatest.max(time);
+        }
+    }
+    let schema = shape.schema();
+    let all = concat_batches(&schema, partitions).unwrap();
+    let mut fields = schema.fields().to_vec();
+    fields.push(Arc::new(Field::new(MARK, DataType::Int64, true)));
+    let mut columns = all.columns().to_vec();
+    columns.push(Arc::new(Int64Array::from(marks)));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// The data without the rows `from..from + rows` of partition `p`.
+pub(super) fn without(batch: &RecordBatch, from: usize, rows: usize) -> RecordBatch {
+    let kept = (0..batch.num_rows()).filter(|i| *i < from || *i >= from + rows).map(|i| i as u32);
+    take_record_batch(batch, &UInt32Array::from_iter_values(kept)).unwrap()
+}

@@ -1,0 +1,249 @@
+//! The oracle: what Millstream keeps up to date is what DataFusion computes from all rows at once.
+//!
+//! A case is a random query over random streams, served in random cuts. Four answers are compared as multisets, floats
+//! within a relative 1e-9: the sum of EMIT CHANGES; EMIT FINAL, where it is allowed; a SELECT without EMIT over
+//! the log; and DataFusion's own over the whole input. The reference knows nothing of our windows or of our way to
+//! tell who is late: see `query`.
+//!
+//! `MILLSTREAM_ORACLE_CASES` says how many cases are run, `MILLSTREAM_ORACLE_FIRST` with which seed they begin, and
+//! `MILLSTREAM_ORACLE_SEED` runs the cases of one seed alone.
+
+mod batch;
+mod data;
+mod draw;
+mod drive;
+mod expr;
+mod logged;
+mod query;
+mod rows;
+
+use batch::Reference;
+use data::{Partitions, STREAMS, Shape, draw_data, marked, without};
+use draw::Draw;
+use drive::Plan;
+use logged::Logged;
+use millstream::catalog::{Definitions, ViewDef};
+use millstream::plan::{Dataflow, EmitMode, Planner};
+use millstream::sql::{self, Diagnostic, Statement};
+use query::{Query, draw_query};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Data sets, each with its own cuts, for one query.
+const DATA_SETS: u64 = 4;
+const CASES: u64 = 2_000;
+/// Planners recurse deeply where nothing is optimised.
+const STACK: usize = 64 << 20;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// What has been seen over all cases.
+#[derive(Default)]
+struct Seen {
+    cases: AtomicUsize,
+    /// Cases that the reference cannot answer.
+    unanswered: AtomicUsize,
+    finals: AtomicUsize,
+    logged: AtomicUsize,
+    /// Cases with an answer that has rows.
+    full: AtomicUsize,
+}
+
+#[test]
+fn every_way_to_run_a_query_gives_the_batch_answer() {
+    let one = number("MILLSTREAM_ORACLE_SEED");
+    let first = one.or(number("MILLSTREAM_ORACLE_FIRST")).unwrap_or(0);
+    let seeds = one.map_or(number("MILLSTREAM_ORACLE_CASES").unwrap_or(CASES).div_ceil(DATA_SETS), |_| 1);
+    let next = AtomicU64::new(first);
+    let (seen, failures) = (Seen::default(), Mutex::new(Vec::<String>::new()));
+    let enough = number("MILLSTREAM_ORACLE_FAILURES").unwrap_or(1) as usize;
+    let work = || {
+        let (planner, logged) = (Planner::new(), Logged::new());
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= first + seeds || failures.lock().unwrap().len() >= enough {
+                return;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| query_cases(seed, &planner, &logged, &seen)));
+            let failure = match outcome {
+                Ok(Ok(())) => continue,
+                Ok(Err(failure)) => failure,
+                Err(panic) => {
+                    let text = panic.downcast_ref::<String>().cloned();
+                    format!("seed {seed}: panicked: {}", text.unwrap_or_default())
+                }
+            };
+            failures.lock().unwrap().push(failure);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).unwrap();
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} failed\n\n{}", failures.len(), failures.join("\n\n"));
+    let count = |n: &AtomicUsize| n.load(Ordering::SeqCst);
+    let cases = count(&seen.cases);
+    assert!(count(&seen.unanswered) * 50 <= cases, "{} of {cases} have no answer", count(&seen.unanswered));
+    if one.is_none() && cases >= 1000 {
+        let shares = [(&seen.finals, 40), (&seen.logged, 15), (&seen.full, 60)];
+        for (seen, percent) in shares {
+            assert!(count(seen) * 100 >= cases * percent, "{} of {cases}, not {percent} %", count(seen));
+        }
+    }
+}
+
+/// A query, planned in every way.
+struct Planned<'a> {
+    seed: u64,
+    shape: Shape,
+    query: Query,
+    changes: Arc<Dataflow>,
+    last: Option<Arc<Dataflow>>,
+    reference: Reference,
+    logged: &'a Logged,
+}
+
+/// The cases of one seed.
+fn query_cases(seed: u64, planner: &Planner, logged: &Logged, seen: &Seen) -> Result<(), String> {
+    let mut d = Draw::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x6d69_6c6c);
+    let shape = Shape::draw(&mut d);
+    let query = draw_query(&mut d, &shape);
+    let texts = format!(
+        "seed {seed}\nours       {}\nview v     {:?}\nreference  {}",
+        query.ours, query.view, query.reference
+    );
+    let reference = match Reference::new(&shape, &query.reference) {
+        Ok(reference) => reference,
+        Err(error) => {
+            seen.unanswered.fetch_add(DATA_SETS as usize, Ordering::SeqCst);
+            seen.cases.fetch_add(DATA_SETS as usize, Ordering::SeqCst);
+            if number("MILLSTREAM_ORACLE_VERBOSE").is_some() {
+                return Err(format!("{texts}\nreference: {error}"));
+            }
+            return Ok(());
+        }
+    };
+    let flow = |mode| flow(planner, &shape, &query, mode);
+    let changes = flow(EmitMode::Changes).map_err(|e| format!("{texts}\nnot planned: {e:?}"))?;
+    let last = match flow(EmitMode::Final) {
+        Ok(flow) => Some(flow),
+        Err(refused) if refused.message.starts_with("EMIT FINAL needs") => None,
+        Err(e) => return Err(format!("{texts}\nEMIT FINAL not planned: {e:?}")),
+    };
+    let planned = Planned { seed, shape, query, changes, last, reference, logged };
+    for set in 0..DATA_SETS {
+        let d = Draw::new(d.bits());
+        let data = draw_data(&mut d.clone(), &planned.shape);
+        seen.cases.fetch_add(1, Ordering::SeqCst);
+        if let Err(failure) = planned.check(&mut d.clone(), &data, Some(seen)) {
+            let (data, failure) = planned.smaller(&d, data, failure);
+            return Err(format!("{texts}\ndata set {set}\n{}\n{failure}", shown(&data)));
+        }
+    }
+    Ok(())
+}
+
+fn flow(
+    planner: &Planner,
+    shape: &Shape,
+    query: &Query,
+    mode: EmitMode,
+) -> Result<Arc<Dataflow>, Diagnostic> {
+    let mut definitions = Definitions::default();
+    for (stream, name) in STREAMS.iter().enumerate() {
+        definitions.streams.insert((*name).into(), Arc::new(shape.definition(stream)));
+    }
+    if let Some(view) = &query.view {
+        definitions.views.insert("v".into(), Arc::new(ViewDef { name: "v".into(), query: view.clone() }));
+    }
+    let statements = sql::parse(&query.ours)?;
+    let Statement::Query(parsed) = &statements[0].statement else { panic!("not a query") };
+    let plan = planner.query(&definitions, &query.ours, &parsed.query)?;
+    Ok(Arc::new(planner.dataflow(&planner.optimize(plan)?, mode)?))
+}
+
+impl Planned<'_> {
+    /// Runs the query over `data` in every way and compares.
+    fn check(&self, d: &mut Draw, data: &[Partitions; 2], seen: Option<&Seen>) -> Result<(), String> {
+        let count = |of: fn(&Seen) -> &AtomicUsize| {
+            seen.map(|seen| of(seen).fetch_add(1, Ordering::SeqCst));
+        };
+        let whole = [0, 1].map(|stream| marked(&self.shape, stream, &data[stream]));
+        let rows = whole.iter().map(|w| w.num_rows()).max().unwrap_or(0);
+        let Ok(expected) = self.reference.answer(whole) else {
+            count(|s| &s.unanswered);
+            return Ok(());
+        };
+        if expected.len() > 0 {
+            count(|s| &s.full);
+        }
+        let modes = [("EMIT CHANGES", Some(&self.changes)), ("EMIT FINAL", self.last.as_ref())];
+        for (mode, flow) in modes {
+            let Some(flow) = flow else { continue };
+            let plan = Plan::draw(d, rows);
+            let told = |why: String| format!("{mode}, {plan:?}: {why}");
+            let got = drive::run(flow, &self.shape, data, &plan).map_err(told)?;
+            if let Some(difference) = got.difference(&expected) {
+                return Err(told(difference));
+            }
+        }
+        if self.last.is_some() {
+            count(|s| &s.finals);
+        }
+        if (self.seed + rows as u64).is_multiple_of(4) || seen.is_none() {
+            count(|s| &s.logged);
+            let answers = self.logged.answers(d, &self.shape, data, &self.query);
+            let names = ["SELECT without EMIT", "EMIT CHANGES over the log"];
+            for (name, got) in names.into_iter().zip(answers.map_err(|e| format!("over the log: {e}"))?) {
+                if let Some(difference) = got.difference(&expected) {
+                    return Err(format!("{name}: {difference}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves rows out as long as it still fails.
+    fn smaller(&self, d: &Draw, mut data: [Partitions; 2], mut failure: String) -> ([Partitions; 2], String) {
+        let mut tries = 300;
+        let mut size = 64;
+        while size > 0 && tries > 0 {
+            let mut shrunk = false;
+            for (stream, p) in
+                (0..2).flat_map(|s| (0..data[s].len()).map(move |p| (s, p))).collect::<Vec<_>>()
+            {
+                let mut from = 0;
+                while from < data[stream][p].num_rows() && tries > 0 {
+                    tries -= 1;
+                    let mut less = data.clone();
+                    less[stream][p] = without(&data[stream][p], from, size);
+                    match self.check(&mut d.clone(), &less, None) {
+                        Err(still) => (data, failure, shrunk) = (less, still, true),
+                        Ok(()) => from += size,
+                    }
+                }
+            }
+            if !shrunk {
+                size /= 2;
+            }
+        }
+        (data, failure)
+    }
+}
+
+fn shown(data: &[Partitions; 2]) -> String {
+    let mut text = String::new();
+    for (name, partitions) in STREAMS.iter().zip(data) {
+        for (p, rows) in partitions.iter().enumerate() {
+            let shown = rows.slice(0, rows.num_rows().min(30));
+            let table = arrow::util::pretty::pretty_format_batches(&[shown]);
+            text.push_str(&format!("{name}, partition {p}, {} rows\n{}\n", rows.num_rows(), table.unwrap()));
+        }
+    }
+    text
+}
