@@ -4,6 +4,7 @@
 //! to be erased before anything else is written. This file reads no clock: callers say how long they run.
 
 use crate::cli::terminal::Screen;
+use crate::engine::Totals;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -51,35 +52,19 @@ impl<W: Write> Progress<W> {
     }
 }
 
-/// What a job did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Rows read from the sources.
-    pub rows_in: u64,
-    /// Rows written to the sink; for changes, added and taken back alike.
-    pub rows_out: u64,
-    /// Rows that lay behind their partition's watermark.
-    pub behind: u64,
-    /// Rows that came too late for their window.
-    pub late: u64,
-    /// Rows without an event time, which lie in no window.
-    pub timeless: u64,
-    /// Records that were no rows.
-    pub bad: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
 /// The line that ends a run: `hourly_board: 26,483 rows in, 1,763 out, 0 late, 0 bad, 0.41 s, 64,593 rows/s`.
 /// Rows behind the watermark and rows without a time are told where there are any.
-pub fn summary(name: &str, totals: &Totals) -> String {
-    let Totals { rows_in, rows_out, behind, late, timeless, bad, elapsed } = *totals;
+pub fn summary(name: &str, totals: &Totals, elapsed: Duration) -> String {
+    let Totals { rows_in, rows_out, behind, late, after_idle, timeless, bad } = *totals;
     let rows = if rows_in == 1 { "row" } else { "rows" };
     let mut line = format!("{name}: {} {rows} in, {} out", grouped(rows_in), grouped(rows_out));
     if behind > 0 {
         line.push_str(&format!(", {} behind the watermark", grouped(behind)));
     }
     line.push_str(&format!(", {} late", grouped(late)));
+    if after_idle > 0 {
+        line.push_str(&format!(", {} after idleness", grouped(after_idle)));
+    }
     if timeless > 0 {
         line.push_str(&format!(", {} without a time", grouped(timeless)));
     }
@@ -130,18 +115,15 @@ mod tests {
 
     #[test]
     fn the_summary_has_all_counts() {
-        let totals = Totals {
-            rows_in: 26_483,
-            rows_out: 1_763,
-            bad: 2,
-            elapsed: Duration::from_millis(410),
-            ..Totals::default()
-        };
+        let totals = Totals { rows_in: 26_483, rows_out: 1_763, bad: 2, ..Totals::default() };
         assert_eq!(
-            summary("hourly_board", &totals),
+            summary("hourly_board", &totals, Duration::from_millis(410)),
             "hourly_board: 26,483 rows in, 1,763 out, 0 late, 2 bad, 0.41 s, 64,593 rows/s"
         );
-        assert_eq!(summary("q", &Totals::default()), "q: 0 rows in, 0 out, 0 late, 0 bad, 0.00 s, 0 rows/s");
+        assert_eq!(
+            summary("q", &Totals::default(), Duration::ZERO),
+            "q: 0 rows in, 0 out, 0 late, 0 bad, 0.00 s, 0 rows/s"
+        );
     }
 
     #[test]

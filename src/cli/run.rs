@@ -3,13 +3,13 @@
 use super::Exit;
 use super::args::{Action, Invocation};
 use super::print::{Format, PrintError, ResultPrinter};
-use super::progress::{Progress, Totals, grouped, summary};
+use super::progress::{Progress, grouped, summary};
 use super::report;
 use super::terminal::Screen;
 use crate::config::Settings;
 use crate::engine::{
     Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Outcome,
-    ParsedStatement, Rows, Session, parse_all, substitute,
+    ParsedStatement, Rows, Session, Totals, parse_all, substitute,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -116,6 +116,7 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
             Err(stop)
         }
     };
+    tell_recoveries(&runner.engine);
     let name = texts.last().map_or("", |t| t.name.as_str());
     let elapsed = runner.engine.clock().monotonic().saturating_sub(started);
     if !matches!(ended, Err(Stop::Sql)) {
@@ -151,6 +152,13 @@ fn file_text(path: &Path) -> Result<Text, String> {
 /// Writes a line to standard error. Where even that cannot be written there is nobody to tell.
 pub(super) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+/// Tells of what the log had to recover from; a topic that cannot be listed has been told of otherwise.
+pub(super) fn tell_recoveries(engine: &Engine) {
+    for note in engine.recoveries().unwrap_or_default() {
+        tell(&format!("note: {note}"));
+    }
 }
 
 struct Runner {
@@ -309,7 +317,7 @@ impl Runner {
     /// The line that says what was done, if jobs or continuous queries ran.
     fn summarize(&self, name: &str, elapsed: Duration) {
         let jobs = self.session.jobs();
-        let mut totals = Totals { elapsed, ..Totals::default() };
+        let mut totals = Totals::default();
         let (mut resumed, mut before_in, mut before_out, mut ran) = (false, 0, 0, false);
         for job in jobs.iter().filter(|j| j.writes.is_some()) {
             let JobState::Ended(summary) = job.state else { continue };
@@ -333,7 +341,7 @@ impl Runner {
         if !ran && self.queries.is_empty() {
             return;
         }
-        let mut line = summary(name, &totals);
+        let mut line = summary(name, &totals, elapsed);
         if resumed {
             line.push_str(&format!(
                 " (resumed: {} rows in and {} out before)",
@@ -354,6 +362,7 @@ fn add(totals: &mut Totals, summary: &JobSummary, from_outside: bool, to_outside
     }
     totals.behind += summary.run.behind;
     totals.late += summary.run.late;
+    totals.after_idle += summary.run.after_idle;
     totals.timeless += summary.run.timeless;
     totals.bad += summary.run.bad;
 }

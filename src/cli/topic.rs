@@ -4,7 +4,7 @@ use super::Exit;
 use super::args::{Invocation, TopicCommand};
 use super::print::{Format, PrintError, ResultPrinter, type_name};
 use super::report;
-use super::run::{Interrupt, tell};
+use super::run::{Interrupt, tell, tell_recoveries};
 use super::terminal::Screen;
 use crate::engine::{Diagnostic, Engine, EngineError};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -26,6 +26,7 @@ pub(super) fn run(invocation: &Invocation, command: &TopicCommand) -> Exit {
         }
         TopicCommand::Delete { name } => engine.delete_topic(name).map_err(TopicFailure::Engine),
     };
+    tell_recoveries(&engine);
     match done {
         Ok(()) | Err(TopicFailure::Print(PrintError::Closed)) => Exit::Done,
         Err(TopicFailure::Engine(error)) => failed(&error.to_string()),

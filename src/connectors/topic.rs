@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions,
     TimestampNanosecondArray, UInt32Array,
 };
-use arrow::compute::{cast, concat, concat_batches, take, take_record_batch};
+use arrow::compute::{cast, concat, concat_batches, max, min, take, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -64,6 +64,8 @@ pub struct TopicReader {
     held: Option<(Frame, usize)>,
     position: u64,
     until: Option<u64>,
+    /// A failure that comes after rows that have just been given.
+    failed: Option<ConnectorError>,
 }
 
 impl TopicReader {
@@ -86,7 +88,17 @@ impl TopicReader {
         projection.sort_unstable();
         projection.dedup();
         let reader = topic.reader(partition, start, Some(projection.clone())).map_err(other)?;
-        Ok(TopicReader { partition, columns, projection, schema, reader, held: None, position: start, until })
+        Ok(TopicReader {
+            partition,
+            columns,
+            projection,
+            schema,
+            reader,
+            held: None,
+            position: start,
+            until,
+            failed: None,
+        })
     }
 
     /// The next frame, or the rest of one, cut to `room` rows; nothing if there is none, or if its rows' lateness is
@@ -157,11 +169,23 @@ struct Part {
 
 impl PartitionReader for TopicReader {
     fn read(&mut self, max_rows: usize) -> Result<Read, ConnectorError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let mut parts: Vec<Part> = Vec::new();
         let mut rows = 0;
         let enough = max_rows.min(COALESCE_ROWS);
         while rows < enough && self.until.is_none_or(|until| self.position < until) {
-            let Some(part) = self.next_part(max_rows - rows, parts.last().map(|p| p.stated))? else { break };
+            let part = match self.next_part(max_rows - rows, parts.last().map(|p| p.stated)) {
+                Ok(Some(part)) => part,
+                Ok(None) => break,
+                // What lies before the damage is still given.
+                Err(error) if !parts.is_empty() => {
+                    self.failed = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             let states = part.watermark.is_some();
             rows += part.batch.num_rows();
             parts.push(part);
@@ -206,15 +230,22 @@ impl TopicReader {
 pub struct TopicAppender {
     writers: Vec<PartitionWriter>,
     key: Option<usize>,
+    time: Option<usize>,
     producer: u128,
 }
 
 impl TopicAppender {
-    /// An appender for `producer` (0 = nothing is dropped as a repetition). `key` is the key column's index.
-    pub fn new(topic: &Arc<Topic>, key: Option<usize>, producer: u128) -> Result<Self, ConnectorError> {
+    /// An appender for `producer` (0 = nothing is dropped as a repetition). `key` is the key column's index,
+    /// `time` that of the event time, whose bounds each frame states.
+    pub fn new(
+        topic: &Arc<Topic>,
+        key: Option<usize>,
+        time: Option<usize>,
+        producer: u128,
+    ) -> Result<Self, ConnectorError> {
         let writers =
             (0..topic.partitions()).map(|p| topic.writer(p).map_err(other)).collect::<Result<_, _>>()?;
-        Ok(TopicAppender { writers, key, producer })
+        Ok(TopicAppender { writers, key, time, producer })
     }
 
     /// Appends one step's rows, with their marks, and states a watermark in every partition.
@@ -245,15 +276,9 @@ impl TopicAppender {
                 continue;
             }
             let marks = marks.as_ref().filter(|_| rows.num_rows() > 0);
+            let timestamps = self.time.map(|time| time_bounds(rows.column(time))).transpose()?.flatten();
             writer
-                .append(Append {
-                    batch: &rows,
-                    marks,
-                    producer: self.producer,
-                    step,
-                    watermark,
-                    timestamps: None,
-                })
+                .append(Append { batch: &rows, marks, producer: self.producer, step, watermark, timestamps })
                 .map_err(other)?;
         }
         Ok(())
@@ -263,6 +288,13 @@ impl TopicAppender {
     pub fn sync(&mut self) -> Result<(), ConnectorError> {
         self.writers.iter_mut().try_for_each(|w| w.sync().map_err(other))
     }
+}
+
+/// The least and the greatest of a timestamp column, in its own unit; nothing where all are null.
+fn time_bounds(times: &ArrayRef) -> Result<Option<(i64, i64)>, ConnectorError> {
+    let times = cast(times, &DataType::Int64).map_err(other)?;
+    let times = times.as_primitive::<Int64Type>();
+    Ok(min(times).zip(max(times)))
 }
 
 fn other(error: impl std::fmt::Display) -> ConnectorError {

@@ -120,5 +120,5 @@ pub(super) fn option_diagnostic(error: OptionError) -> Diagnostic {
 pub(super) fn appender(engine: &Engine, stream: &StreamDef, producer: u128) -> Result<TopicAppender> {
     let topic = engine.0.log.topic(&stream.name)?;
     let key = stream.option("key").and_then(|key| stream.columns.iter().position(|c| c.name == key));
-    Ok(TopicAppender::new(&topic, key, producer)?)
+    Ok(TopicAppender::new(&topic, key, stream.event_time_index(), producer)?)
 }

@@ -51,6 +51,15 @@ impl Engine {
         Ok(rows)
     }
 
+    /// What this process has recovered from in topics: unfinished appends that were cut off, in words.
+    pub fn recoveries(&self) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        for info in self.0.log.topics()? {
+            notes.extend(self.0.log.topic(&info.name)?.recovered().iter().map(ToString::to_string));
+        }
+        Ok(notes)
+    }
+
     /// One topic.
     pub fn describe_topic(&self, name: &str) -> Result<TopicDescription> {
         let topic = self.0.log.topic(name)?;

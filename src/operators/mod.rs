@@ -55,6 +55,8 @@ pub struct StateTable {
 pub struct OperatorMetrics {
     /// Rows that were left out of at least one window because they were late for it.
     pub late: u64,
+    /// Rows that were in time in their own partition but came after it had been idle, when the others had closed their window.
+    pub after_idle: u64,
     /// Rows without an event time, which therefore lie in no window.
     pub timeless: u64,
     /// Rows of state held now.
@@ -65,9 +67,14 @@ pub struct OperatorMetrics {
 
 /// A running operator: one worker's shard. Methods in life order.
 ///
-/// Within a step: any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:
+/// Within a step: one [`Operator::begin_step`], any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:
 /// the sum of all output deltas up to a step is the query over the sum of all input deltas.
 pub trait Operator: Send {
+    /// Begins a step. `closed` (ns) is the watermark that the operator's inputs had reached before it.
+    fn begin_step(&mut self, closed: EventTime) {
+        let _ = closed;
+    }
+
     /// Takes one delta of this step from input `port` and appends what follows from it to `out`.
     fn push(&mut self, port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()>;
 

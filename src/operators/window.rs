@@ -14,7 +14,7 @@
 //! windowing table functions.
 
 use super::{Operator, OperatorMetrics, Result};
-use crate::delta::Delta;
+use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray, RecordBatch, make_array,
 };
@@ -126,7 +126,10 @@ pub struct WindowAssign {
     time_type: DataType,
     /// Nanoseconds in one of its unit.
     unit: i64,
+    /// The watermark before this step: windows that end (plus grace) at or before it have gone out.
+    closed: EventTime,
     late: u64,
+    after_idle: u64,
     timeless: u64,
 }
 
@@ -146,7 +149,7 @@ impl WindowAssign {
             DataType::Timestamp(unit, _) => unit_ns(*unit),
             _ => 1,
         };
-        WindowAssign { spec, time_type, unit, late: 0, timeless: 0 }
+        WindowAssign { spec, time_type, unit, closed: WATERMARK_NONE, late: 0, after_idle: 0, timeless: 0 }
     }
 
     /// Which rows are late for at least one of their windows, by their times and marks.
@@ -169,6 +172,24 @@ impl WindowAssign {
         Some(match &window.within {
             Some(within) => &late & within,
             None => late,
+        })
+    }
+
+    /// Which rows lie in a window that has gone out, if any does. A row that is in time by its own mark is never among
+    /// them unless its partition was idle: while it is not, the watermark waits for it.
+    fn gone(&self, window: &Assigned) -> Option<BooleanBuffer> {
+        let last = self
+            .closed
+            .checked_sub(self.spec.grace)
+            .filter(|_| self.closed != WATERMARK_NONE)?
+            .div_euclid(self.unit);
+        if !window.end.iter().any(|end| *end <= last) {
+            return None;
+        }
+        let gone = BooleanBuffer::collect_bool(window.end.len(), |i| window.end[i] <= last);
+        Some(match &window.within {
+            Some(within) => &gone & within,
+            None => gone,
         })
     }
 
@@ -224,6 +245,10 @@ impl WindowAssign {
 }
 
 impl Operator for WindowAssign {
+    fn begin_step(&mut self, closed: EventTime) {
+        self.closed = closed;
+    }
+
     fn push(&mut self, _port: usize, mut delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
         if delta.batch.column(self.spec.time).null_count() > 0 {
             let mask = is_not_null(delta.batch.column(self.spec.time))?;
@@ -232,11 +257,15 @@ impl Operator for WindowAssign {
         }
         let times = cast(delta.batch.column(self.spec.time), &DataType::Int64)?;
         let times = times.as_primitive::<Int64Type>().values().clone();
-        let mut late: Option<BooleanBuffer> = None;
+        let (mut late, mut after_idle): (Option<BooleanBuffer>, Option<BooleanBuffer>) = (None, None);
         for window in self.assign(&times) {
-            let missed = delta.marks.as_ref().and_then(|marks| self.missed(&window, marks));
+            let mut missed = delta.marks.as_ref().and_then(|marks| self.missed(&window, marks));
             if let Some(missed) = &missed {
                 late = Some(late.map_or(missed.clone(), |late| &late | missed));
+            }
+            if let Some(gone) = self.gone(&window) {
+                after_idle = Some(after_idle.map_or(gone.clone(), |rows| &rows | &gone));
+                missed = Some(missed.map_or(gone.clone(), |missed| &missed | &gone));
             }
             let keep = match (window.within.clone(), missed) {
                 (Some(within), Some(missed)) => Some(&within & &!&missed),
@@ -244,12 +273,21 @@ impl Operator for WindowAssign {
             };
             out.extend(self.emit(&delta, window, keep)?);
         }
+        if let Some(after_idle) = after_idle {
+            let only = late.as_ref().map_or(after_idle.clone(), |late| &after_idle & &!late);
+            self.after_idle += only.count_set_bits() as u64;
+        }
         self.late += late.map_or(0, |late| late.count_set_bits() as u64);
         Ok(())
     }
 
     fn metrics(&self) -> OperatorMetrics {
-        OperatorMetrics { late: self.late, timeless: self.timeless, ..Default::default() }
+        OperatorMetrics {
+            late: self.late,
+            after_idle: self.after_idle,
+            timeless: self.timeless,
+            ..Default::default()
+        }
     }
 }
 
@@ -345,6 +383,27 @@ mod tests {
             run(kind, 0, 0, "+ 1\n+ 3", None).0,
             "+ 1 0 2 1\n+ 1 0 4 3\n+ 3 0 4 3\n+ 1 0 6 5\n+ 3 0 6 5\n"
         );
+    }
+
+    #[test]
+    fn a_row_for_a_window_that_has_gone_out_is_left_out_and_counted() {
+        let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let field = |name: &str| Field::new(name, time.clone(), true);
+        let schema =
+            Arc::new(Schema::new(["ts", "window_start", "window_end", "window_time"].map(field).to_vec()));
+        let kind = WindowKind::Tumble { size: 10 * S };
+        let mut window =
+            WindowAssign::new(WindowSpec { time: 0, kind, offset: 0, grace: S, schema: schema.clone() });
+        let ts = arrow::array::TimestampMillisecondArray::from(vec![9_999, 10_000]);
+        let batch =
+            RecordBatch::try_new(Arc::new(schema.project(&[0]).unwrap()), vec![Arc::new(ts)]).unwrap();
+        for (closed, kept) in [(WATERMARK_NONE, 2), (11 * S - 1, 2), (11 * S, 1), (i64::MAX, 0)] {
+            let mut out = Vec::new();
+            window.begin_step(closed);
+            window.push(0, Delta::insert(batch.clone()), &mut out).unwrap();
+            assert_eq!(out.iter().map(Delta::num_rows).sum::<usize>(), kept, "closed at {closed}");
+        }
+        assert_eq!((window.metrics().late, window.metrics().after_idle), (0, 3));
     }
 
     #[test]

@@ -250,13 +250,18 @@ impl Lowering {
             input_schema,
             group: keys.into_iter().zip(names).collect(),
             aggregates,
-            // DISTINCT over rows that only come sends each row at once: it is final already.
-            mode: if distinct && input_append_only { EmitMode::Changes } else { self.mode },
+            // DISTINCT over rows that only come sends each row at once: it is final already. What no window
+            // closes is never final.
+            mode: if window.is_none() || (distinct && input_append_only) {
+                EmitMode::Changes
+            } else {
+                self.mode
+            },
             window,
             input_append_only,
             schema,
         };
-        let is_final = spec.mode == EmitMode::Final && window.is_some();
+        let is_final = spec.mode == EmitMode::Final;
         let append_only = is_final || (distinct && input_append_only);
         let state = state_bound(&spec, &key_exprs);
         self.add(plan, Spec::Aggregate(spec), vec![input], append_only, Some(state))

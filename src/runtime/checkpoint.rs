@@ -34,6 +34,8 @@ pub struct Totals {
     pub behind: u64,
     /// Rows left out of a window because they were late for it.
     pub late: u64,
+    /// Rows left out of a window because they came after their partition had been idle and the window had gone out.
+    pub after_idle: u64,
     /// Rows without an event time, left out of windows.
     pub timeless: u64,
     /// Records that could not be read as rows and were left out.

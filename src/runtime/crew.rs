@@ -62,11 +62,17 @@ impl Crew {
     pub(super) fn step(
         &self,
         sources: Vec<Vec<Delta>>,
+        closed: Vec<EventTime>,
         watermarks: Vec<EventTime>,
     ) -> Result<Vec<StepOutput>> {
         let workers = self.len();
-        let mut inputs: Vec<StepInput> =
-            (0..workers).map(|_| StepInput { sources: Vec::new(), watermarks: watermarks.clone() }).collect();
+        let mut inputs: Vec<StepInput> = (0..workers)
+            .map(|_| StepInput {
+                sources: Vec::new(),
+                closed: closed.clone(),
+                watermarks: watermarks.clone(),
+            })
+            .collect();
         for deltas in sources {
             for (input, part) in inputs.iter_mut().zip(deal(deltas, workers)) {
                 input.sources.push(part);

@@ -308,10 +308,12 @@ impl Run {
 
     /// Runs steps until the end of the input (`true`) or until told to stop (`false`).
     fn steps(&mut self) -> Result<bool> {
-        let step_rows = self.job.options.step_rows.max(1);
         let mut feeds = Vec::new();
+        let mut shares = Vec::new();
         for (partitions, source) in self.open_feeds()?.into_iter().zip(&self.job.sources) {
-            feeds.push(Feed::start(&source.name, partitions, step_rows, self.crew.len())?);
+            let share = self.share_of_step(partitions.len());
+            feeds.push(Feed::start(&source.name, partitions, share, self.crew.len())?);
+            shares.push(share);
         }
         loop {
             if self.job.control.stopping() {
@@ -323,7 +325,8 @@ impl Run {
                 self.job.control.caught_up.store(false, Ordering::Release);
             }
             let caught_up = feeds.iter().all(Feed::caught_up);
-            let taken = feeds.iter().map(|f| f.take(step_rows)).collect::<Result<Vec<_>>>()?;
+            let taken =
+                feeds.iter().zip(&shares).map(|(f, rows)| f.take(*rows)).collect::<Result<Vec<_>>>()?;
             let rows = taken.iter().flatten().any(|(slices, _)| !slices.is_empty());
             let moved = self.note_idle_and_ended(&taken);
             if rows || moved || self.step == 0 {
@@ -357,6 +360,12 @@ impl Run {
         }
     }
 
+    /// How many rows a step takes of each of a source's partitions, so that each worker gets `step_rows` at most.
+    fn share_of_step(&self, partitions: usize) -> usize {
+        let step_rows = self.job.options.step_rows.max(1);
+        (step_rows * self.crew.len()).div_ceil(partitions.max(1)).clamp(1, step_rows)
+    }
+
     /// Takes note of partitions that have ended or gone idle; whether that alone may move a watermark.
     fn note_idle_and_ended(&mut self, taken: &[Vec<(Vec<Prepared>, bool)>]) -> bool {
         let now = self.job.clock.monotonic();
@@ -383,22 +392,25 @@ impl Run {
         if live && let Some(journal) = &mut self.journal {
             journal.append(&entry(self.step, now, &taken, &self.partitions))?;
         }
+        let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
         for (s, slices) in taken.into_iter().enumerate() {
             sources.push(self.take_in(s, slices)?);
         }
-        let outputs = self.crew.step(sources, self.watermarks.clone())?;
+        let outputs = self.crew.step(sources, closed, self.watermarks.clone())?;
         let watermark = outputs.first().map_or(WATERMARK_NONE, |o| o.watermark);
         let mut metrics = OperatorMetrics::default();
         let mut deltas = Vec::new();
         for output in outputs {
             metrics.late += output.metrics.late;
+            metrics.after_idle += output.metrics.after_idle;
             metrics.timeless += output.metrics.timeless;
             metrics.state_rows += output.metrics.state_rows;
             metrics.state_bytes += output.metrics.state_bytes;
             deltas.extend(output.deltas);
         }
         self.totals.late = self.before.late + metrics.late;
+        self.totals.after_idle = self.before.after_idle + metrics.after_idle;
         self.totals.timeless = self.before.timeless + metrics.timeless;
         self.metrics = metrics;
         let rows: usize = deltas.iter().map(Delta::num_rows).sum();
@@ -486,6 +498,7 @@ impl Run {
             rows_out: t.rows_out - b.rows_out,
             behind: t.behind - b.behind,
             late: t.late - b.late,
+            after_idle: t.after_idle - b.after_idle,
             timeless: t.timeless - b.timeless,
             bad: t.bad - b.bad,
         };

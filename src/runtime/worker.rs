@@ -35,6 +35,8 @@ pub(super) enum Command {
 pub(super) struct StepInput {
     /// Rows for each source.
     pub(super) sources: Vec<Vec<Delta>>,
+    /// Each source's watermark before the step.
+    pub(super) closed: Vec<EventTime>,
     /// Each source's watermark after the step.
     pub(super) watermarks: Vec<EventTime>,
 }
@@ -156,9 +158,18 @@ impl Worker {
     fn step(&mut self, mut input: StepInput) -> Result<StepOutput, RuntimeError> {
         let mut outputs: Vec<Vec<Delta>> = Vec::with_capacity(self.nodes.len());
         let mut watermarks: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
+        let mut closed: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         for (i, running) in self.nodes.iter_mut().enumerate() {
             let inputs = &self.flow.nodes[i].inputs;
             let least = inputs.iter().map(|n| watermarks[*n]).min().unwrap_or(WATERMARK_NONE);
+            let before = inputs.iter().map(|n| closed[*n]).min().unwrap_or(WATERMARK_NONE);
+            closed.push(match &self.flow.nodes[i].spec {
+                Spec::Source(s) => input.closed[*s],
+                Spec::Values(_) => EventTime::MAX,
+                // Its output lags behind its input; what it sends is never behind a window of its own making.
+                Spec::Aggregate(_) => WATERMARK_NONE,
+                _ => before,
+            });
             let mut rows: Vec<Vec<Delta>> = inputs.iter().map(|n| std::mem::take(&mut outputs[*n])).collect();
             let mut out = Vec::new();
             let mut watermark = least;
@@ -177,6 +188,7 @@ impl Worker {
                     out = exchange.swap(self.index, rows.pop().unwrap_or_default())?
                 }
                 Running::Operator(operator) => {
+                    operator.begin_step(before);
                     for (port, deltas) in rows.into_iter().enumerate() {
                         for delta in deltas.into_iter().filter(|d| !d.is_empty()) {
                             operator.push(port, delta, &mut out)?;
@@ -201,6 +213,7 @@ impl Worker {
             if let Running::Operator(operator) = running {
                 let m = operator.metrics();
                 sum.late += m.late;
+                sum.after_idle += m.after_idle;
                 sum.timeless += m.timeless;
                 sum.state_rows += m.state_rows;
                 sum.state_bytes += m.state_bytes;
