@@ -2,11 +2,12 @@
 
 use super::marks::{MARK, provided};
 use super::sources::{Wanted, open_partition, partitions_of};
-use super::{Engine, Result};
+use super::{Engine, EngineError, Result};
 use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::delta::{Delta, WATERMARK_NONE};
 use crate::operators::Operator;
 use crate::operators::window::{WindowAssign, WindowSpec};
+use crate::plan::mistake;
 use crate::plan::stream::stream_of;
 use crate::plan::window::WindowNode;
 use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
@@ -71,7 +72,8 @@ pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> 
     let stream = handle.block_on(async {
         let frame = context.execute_logical_plan(plan).await?;
         frame.execute_stream().await
-    })?;
+    });
+    let stream = stream.map_err(planning)?;
     Ok(Bounded { schema: stream.schema(), stream, handle })
 }
 
@@ -80,15 +82,17 @@ pub(super) fn plain(error: &DataFusionError) -> String {
     if let DataFusionError::External(inner) = error.find_root() {
         return inner.to_string();
     }
-    let text = error.find_root().strip_backtrace();
-    let text = text.split("This issue was likely caused by a bug").next().unwrap_or(&text).trim().to_string();
-    const PREFIXES: [&str; 4] =
-        ["Execution error: ", "Arrow error: ", "External error: ", "Error during planning: "];
-    let mut text = text.as_str();
-    while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
-        text = rest;
+    crate::operators::plain(&error.find_root().strip_backtrace())
+}
+
+/// An error that comes before the first row: mistakes in the SQL are told as such.
+fn planning(error: DataFusionError) -> EngineError {
+    match error.find_root() {
+        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_) => {
+            mistake(error).into()
+        }
+        _ => EngineError::Query(error),
     }
-    text.to_string()
 }
 
 fn provider(

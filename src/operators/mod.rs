@@ -4,9 +4,12 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
+mod plain;
 pub mod project;
 pub mod unnest;
 pub mod window;
+
+pub use plain::plain;
 
 use crate::delta::{Delta, EventTime};
 use arrow::array::RecordBatch;
@@ -20,10 +23,10 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// Evaluating an expression or an aggregate function failed on the data.
-    #[error("{0}")]
+    #[error("{}", plain(&.0.strip_backtrace()))]
     Expression(#[from] DataFusionError),
     /// An Arrow kernel failed.
-    #[error("{0}")]
+    #[error("{}", plain(&.0.to_string()))]
     Arrow(#[from] ArrowError),
     /// A state table that is restored does not have the shape that the operator wrote.
     #[error("checkpoint does not fit operator {operator}: {reason}")]

@@ -197,7 +197,7 @@ fn window_node(
         let d = Diagnostic::new(format!(
             "{name} needs a timestamp, but \"{}\" is {}",
             time.name,
-            field.data_type()
+            crate::operators::plain(&field.data_type().to_string())
         ))
         .help("name the column that says when each row happened, of type TIMESTAMP");
         return Err(mistake(d));

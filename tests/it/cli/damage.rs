@@ -8,7 +8,9 @@ fn a_directory_that_is_not_ours_is_left_alone() {
     let place = Place::new();
     std::fs::create_dir(place.path("photos")).unwrap();
     place.file("photos/cat.jpg", "meow").file("file", "text");
-    place.run(&["-d", "photos", "-c", "SELECT 1"]).fails(1, &["photos", "not a millstream data directory", "-d"]);
+    place
+        .run(&["-d", "photos", "-c", "SELECT 1"])
+        .fails(1, &["photos", "not a millstream data directory", "-d"]);
     assert_eq!(std::fs::read_dir(place.path("photos")).unwrap().count(), 1);
     place.run(&["-d", "file", "-c", "SELECT 1"]).fails(1, &["not a directory"]);
 }
@@ -65,7 +67,9 @@ fn a_flipped_bit_is_reported_and_the_frames_before_it_can_be_read() {
     bytes[(ends[1] + ends[2]) / 2] ^= 0x10;
     std::fs::write(segment(&place), &bytes).unwrap();
     for arguments in [&["-c", "SELECT a FROM s"][..], &["topic", "consume", "s"]] {
-        let ran = place.run(arguments).fails(1, &["\"s\" is damaged", "offsets from 2", "those before can be read"]);
+        let ran = place
+            .run(arguments)
+            .fails(1, &["\"s\" is damaged", "offsets from 2", "those before can be read"]);
         assert_eq!(ran.out, "{\"a\":1}\n{\"a\":2}\n");
     }
     place.run(&["-c", "INSERT INTO s VALUES (4)"]).fails(1, &["damaged"]);
@@ -96,7 +100,8 @@ fn a_full_disk_ends_the_run_and_the_next_one_goes_on() {
          INSERT INTO copy SELECT * FROM f;",
     );
     // No file may grow beyond 256 KiB: the shell's way to a full disk, and writes then fail instead of killing.
-    let script = format!("trap '' XFSZ; ulimit -f 256; exec '{}' run copy.sql", env!("CARGO_BIN_EXE_millstream"));
+    let script =
+        format!("trap '' XFSZ; ulimit -f 256; exec '{}' run copy.sql", env!("CARGO_BIN_EXE_millstream"));
     let mut command = Command::new("bash");
     command.args(["-c", &script]).current_dir(place.0.path()).env_remove("MILLSTREAM_DATA");
     Ran::of(command.output().unwrap()).fails(1, &["copy.copy", "too large"]);

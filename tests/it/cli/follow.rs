@@ -24,7 +24,9 @@ fn others_read_and_write_while_a_job_runs_but_no_second_one_runs_it() {
 fn a_reader_that_follows_sees_rows_as_they_come() {
     let place = Place::new();
     place.sql("CREATE STREAM s (a BIGINT)");
-    for arguments in [&["-c", "SELECT a FROM s WHERE a % 2 = 0 EMIT CHANGES"][..], &["topic", "consume", "s", "--follow"]] {
+    for arguments in
+        [&["-c", "SELECT a FROM s WHERE a % 2 = 0 EMIT CHANGES"][..], &["topic", "consume", "s", "--follow"]]
+    {
         let mut child = place.command(arguments).spawn().unwrap();
         let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -47,7 +49,8 @@ fn caught_up_with_a_topic_windows_stay_open_until_more_rows_come() {
         "board.sql",
         "CREATE STREAM board AS SELECT window_start, sum(a) AS a FROM TUMBLE(s, ts, INTERVAL '1 hour') GROUP BY window_start EMIT FINAL;",
     );
-    let run = |workers: &str| place.run(&["run", "board.sql", "--until-caught-up", "--workers", workers]).ok();
+    let run =
+        |workers: &str| place.run(&["run", "board.sql", "--until-caught-up", "--workers", workers]).ok();
     place.sql("INSERT INTO s VALUES (1, '2024-01-01 00:10:00'), (2, '2024-01-01 00:50:00'), (4, '2024-01-01 01:10:00')");
     run("2");
     assert_eq!(place.sql("SELECT * FROM board"), "{\"window_start\":\"2024-01-01T00:00:00\",\"a\":3}\n");

@@ -37,14 +37,19 @@ fn standard_input_that_is_no_table() {
 fn every_file_format_gives_the_same_rows() {
     use std::io::Write;
     let place = Place::new();
-    let json = "{\"a\":1,\"b\":\"x\",\"t\":\"2024-01-01T00:00:00Z\"}\n{\"a\":null,\"b\":\"y, z\",\"t\":null}\n";
+    let json =
+        "{\"a\":1,\"b\":\"x\",\"t\":\"2024-01-01T00:00:00Z\"}\n{\"a\":null,\"b\":\"y, z\",\"t\":null}\n";
     let csv = "a,b,t\n1,x,2024-01-01 00:00:00\n,\"y, z\",\n";
-    place.file("rows.jsonl", json).file("rows.csv", csv).file("rows.tsv", csv.replace("\"y, z\"", "y; z").replace(',', "\t").replace(';', ","));
+    place
+        .file("rows.jsonl", json)
+        .file("rows.csv", csv)
+        .file("rows.tsv", csv.replace("\"y, z\"", "y; z").replace(',', "\t").replace(';', ","));
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(json.as_bytes()).unwrap();
     place.file("rows.jsonl.gz", gz.finish().unwrap());
     place.file("rows.csv.zst", zstd::encode_all(csv.as_bytes(), 1).unwrap());
-    let expected = ["{\"a\":1,\"b\":\"x\",\"t\":\"2024-01-01T00:00:00\"}", "{\"a\":null,\"b\":\"y, z\",\"t\":null}"];
+    let expected =
+        ["{\"a\":1,\"b\":\"x\",\"t\":\"2024-01-01T00:00:00\"}", "{\"a\":null,\"b\":\"y, z\",\"t\":null}"];
     for name in ["rows.jsonl", "rows.csv", "rows.tsv", "rows.jsonl.gz", "rows.csv.zst"] {
         let place_sql = format!(
             "CREATE STREAM f (a BIGINT, b TEXT, t TIMESTAMP) WITH (connector = 'file', path = '{name}');
@@ -52,7 +57,8 @@ fn every_file_format_gives_the_same_rows() {
         );
         assert_eq!(place.rows(&place_sql), expected, "{name}");
     }
-    let several = "CREATE STREAM g (a BIGINT) WITH (connector = 'file', path = 'rows.jsonl*', format = 'json');
+    let several =
+        "CREATE STREAM g (a BIGINT) WITH (connector = 'file', path = 'rows.jsonl*', format = 'json');
                    SELECT count(*) AS n FROM g";
     assert_eq!(place.sql(several), "{\"n\":4}\n");
 }
@@ -62,7 +68,9 @@ fn bad_records_are_left_out_and_counted_or_kept_with_their_place() {
     let place = Place::new();
     place.file("in.jsonl", "{\"a\":1}\n{\"a\":\"two\"}\nnonsense\n{\"a\":4}\n");
     let stream = |name: &str, on_bad: &str| {
-        format!("CREATE STREAM {name} (a BIGINT) WITH (connector = 'file', path = 'in.jsonl', on_bad = '{on_bad}');")
+        format!(
+            "CREATE STREAM {name} (a BIGINT) WITH (connector = 'file', path = 'in.jsonl', on_bad = '{on_bad}');"
+        )
     };
     let job = |name: &str| format!("CREATE STREAM {name}_out AS SELECT a FROM {name};");
     place.file("skip.sql", stream("skipping", "skip") + &job("skipping"));

@@ -25,7 +25,10 @@ fn every_mistake_is_told_as_it_was_agreed() {
         let arguments = ["-d", data.to_str().unwrap(), "run", name, "--until-caught-up"];
         let ran = Ran::of(place.command(&arguments).current_dir(&folder).output().unwrap());
         let told: Vec<String> = ran.err.lines().map(steady).collect();
-        let told = told.join("\n").replace(folder.to_str().unwrap(), "<errors>").replace(data.to_str().unwrap(), "<data>");
+        let told = told
+            .join("\n")
+            .replace(folder.to_str().unwrap(), "<errors>")
+            .replace(data.to_str().unwrap(), "<data>");
         let told = format!("{told}\nexit {}\n", ran.code.unwrap());
         let golden = path.with_extension("err");
         if bless {
@@ -33,7 +36,9 @@ fn every_mistake_is_told_as_it_was_agreed() {
         } else if std::fs::read_to_string(&golden).unwrap_or_default() != told {
             wrong.push(format!("== {name}\n{told}"));
         }
-        for word in ["Utf8", "Int64", "Float64", "Error during planning", "Arrow error", "DataFusion", "schema error"] {
+        for word in
+            ["Utf8", "Int64", "Float64", "Error during planning", "Arrow error", "DataFusion", "schema error"]
+        {
             if told.contains(word) {
                 wrong.push(format!("== {name} says {word:?}\n{told}"));
             }

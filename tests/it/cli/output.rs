@@ -33,13 +33,10 @@ fn only_data_goes_to_standard_output() {
 fn a_reader_that_has_enough_ends_the_program_quietly() {
     let place = Place::new();
     let millstream = env!("CARGO_BIN_EXE_millstream");
-    for query in ["", " EMIT CHANGES"] {
-        let sql = format!("SELECT a.value, b.value AS w FROM generate_series(1, 100000) AS a CROSS JOIN (VALUES (1)) AS b (value){query}");
-        // A continuous query has no joins.
-        let sql = if query.is_empty() { sql } else { "SELECT unnest(range(0, 200000)) AS a EMIT CHANGES".into() };
+    for sql in ["SELECT unnest(range(0, 200000)) AS a", "SELECT unnest(range(0, 200000)) AS a EMIT CHANGES"] {
         let script = format!("set -o pipefail; '{millstream}' -c \"$1\" | head -1");
         let mut command = Command::new("bash");
-        command.args(["-c", &script, "bash", &sql]).current_dir(place.0.path()).env_remove("MILLSTREAM_DATA");
+        command.args(["-c", &script, "bash", sql]).current_dir(place.0.path()).env_remove("MILLSTREAM_DATA");
         let ran = Ran::of(command.output().unwrap()).ok();
         assert_eq!(ran.out.lines().count(), 1);
         assert!(!ran.err.contains("error"), "{}", ran.err);

@@ -43,7 +43,8 @@ fn spawn(place: &Place, arguments: &[&str]) -> Child {
     place.command(arguments).spawn().unwrap()
 }
 
-const DEPARTURES: &str = "event_time TIMESTAMP, flight_id TEXT, origin TEXT, sched_dep_time TIMESTAMP, dep_delay_min BIGINT";
+const DEPARTURES: &str =
+    "event_time TIMESTAMP, flight_id TEXT, origin TEXT, sched_dep_time TIMESTAMP, dep_delay_min BIGINT";
 
 /// A chain of jobs with a filter, a window, late rows and bad records.
 fn chain(place: &Place, count: usize) {

@@ -17,8 +17,18 @@ fn values_of_every_type_come_back_as_they_were() {
     let rows = place.rows("SELECT * FROM s");
     let row = json(&rows[1]);
     for (column, expected) in [
-        ("b", "true"), ("i", "-7"), ("n", "8"), ("l", "9000000000"), ("r", "1.5"), ("d", "-2.25"), ("m", "12.30"),
-        ("t", "\"Zürich \\\"1\\\"\""), ("dt", "\"2024-02-29\""), ("ts", "\"2024-02-29T12:34:56.789\""), ("y", "\"00ff\""), ("a", "[1,2]"),
+        ("b", "true"),
+        ("i", "-7"),
+        ("n", "8"),
+        ("l", "9000000000"),
+        ("r", "1.5"),
+        ("d", "-2.25"),
+        ("m", "12.30"),
+        ("t", "\"Zürich \\\"1\\\"\""),
+        ("dt", "\"2024-02-29\""),
+        ("ts", "\"2024-02-29T12:34:56.789\""),
+        ("y", "\"00ff\""),
+        ("a", "[1,2]"),
     ] {
         assert!(rows[1].contains(&format!("\"{column}\":{expected}")), "{column} in {}", rows[1]);
     }
@@ -31,7 +41,10 @@ fn values_of_every_type_come_back_as_they_were() {
 #[test]
 fn values_in_a_file_are_inserted_once_and_from_the_command_line_each_time() {
     let place = Place::new();
-    place.file("in.sql", "CREATE STREAM s (a BIGINT, b TEXT); INSERT INTO s VALUES (1, 'x'); INSERT INTO s (b) VALUES ('y');");
+    place.file(
+        "in.sql",
+        "CREATE STREAM s (a BIGINT, b TEXT); INSERT INTO s VALUES (1, 'x'); INSERT INTO s (b) VALUES ('y');",
+    );
     place.run(&["run", "in.sql"]).ok();
     place.run(&["run", "in.sql"]).ok();
     assert_eq!(place.rows("SELECT * FROM s"), ["{\"a\":1,\"b\":\"x\"}", "{\"a\":null,\"b\":\"y\"}"]);
@@ -48,7 +61,10 @@ fn definitions_are_kept_compared_and_dropped() {
     place.sql(create);
     place.sql("CREATE STREAM IF NOT EXISTS s (b TEXT)");
     place.run(&["-c", "CREATE STREAM s (a TEXT)"]).fails(3, &["differently", "BIGINT", "DROP STREAM s"]);
-    assert_eq!(place.sql("SHOW STREAMS"), "{\"stream\":\"s\",\"connector\":\"topic\",\"partitions\":\"2\",\"rows\":\"0\"}\n");
+    assert_eq!(
+        place.sql("SHOW STREAMS"),
+        "{\"stream\":\"s\",\"connector\":\"topic\",\"partitions\":\"2\",\"rows\":\"0\"}\n"
+    );
     let described = place.sql("DESCRIBE s");
     for part in ["\"a\"", "BIGINT", "key", "TIMESTAMP", "watermark 5 s behind", "partitions"] {
         assert!(described.contains(part), "{part} in {described}");
@@ -58,7 +74,9 @@ fn definitions_are_kept_compared_and_dropped() {
     assert!(place.sql("DESCRIBE v").contains("BIGINT"));
     place.sql("INSERT INTO s VALUES (1, '2024-01-01 00:00:00')");
     assert_eq!(place.sql("SELECT * FROM v"), "{\"b\":2}\n");
-    place.run(&["-c", "CREATE VIEW v AS SELECT a FROM s"]).fails(3, &["differently", "CREATE OR REPLACE VIEW"]);
+    place
+        .run(&["-c", "CREATE VIEW v AS SELECT a FROM s"])
+        .fails(3, &["differently", "CREATE OR REPLACE VIEW"]);
     place.sql("CREATE OR REPLACE VIEW v AS SELECT a FROM s");
     assert_eq!(place.sql("SELECT * FROM v"), "{\"a\":1}\n");
     place.sql("DROP VIEW v; DROP STREAM s");
@@ -71,7 +89,10 @@ fn definitions_are_kept_compared_and_dropped() {
 fn a_job_starts_anew_when_its_stream_was_dropped() {
     let place = Place::new();
     place.sql("CREATE STREAM s (a BIGINT); INSERT INTO s VALUES (1), (2), (3)");
-    place.file("job.sql", "CREATE STREAM doubled AS SELECT a * 2 AS b FROM s; SELECT sum(b) AS b FROM doubled;");
+    place.file(
+        "job.sql",
+        "CREATE STREAM doubled AS SELECT a * 2 AS b FROM s; SELECT sum(b) AS b FROM doubled;",
+    );
     let run = || place.run(&["run", "job.sql", "--until-caught-up"]).ok();
     assert_eq!(run().out, "{\"b\":12}\n");
     place.sql("INSERT INTO s VALUES (10)");
@@ -109,7 +130,9 @@ fn explain_tells_changes_event_time_and_state() {
     let plan = place.sql(
         "EXPLAIN SELECT window_end, a, count(*) FROM TUMBLE(s, ts, INTERVAL '1 hour') GROUP BY window_end, a EMIT FINAL",
     );
-    for part in ["Source s", "TUMBLE", "Aggregate", "append-only", "window_end", "dropped when the watermark passes"] {
+    for part in
+        ["Source s", "TUMBLE", "Aggregate", "append-only", "window_end", "dropped when the watermark passes"]
+    {
         assert!(plan.to_lowercase().contains(&part.to_lowercase()), "{part} in {plan}");
     }
     let plan = place.sql("EXPLAIN SELECT a, count(*) FROM s GROUP BY a EMIT CHANGES");
@@ -124,7 +147,8 @@ fn metadata_can_be_selected_and_keys_stay_in_their_partition() {
     let values: Vec<String> = (0..40).map(|n| format!("('k{}', {n})", n % 8)).collect();
     place.sql(&format!("INSERT INTO s VALUES {}", values.join(", ")));
     place.sql("INSERT INTO s VALUES ('k1', 100), ('k2', 101)");
-    let spread = "SELECT k FROM (SELECT k, _partition FROM s) GROUP BY k HAVING count(DISTINCT _partition) > 1";
+    let spread =
+        "SELECT k FROM (SELECT k, _partition FROM s) GROUP BY k HAVING count(DISTINCT _partition) > 1";
     assert_eq!(place.sql(spread), "");
     // Offsets count up in each partition, in the order in which the rows of a key came.
     let out = place.sql("SELECT *, _partition, _offset FROM s ORDER BY _partition, _offset");

@@ -22,7 +22,8 @@ fn the_hourly_board_is_right_and_is_made_once() {
     };
     assert_eq!(hour("2013-01-01T11:00:00", "LGA"), (20, -2.7));
     let busy = board.iter().filter(|r| r["flights"].as_i64().unwrap() >= 10);
-    let worst = busy.max_by(|a, b| a["avg_delay"].as_f64().unwrap().total_cmp(&b["avg_delay"].as_f64().unwrap()));
+    let worst =
+        busy.max_by(|a, b| a["avg_delay"].as_f64().unwrap().total_cmp(&b["avg_delay"].as_f64().unwrap()));
     assert_eq!(worst.unwrap()["window_start"], "2013-01-26T03:00:00");
     assert_eq!(hour("2013-01-26T03:00:00", "EWR"), (12, 134.9));
     assert!(first.err.contains("26,483 rows in, 1,763 out, 0 late, 0 bad"), "{}", first.err);
@@ -60,7 +61,8 @@ fn the_quakes_are_the_same_at_any_number_of_workers_and_any_step() {
 fn board(lines: &str, time: &str, partitions: usize, workers: usize, step: usize) -> Vec<String> {
     let place = Place::new();
     place.file("departures.jsonl", lines);
-    let columns = "event_time TIMESTAMP, flight_id TEXT, origin TEXT, sched_dep_time TIMESTAMP, dep_delay_min BIGINT";
+    let columns =
+        "event_time TIMESTAMP, flight_id TEXT, origin TEXT, sched_dep_time TIMESTAMP, dep_delay_min BIGINT";
     place.file(
         "board.sql",
         format!(
