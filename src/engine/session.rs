@@ -399,7 +399,11 @@ impl Session {
         let definitions = self.definitions(query)?;
         if query.emit.is_none() {
             let plan = self.plan(&definitions, source, query)?;
-            return Ok(Outcome::Bounded(bounded::start(&self.engine, plan, &self.extra())?));
+            let started = bounded::start(&self.engine, plan, &self.extra()).map_err(|error| match error {
+                EngineError::Sql(d) if d.span.is_none() => d.at(query.span.clone()).into(),
+                other => other,
+            })?;
+            return Ok(Outcome::Bounded(started));
         }
         let (_, flow) = self.flow(&definitions, source, query)?;
         let control = Arc::new(Control::default());

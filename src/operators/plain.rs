@@ -74,7 +74,9 @@ fn sql_types(text: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (word, after) = rest.split_at(end.max(first.len_utf8()));
-        quoted ^= word == "'";
+        // Not an apostrophe, as in "can't".
+        let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        quoted ^= word == "'" && !(letter(out.chars().next_back()) && letter(after.chars().next()));
         match TYPES.iter().find(|(name, _)| *name == word) {
             Some((_, sql)) if !quoted => out.push_str(sql),
             _ if word == "Timestamp" && !quoted && after.starts_with('(') => {
@@ -102,6 +104,7 @@ mod tests {
                 "Arrow error: Cast error: Cannot cast string 'seven Int64' to value of Int64 type",
                 "'seven Int64' is not a value of type BIGINT",
             ),
+            ("The 'Int64' can't be Int64", "The 'Int64' can't be BIGINT"),
             ("Cast error: Can't cast value 70000 to type Int16", "70000 is not a value of type SMALLINT"),
             (
                 "Arrow error: Arithmetic overflow: Overflow happened on: 9 + 1",

@@ -43,10 +43,11 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
     if let Some(d) = signature(&d.message).or_else(|| unknown_function(&d.message)) {
         return d;
     }
-    if let Some(from) = from {
-        d.message = lower_first(&from.message);
-        d.help = from.helps.first().map(|h| lower_first(&h.message));
-        d.note = from.notes.first().map(|n| lower_first(&n.message));
+    if let Some(from) = from.filter(|from| !from.message.contains("incompatible types")) {
+        let words = |text: &str| lower_first(&crate::operators::plain(text));
+        d.message = words(&from.message);
+        d.help = from.helps.first().map(|h| words(&h.message));
+        d.note = from.notes.first().map(|n| words(&n.message));
     }
     d
 }

@@ -1,2 +1,2 @@
 CREATE STREAM trips (ts TIMESTAMP, city TEXT, fare DOUBLE, WATERMARK FOR ts AS ts);
-SELECT averag(fare) FROM trips;
+SELECT uper(city) FROM trips;

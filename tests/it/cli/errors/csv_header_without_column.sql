@@ -1,2 +1,0 @@
-CREATE STREAM rides (ts TIMESTAMP, city TEXT, fare DOUBLE, WATERMARK FOR ts AS ts) WITH (connector = 'file', path = 'data/no_fare.csv');
-SELECT * FROM rides;
