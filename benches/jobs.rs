@@ -187,7 +187,7 @@ fn load(
     let log = Log::open(dir, Disk::real(), Clock::system())?;
     let topic = log.topic("bids")?;
     let schema = topic.schema();
-    let mut appender = TopicAppender::new(&topic, None, 0)?;
+    let mut appender = TopicAppender::new(&topic, None, None, 0)?;
     let mut memory = vec![Vec::new(); PARTITIONS];
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let mut step = 0;

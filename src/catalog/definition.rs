@@ -84,8 +84,9 @@ impl StreamDef {
     }
 
     /// What differs in `other`, a line per difference (`-` here, `+` there); empty if they are identical.
-    pub fn differences(&self, other: &StreamDef) -> Vec<String> {
-        let (old, new) = (self.lines(), other.lines());
+    /// `type_name` gives a type's name in SQL.
+    pub fn differences(&self, other: &StreamDef, type_name: &dyn Fn(&DataType) -> String) -> Vec<String> {
+        let (old, new) = (self.lines(type_name), other.lines(type_name));
         let gone = old.iter().filter(|l| !new.contains(l)).map(|l| format!("- {l}"));
         let come = new.iter().filter(|l| !old.contains(l)).map(|l| format!("+ {l}"));
         let mut lines: Vec<String> = gone.chain(come).collect();
@@ -95,11 +96,13 @@ impl StreamDef {
         lines
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn lines(&self, type_name: &dyn Fn(&DataType) -> String) -> Vec<String> {
         let mut lines: Vec<String> = self
             .columns
             .iter()
-            .map(|c| format!("{} {}{}", c.name, c.data_type, if c.nullable { "" } else { " NOT NULL" }))
+            .map(|c| {
+                format!("{} {}{}", c.name, type_name(&c.data_type), if c.nullable { "" } else { " NOT NULL" })
+            })
             .collect();
         if let Some(event_time) = &self.event_time {
             let delay =

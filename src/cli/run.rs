@@ -265,13 +265,20 @@ impl Runner {
 
     fn bounded(&mut self, mut query: Bounded) -> Result<(), Failure> {
         let mut printer = self.printer(query.schema(), false)?;
-        while let Some(batch) = query.next_batch()? {
-            printer.write(&batch, None)?;
+        loop {
+            match query.next_batch() {
+                Ok(Some(batch)) => printer.write(&batch, None)?,
+                Ok(None) => return Ok(printer.finish()?),
+                // The rows before the failure are good.
+                Err(error) => {
+                    printer.finish()?;
+                    return Err(error.into());
+                }
+            }
             if self.interrupt.has_come() {
-                break;
+                return Ok(printer.finish()?);
             }
         }
-        Ok(printer.finish()?)
     }
 
     fn continuous(&mut self, query: Continuous) -> Result<(), Failure> {

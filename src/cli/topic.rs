@@ -119,15 +119,18 @@ fn consume(
     let interrupt = Interrupt::listen(engine);
     let mut printer = printer(invocation, topic.schema);
     let mut printed: Result<(), PrintError> = Ok(());
-    engine.consume_topic(name, partition, follow, &mut || !interrupt.has_come(), &mut |consumed| {
-        let rows = left.min(consumed.batch.num_rows() as u64);
-        left -= rows;
-        printed = printer.write(&consumed.batch.slice(0, rows as usize), None);
-        if follow && printed.is_ok() {
-            printed = printer.flush();
-        }
-        Ok(left > 0 && printed.is_ok())
-    })?;
+    let consumed =
+        engine.consume_topic(name, partition, follow, &mut || !interrupt.has_come(), &mut |consumed| {
+            let rows = left.min(consumed.batch.num_rows() as u64);
+            left -= rows;
+            printed = printer.write(&consumed.batch.slice(0, rows as usize), None);
+            if follow && printed.is_ok() {
+                printed = printer.flush();
+            }
+            Ok(left > 0 && printed.is_ok())
+        });
     printed?;
-    Ok(printer.finish()?)
+    // The rows before a damaged place are good.
+    printer.finish()?;
+    Ok(consumed?)
 }

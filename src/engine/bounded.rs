@@ -2,11 +2,12 @@
 
 use super::marks::{MARK, provided};
 use super::sources::{Wanted, open_partition, partitions_of};
-use super::{Engine, Result};
+use super::{Engine, EngineError, Result};
 use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::delta::{Delta, WATERMARK_NONE};
 use crate::operators::Operator;
 use crate::operators::window::{WindowAssign, WindowSpec};
+use crate::plan::mistake;
 use crate::plan::stream::stream_of;
 use crate::plan::window::WindowNode;
 use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
@@ -71,8 +72,19 @@ pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> 
     let stream = handle.block_on(async {
         let frame = context.execute_logical_plan(plan).await?;
         frame.execute_stream().await
-    })?;
+    });
+    let stream = stream.map_err(planning)?;
     Ok(Bounded { schema: stream.schema(), stream, handle })
+}
+
+/// An error that comes before the first row: mistakes in the SQL are told as such.
+fn planning(error: DataFusionError) -> EngineError {
+    match error.find_root() {
+        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_) => {
+            mistake(error).into()
+        }
+        _ => EngineError::Query(error),
+    }
 }
 
 fn provider(

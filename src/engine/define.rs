@@ -1,5 +1,6 @@
 //! CREATE STREAM, CREATE VIEW and DROP: definitions checked and kept.
 
+use super::describe::sql_type;
 use super::sources::option_diagnostic;
 use super::{Engine, Result};
 use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
@@ -51,9 +52,9 @@ pub(super) fn create_stream(
         // An inferred definition is the same as long as what was written is.
         Some(old) if create.columns.is_empty() && flow.is_none() => {
             definition.columns = old.columns.clone();
-            Ok((old.clone(), old.differences(&definition)))
+            Ok((old.clone(), old.differences(&definition, &sql_type)))
         }
-        Some(old) => Ok((old.clone(), old.differences(&definition))),
+        Some(old) => Ok((old.clone(), old.differences(&definition, &sql_type))),
         None => {
             let new = Arc::new(definition.clone());
             all.streams.insert(name.clone(), new.clone());
@@ -266,6 +267,14 @@ fn make_topics(engine: &Engine, create: &CreateStream, stream: &StreamDef) -> Re
         }
         Ok(())
     };
+    // Nothing is made where not all can be.
+    let bad = (stream.option("on_bad") == Some("topic")).then(|| format!("{}_bad", stream.name));
+    if let Some(late) = stream.option("late_topic") {
+        check_side_stream(engine, create, "late_topic", late, &stream.schema())?;
+    }
+    if let Some(bad) = &bad {
+        check_side_stream(engine, create, "on_bad", bad, &crate::runtime::job::bad_schema())?;
+    }
     if stream.connector == "topic" {
         let options = topic_options(&stream.options).map_err(option_diagnostic)?;
         ensure(&stream.name, options, stream.schema())?;
@@ -274,13 +283,37 @@ fn make_topics(engine: &Engine, create: &CreateStream, stream: &StreamDef) -> Re
         ensure(late, TopicOptions::default(), stream.schema())?;
         register_side_stream(engine, late, stream.schema())?;
     }
-    if stream.option("on_bad") == Some("topic") {
-        let name = format!("{}_bad", stream.name);
+    if let Some(bad) = bad {
         let schema = crate::runtime::job::bad_schema();
-        ensure(&name, TopicOptions::default(), schema.clone())?;
-        register_side_stream(engine, &name, schema)?;
+        ensure(&bad, TopicOptions::default(), schema.clone())?;
+        register_side_stream(engine, &bad, schema)?;
     }
     Ok(())
+}
+
+/// Fails if `option` would send rows to a stream that has other columns or is more than a topic.
+fn check_side_stream(
+    engine: &Engine,
+    create: &CreateStream,
+    option: &str,
+    name: &str,
+    schema: &arrow::datatypes::SchemaRef,
+) -> Result<()> {
+    let definitions = engine.definitions()?;
+    let Some(taken) = definitions.streams.get(name) else { return Ok(()) };
+    if taken.connector == "topic" && taken.query.is_none() && taken.schema() == *schema {
+        return Ok(());
+    }
+    let mut d = Diagnostic::new(format!("stream \"{name}\" is there already, and cannot take these rows"));
+    let place = create.options.iter().find(|o| o.name.value == option);
+    d.span = Some(place.map_or(create.name.span.clone(), |o| o.value_span.clone()));
+    let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    d.note = Some(format!("{option} needs a topic with the columns {}", columns.join(", ")));
+    d.help = Some(match option {
+        "late_topic" => "choose another name".into(),
+        _ => format!("DROP STREAM {name} first, or write on_bad = 'skip'"),
+    });
+    Err(d.into())
 }
 
 /// Makes a topic of late or bad rows a stream that can be queried.
@@ -351,7 +384,14 @@ pub(super) fn drop_object(engine: &Engine, kind: ObjectKind, name: &Name, if_exi
             return Ok(false);
         }
         let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
-        d.help = definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?"));
+        let other = match kind {
+            ObjectKind::Stream => definitions.views.contains_key(&name.value).then_some("VIEW"),
+            ObjectKind::View => definitions.streams.contains_key(&name.value).then_some("STREAM"),
+        };
+        d.help = match other {
+            Some(other) => Some(format!("write DROP {other} {}", name.value)),
+            None => definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?")),
+        };
         return Err(d.into());
     }
     if kind == ObjectKind::View {

@@ -11,7 +11,6 @@ use crate::disk::{DiskLock, Open};
 use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::JobStore;
 use crate::runtime::job::{Control, Job, JobSummary};
-use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -268,7 +267,7 @@ pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHom
     disk.create_dir_all(&dir)?;
     let file = Arc::new(disk.open(&dir.join("lock"), Open::Create)?);
     let Some(lock) = file.try_lock()? else {
-        return Err(Diagnostic::new(format!("job {name} runs already, in another process")).into());
+        return Err(EngineError::Busy { job: name.into() });
     };
     let path = dir.join("job.json");
     let damaged =
@@ -304,10 +303,7 @@ pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
         if file.is_ok_and(|f| f.sink == sink) {
             let lock = Arc::new(disk.open(&job.join("lock"), Open::Create)?);
             let Some(_held) = lock.try_lock()? else {
-                return Err(Diagnostic::new(format!(
-                    "job {name} is writing \"{sink}\" in another process; end it first"
-                ))
-                .into());
+                return Err(EngineError::Busy { job: name });
             };
             disk.remove_dir_all(&job)?;
         }

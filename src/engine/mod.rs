@@ -47,6 +47,12 @@ pub enum EngineError {
         /// Why.
         source: Box<RuntimeError>,
     },
+    /// Another process has the job now.
+    #[error("job {job} runs already, in another process: end that one first")]
+    Busy {
+        /// The job.
+        job: String,
+    },
     /// A query failed while running.
     #[error("{0}")]
     Runtime(#[from] RuntimeError),
@@ -63,10 +69,10 @@ pub enum EngineError {
     #[error("{0}")]
     Connector(#[from] ConnectorError),
     /// A bounded query failed on the data.
-    #[error("{}", crate::operators::plain(.0))]
+    #[error("{}", crate::operators::plain_error(.0))]
     Query(#[from] DataFusionError),
     /// An Arrow kernel failed.
-    #[error("{0}")]
+    #[error("{}", crate::operators::plain(&.0.to_string()))]
     Arrow(#[from] ArrowError),
     /// Threads for waiting could not be started.
     #[error("cannot start: {0}")]

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::connectors::{Blackhole, ConnectorError, OnBad, StdinSource};
 use crate::delta::Delta;
 use crate::plan::{Dataflow, EmitMode};
+use crate::runtime::RuntimeError;
 use crate::runtime::feed::FeedShape;
 use crate::runtime::job::{Control, Job, JobOptions, JobSummary, SourceSetup};
 use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
@@ -225,6 +226,14 @@ impl Session {
         }
         let flow = self.dataflow(plan, &insert.query)?;
         check_append_only(&flow, &insert.query)?;
+        if flow.sources.iter().any(|s| s.stream.name == stream.name) {
+            let d =
+                Diagnostic::new(format!("the query reads \"{}\", the stream that it writes", stream.name));
+            return Err(d
+                .at(insert.table.span.clone())
+                .help("it would read its own rows without end: write to another stream")
+                .into());
+        }
         self.start_job(name, &definitions, source, &insert.query, flow, stream, false)
     }
 
@@ -265,7 +274,14 @@ impl Session {
             _home = Some(home);
         }
         let before = rows_in_topic(&self.engine, &stream.name)?;
-        let rows = write_values(&self.engine, stream, plan, producer)?;
+        // Values that do not fit are a mistake in the text, like any other.
+        let at_values = |error: EngineError| match error {
+            EngineError::Query(_) | EngineError::Arrow(_) | EngineError::Runtime(RuntimeError::Output(_)) => {
+                Diagnostic::new(error.to_string()).at(insert.query.span.clone()).into()
+            }
+            other => other,
+        };
+        let rows = write_values(&self.engine, stream, plan, producer).map_err(at_values)?;
         let written = rows_in_topic(&self.engine, &stream.name)? != before || rows == 0;
         Ok(Outcome::Notice(if written || producer == 0 {
             format!("{rows} {} inserted into {}", if rows == 1 { "row" } else { "rows" }, stream.name)
@@ -318,7 +334,7 @@ impl Session {
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         let job = Job {
             name: name.clone(),
-            sources: self.sources(&flow, producer)?,
+            sources: self.sources(&flow, Some(producer))?,
             flow,
             sink,
             options: self.job_options(false),
@@ -342,28 +358,30 @@ impl Session {
         }
     }
 
-    fn sources(&self, flow: &Dataflow, producer: u128) -> Result<Vec<SourceSetup>> {
+    /// The sources of a dataflow. Without a `producer` no late or bad row is kept: a look at the rows leaves no trace.
+    fn sources(&self, flow: &Dataflow, producer: Option<u128>) -> Result<Vec<SourceSetup>> {
         flow.sources.iter().map(|spec| self.source(spec, producer)).collect()
     }
 
-    fn source(&self, spec: &crate::plan::SourceSpec, producer: u128) -> Result<SourceSetup> {
+    fn source(&self, spec: &crate::plan::SourceSpec, producer: Option<u128>) -> Result<SourceSetup> {
         let stream = spec.stream.clone();
         let engine = self.engine.clone();
         let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_window.clone())?;
         let definitions = engine.definitions()?;
         let side = |topic: &str| -> Result<_> {
+            let Some(producer) = producer else { return Ok(None) };
             let stream = definitions
                 .streams
                 .get(topic)
                 .ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
-            appender(&engine, stream, producer)
+            appender(&engine, stream, producer).map(Some)
         };
         let bad_topic = match stream.option("on_bad") {
-            Some("topic") => Some(side(&format!("{}_bad", stream.name))?),
+            Some("topic") => side(&format!("{}_bad", stream.name))?,
             _ => None,
         };
         let late_topic = match (&spec.late_window, stream.option("late_topic")) {
-            (Some(_), Some(topic)) => Some(side(topic)?),
+            (Some(_), Some(topic)) => side(topic)?,
             _ => None,
         };
         let shape: FeedShape = wanted.shape.clone();
@@ -382,7 +400,11 @@ impl Session {
         let definitions = self.definitions(query)?;
         if query.emit.is_none() {
             let plan = self.plan(&definitions, source, query)?;
-            return Ok(Outcome::Bounded(bounded::start(&self.engine, plan, &self.extra())?));
+            let started = bounded::start(&self.engine, plan, &self.extra()).map_err(|error| match error {
+                EngineError::Sql(d) if d.span.is_none() => d.at(query.span.clone()).into(),
+                other => other,
+            })?;
+            return Ok(Outcome::Bounded(started));
         }
         let (_, flow) = self.flow(&definitions, source, query)?;
         let control = Arc::new(Control::default());
@@ -390,7 +412,7 @@ impl Session {
         let number = self.jobs.register("query", reads, None, control.clone())?;
         let job = Job {
             name: "query".into(),
-            sources: self.sources(&flow, 0)?,
+            sources: self.sources(&flow, None)?,
             sink: Box::new(CallbackSink(|_: &Delta| Ok(()))),
             options: self.job_options(self.until_caught_up),
             store: None,
@@ -498,11 +520,7 @@ impl Continuous {
         self.jobs.ended(self.number, result);
         match summary {
             Some(summary) => Ok(summary),
-            None => Err(self
-                .jobs
-                .check()
-                .err()
-                .unwrap_or(EngineError::Runtime(crate::runtime::RuntimeError::WorkerLost))),
+            None => Err(self.jobs.check().err().unwrap_or(EngineError::Runtime(RuntimeError::WorkerLost))),
         }
     }
 }

@@ -4,10 +4,13 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
+mod plain;
 pub mod project;
 pub(crate) mod shown;
 pub mod unnest;
 pub mod window;
+
+pub use plain::plain;
 
 use crate::delta::{Delta, EventTime};
 use arrow::array::RecordBatch;
@@ -19,10 +22,10 @@ use datafusion::error::DataFusionError;
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// Evaluating an expression or an aggregate function failed on the data.
-    #[error("{}", plain(.0))]
+    #[error("{}", plain_error(.0))]
     Expression(#[from] DataFusionError),
     /// An Arrow kernel failed.
-    #[error("{0}")]
+    #[error("{}", plain(&.0.to_string()))]
     Arrow(#[from] ArrowError),
     /// A state table that is restored does not have the shape that the operator wrote.
     #[error("checkpoint does not fit operator {operator}: {reason}")]
@@ -102,18 +105,10 @@ pub trait Operator: Send {
     }
 }
 
-/// A query error in words for people.
-pub(crate) fn plain(error: &DataFusionError) -> String {
-    if let DataFusionError::External(inner) = error.find_root() {
-        return inner.to_string();
+/// An expression error in words for people: that of ours which it carries, else the library's in SQL's words.
+pub(crate) fn plain_error(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::External(inner) => inner.to_string(),
+        root => plain(&root.strip_backtrace()),
     }
-    let text = error.find_root().strip_backtrace();
-    let text = text.split("This issue was likely caused by a bug").next().unwrap_or(&text).trim().to_string();
-    const PREFIXES: [&str; 4] =
-        ["Execution error: ", "Arrow error: ", "External error: ", "Error during planning: "];
-    let mut text = text.as_str();
-    while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
-        text = rest;
-    }
-    text.to_string()
 }

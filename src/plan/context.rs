@@ -10,7 +10,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
-use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -77,6 +77,11 @@ impl ContextProvider for QueryContext<'_> {
             None => "SHOW STREAMS lists what there is; CREATE STREAM makes one".into(),
         });
         Err(mistake(d))
+    }
+
+    fn get_table_function_source(&self, name: &str, _: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+        let d = Diagnostic::new(format!("there is no table function \"{name}\""));
+        Err(mistake(d.help("TUMBLE, HOP and CUMULATE make windows; SELECT unnest(range(1, 10)) makes rows")))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

@@ -41,10 +41,16 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
     let root = lowering.plan(plan)?;
     debug_assert_eq!(root + 1, lowering.flow.nodes.len());
     if mode == EmitMode::Final && !lowering.flow.root().append_only {
-        return Err(Diagnostic::new(
+        let d = Diagnostic::new(
             "EMIT FINAL needs a result that can be final: this one may change with every row",
-        )
-        .help("group by a window's bounds (window_start, window_end), or use EMIT CHANGES"));
+        );
+        let timeless = |node: &Node| matches!(node.spec, Spec::Window(_)) && node.event_time.is_none();
+        return Err(if lowering.flow.nodes.iter().any(timeless) {
+            d.note("the window is over a column that has no watermark, so it never closes")
+                .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'")
+        } else {
+            d.help("group by a window's bounds (window_start, window_end), or use EMIT CHANGES")
+        });
     }
     Ok(lowering.flow)
 }

@@ -1,6 +1,7 @@
 //! DataFusion's planning errors as diagnostics for people: without its prefixes, with the place where one is known.
 
 use crate::sql::{self, Diagnostic};
+use datafusion::common::SchemaError;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
@@ -18,7 +19,9 @@ pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionErro
     });
     let mut d = without_place(error);
     if d.span.is_none() {
-        d.span = place.or_else(|| quoted_name(&d.message).and_then(|name| find_name(source, query, &name)));
+        d.span = place
+            .or_else(|| find_window(source, query, &d.message))
+            .or_else(|| quoted_name(&d.message).and_then(|name| find_name(source, query, &name)));
     }
     d
 }
@@ -30,12 +33,21 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
     {
         return d.clone();
     }
+    if let DataFusionError::SchemaError(missing, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = missing.as_ref()
+    {
+        return unknown_column(&field.name, valid_fields.iter().map(|f| f.name.as_str()));
+    }
     let from = error.diagnostic().cloned();
     let mut d = Diagnostic::new(plain(&error.strip_backtrace()));
-    if let Some(from) = from {
-        d.message = lower_first(&from.message);
-        d.help = from.helps.first().map(|h| lower_first(&h.message));
-        d.note = from.notes.first().map(|n| lower_first(&n.message));
+    if let Some(d) = signature(&d.message).or_else(|| unknown_function(&d.message)) {
+        return d;
+    }
+    if let Some(from) = from.filter(|from| !from.message.contains("incompatible types")) {
+        let words = |text: &str| lower_first(&crate::operators::plain(text));
+        d.message = words(&from.message);
+        d.help = from.helps.first().map(|h| words(&h.message));
+        d.note = from.notes.first().map(|n| words(&n.message));
     }
     d
 }
@@ -53,6 +65,35 @@ pub(super) fn unknown_column<'a>(name: &str, columns: impl Iterator<Item = &'a s
         Some((_, near)) => d.help(format!("did you mean \"{near}\"?")),
         None => d,
     }
+}
+
+/// A function that is given what it does not take, from DataFusion's list of all that it has tried.
+fn signature(message: &str) -> Option<Diagnostic> {
+    const TRIED: &str = " failed to match any signature";
+    if let Some((function, tried)) = message.split_once(TRIED) {
+        let given = tried.split_once("DataType: ").and_then(|(_, t)| t.split_once(')'));
+        let given = given.map_or_else(|| "these arguments".to_string(), |(t, _)| t.to_string());
+        return Some(Diagnostic::new(format!("{function} does not take {given}")));
+    }
+    let (short, rest) = message.split_once(". No function matches the given name and argument types")?;
+    let d = Diagnostic::new(short);
+    let Some((_, candidates)) = rest.split_once("Candidate functions:") else { return Some(d) };
+    let candidates: Vec<&str> = candidates.split_whitespace().collect();
+    Some(d.help(format!("it is called as {}", candidates.join(" "))))
+}
+
+/// A function that is not there, with one whose name is near.
+fn unknown_function(message: &str) -> Option<Diagnostic> {
+    let name = message.strip_prefix("invalid function '")?.split('\'').next()?;
+    let functions = datafusion::functions::all_default_functions();
+    let aggregates = datafusion::functions_aggregate::all_default_aggregate_functions();
+    let names = functions.iter().map(|f| f.name()).chain(aggregates.iter().map(|f| f.name()));
+    let near = names.map(|n| (strsim::jaro_winkler(n, name), n)).filter(|(score, _)| *score > 0.8);
+    let d = Diagnostic::new(format!("there is no function \"{name}\""));
+    Some(match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((_, near)) => d.help(format!("did you mean \"{near}\"?")),
+        None => d,
+    })
 }
 
 /// Whether an expression holds a subquery that the optimizer could not turn into a join.
@@ -89,7 +130,7 @@ fn plain(text: &str) -> String {
     }
     const BUG: &str = "This issue was likely caused by a bug";
     let text = text.split(BUG).next().unwrap_or(text).trim().trim_end_matches('.');
-    lower_first(text)
+    lower_first(&crate::operators::plain(text))
 }
 
 fn lower_first(text: &str) -> String {
@@ -111,6 +152,30 @@ fn quoted_name(message: &str) -> Option<String> {
     let name = &rest[..rest.find(mark)?];
     (!name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_.$".contains(c)))
         .then(|| name.to_string())
+}
+
+/// The first window of `query` of the kind that a message names.
+fn find_window(source: &str, query: &ast::Query, message: &str) -> Option<std::ops::Range<usize>> {
+    struct Find<'a>(&'a str, Option<sqlparser::tokenizer::Span>);
+    impl ast::Visitor for Find<'_> {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<()> {
+            match sql::window_call(factor) {
+                Ok(Some(call)) if self.0.split(' ').any(|word| word == call.kind.word()) => {
+                    self.1 = Some(call.span);
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    // A window over the wrong column is told at that column.
+    if quoted_name(message).is_some() {
+        return None;
+    }
+    let mut find = Find(message, None);
+    let _ = ast::Visit::visit(query, &mut find);
+    find.1.and_then(|span| sql::byte_range(source, span))
 }
 
 /// Where `query` first names `name` (the last part of a qualified one).

@@ -34,7 +34,7 @@ pub enum RuntimeError {
     #[error("{0}")]
     Disk(#[from] DiskError),
     /// An Arrow kernel failed.
-    #[error("{0}")]
+    #[error("{}", crate::operators::plain(&.0.to_string()))]
     Arrow(#[from] ArrowError),
     /// Another worker has failed and told why.
     #[error("another worker failed")]

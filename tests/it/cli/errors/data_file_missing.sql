@@ -1,0 +1,2 @@
+CREATE STREAM rides (ts TIMESTAMP, city TEXT, fare DOUBLE, WATERMARK FOR ts AS ts) WITH (connector = 'file', path = 'data/nowhere.jsonl');
+SELECT * FROM rides;

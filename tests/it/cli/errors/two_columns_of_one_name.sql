@@ -1,0 +1,1 @@
+CREATE STREAM s (a BIGINT, a TEXT);

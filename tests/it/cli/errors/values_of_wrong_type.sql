@@ -1,0 +1,2 @@
+CREATE STREAM s (a BIGINT, b TIMESTAMP);
+INSERT INTO s VALUES (1, 'yesterday');

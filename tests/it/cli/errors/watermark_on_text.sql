@@ -1,0 +1,1 @@
+CREATE STREAM s (city TEXT, WATERMARK FOR city AS city);

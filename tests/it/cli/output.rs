@@ -1,0 +1,44 @@
+//! What is printed, in each format, and to whom.
+
+use super::*;
+
+const ROWS: &str = "SELECT * FROM (VALUES (1, 'x', 1.5), (2, NULL, NULL)) AS t (a, b, c)";
+
+#[test]
+fn each_format() {
+    let place = Place::new();
+    let print = |format: &str| place.run(&["-c", ROWS, "--format", format]).ok().out;
+    assert_eq!(print("jsonl"), "{\"a\":1,\"b\":\"x\",\"c\":1.5}\n{\"a\":2,\"b\":null,\"c\":null}\n");
+    assert_eq!(place.run(&["-c", ROWS]).ok().out, print("jsonl"), "a pipe gets JSON lines");
+    assert_eq!(print("csv"), "a,b,c\n1,x,1.5\n2,,\n");
+    let table = print("table");
+    assert!(table.contains(" a ") && table.contains(" x ") && table.lines().count() >= 5, "{table}");
+    let changes = "SELECT 1 AS a EMIT CHANGES";
+    assert_eq!(place.run(&["-c", changes]).ok().out, "{\"_op\":\"+\",\"a\":1}\n");
+    assert!(place.run(&["-c", changes, "--format", "table"]).ok().out.contains('+'));
+    let set = "SET format = csv; SELECT 1 AS a";
+    assert_eq!(place.sql(set), "a\n1\n");
+}
+
+#[test]
+fn only_data_goes_to_standard_output() {
+    let place = Place::new();
+    let sql = "CREATE STREAM s (a BIGINT); INSERT INTO s VALUES (1); CREATE VIEW v AS SELECT a FROM s; SET workers = 1;
+               RESET workers; SELECT a FROM v; DROP VIEW v; DROP STREAM IF EXISTS nothing";
+    let ran = place.run(&["-c", sql]).ok();
+    assert_eq!(ran.out, "{\"a\":1}\n");
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_the_program_quietly() {
+    let place = Place::new();
+    let millstream = env!("CARGO_BIN_EXE_millstream");
+    for sql in ["SELECT unnest(range(0, 200000)) AS a", "SELECT unnest(range(0, 200000)) AS a EMIT CHANGES"] {
+        let script = format!("set -o pipefail; '{millstream}' -c \"$1\" | head -1");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, "bash", sql]).current_dir(place.0.path()).env_remove("MILLSTREAM_DATA");
+        let ran = Ran::of(command.output().unwrap()).ok();
+        assert_eq!(ran.out.lines().count(), 1);
+        assert!(!ran.err.contains("error"), "{}", ran.err);
+    }
+}

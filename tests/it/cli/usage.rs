@@ -1,0 +1,90 @@
+//! The command line itself: help, mistakes in it, where the data directory is.
+
+use super::*;
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let place = Place::new();
+    for (arguments, expected) in [
+        (&["--help"][..], "Exit codes:"),
+        (&["--version"], concat!("millstream ", env!("CARGO_PKG_VERSION"))),
+        (&["run", "--help"], "--until-caught-up"),
+        (&["topic", "consume", "--help"], "--follow"),
+    ] {
+        let ran = place.run(arguments).ok();
+        assert!(ran.out.contains(expected), "{arguments:?}");
+        assert!(ran.err.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2_and_says_why_on_stderr() {
+    let place = Place::new();
+    for (arguments, expected) in [
+        (&[][..], "Usage:"),
+        (&["run"], "FILE.sql"),
+        (&["run", "a.sql", "--worker", "2"], "--workers"),
+        (&["run", "a.sql", "--workers", "0"], "--workers"),
+        (&["-d", "x"], "nothing to do"),
+        (&["-c", "SELECT 1", "topic", "list"], "-c SQL"),
+        (&["-c", "SELECT 1", "--format", "xml"], "jsonl"),
+        (&["-c", "SELECT 1", "--set", "novalue"], "NAME=VALUE"),
+    ] {
+        let ran = place.run(arguments).fails(2, &[expected]);
+        assert!(ran.out.is_empty(), "{arguments:?}");
+    }
+    assert!(!place.path(".millstream").exists(), "a wrong command line leaves nothing behind");
+}
+
+#[test]
+fn the_data_directory_is_the_option_then_the_variable_then_the_default() {
+    let place = Place::new();
+    let make = "CREATE STREAM s (a BIGINT)";
+    let shown = |arguments: &[&str]| {
+        Ran::of(place.command(arguments).env("MILLSTREAM_DATA", "by_variable").output().unwrap()).ok().out
+    };
+    shown(&["-c", make]);
+    assert!(place.path("by_variable").exists() && !place.path(".millstream").exists());
+    assert_eq!(shown(&["-d", "by_option", "-c", "SHOW STREAMS"]), "");
+    assert!(place.path("by_option").exists());
+    assert!(shown(&["topic", "list"]).contains("\"s\""));
+    place.sql(make);
+    assert!(place.path(".millstream").exists());
+}
+
+#[test]
+fn values_for_names_come_from_set_then_from_the_environment() {
+    let place = Place::new();
+    place.file("q.sql", "SELECT '${CITY}' AS city, ${N} AS n;");
+    let mut command = place.command(&["run", "q.sql", "--set", "CITY=Rome", "--set", "N=7"]);
+    let ran = Ran::of(command.env("CITY", "Oslo").output().unwrap()).ok();
+    assert_eq!(ran.out, "{\"city\":\"Rome\",\"n\":7}\n");
+    let ran = Ran::of(place.command(&["run", "q.sql", "--set", "N=8"]).env("CITY", "Oslo").output().unwrap());
+    assert_eq!(ran.ok().out, "{\"city\":\"Oslo\",\"n\":8}\n");
+    place.run(&["run", "q.sql", "--set", "CITY=Rome"]).fails(3, &["${N}", "q.sql:1:", "--set N=VALUE"]);
+}
+
+#[test]
+fn texts_and_files_are_run_in_order_and_nothing_after_a_mistake() {
+    let place = Place::new();
+    let ran = place.run(&["-c", "SELECT 1 AS a", "-c", "SELECT 2 AS a; SELECT 3 AS a"]).ok();
+    assert_eq!(ran.out, "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+    place.file("one.sql", "CREATE STREAM one (a BIGINT);").file("two.sql", "SELECT nothing;");
+    place.file("three.sql", "CREATE STREAM three (a BIGINT);");
+    place.run(&["run", "one.sql", "two.sql", "three.sql"]).fails(3, &["two.sql:1:8"]);
+    let streams = place.sql("SHOW STREAMS");
+    assert!(streams.contains("one") && !streams.contains("three"), "{streams}");
+}
+
+#[test]
+fn files_that_cannot_be_run() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("folder.sql")).unwrap();
+    place.file("latin1.sql", b"SELECT 'K\xf6ln';").file("empty.sql", "").file("comment.sql", "-- nothing\n");
+    place.run(&["run", "nowhere.sql"]).fails(1, &["there is no file nowhere.sql"]);
+    place.run(&["run", "folder.sql"]).fails(1, &["folder.sql", "directory"]);
+    place.run(&["run", "latin1.sql"]).fails(1, &["latin1.sql is not UTF-8"]);
+    for nothing in ["empty.sql", "comment.sql"] {
+        assert_eq!(place.run(&["run", nothing]).ok().out, "");
+    }
+}
