@@ -27,10 +27,9 @@
 //! | cumulate | a row at a window's end counts as inside | 81 |
 //! | lateness | a mark at the window's very end is not late | 9 |
 //! | grace | is left out when lateness is decided | 7 |
-//! | window | a second window does not see the marks | MARK37 |
+//! | window | a second window does not see the marks | 393 |
 //! | expand | every set gets the first one's id | 113 |
 //! | unnest | marks are lost | 184 |
-//! | unnest | weights are lost | PLANT38 |
 //! | union | the last slice is lost when both sides have rows | 6 |
 //! | exchange | rows are spread by all columns, not the keys | 6 |
 //! | fan-out | an input that two operators take is given to the first | 113 |
