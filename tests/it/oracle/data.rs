@@ -118,7 +118,7 @@ pub(super) fn draw_data(d: &mut Draw, shape: &Shape) -> [Partitions; 2] {
     let large = d.chance(2);
     let mut stream = |first_id: i64| {
         let partitions = 1 + d.below(4);
-        let most = if large { 1500 } else { d.one(&[0, 3, 20, 60, 200]) };
+        let most = if large { 1500 } else { d.one(&[2, 10, 30, 60, 100, 200]) };
         let mut id = first_id;
         (0..partitions)
             .map(|_| {

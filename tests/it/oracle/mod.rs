@@ -5,8 +5,53 @@
 //! the log; and DataFusion's own over the whole input. The reference knows nothing of our windows or of our way to
 //! tell who is late: see `query`.
 //!
-//! `MILLSTREAM_ORACLE_CASES` says how many cases are run, `MILLSTREAM_ORACLE_FIRST` with which seed they begin, and
-//! `MILLSTREAM_ORACLE_SEED` runs the cases of one seed alone.
+//! `MILLSTREAM_ORACLE_CASES` says how many cases are run, `MILLSTREAM_ORACLE_FIRST` with which seed they begin;
+//! `MILLSTREAM_ORACLE_SEED` runs the cases of one seed alone. `MILLSTREAM_ORACLE_FAILURES` is how many seeds may fail
+//! before it stops (1), `MILLSTREAM_ORACLE_TRIES` how often a failing case is tried with fewer rows (200; 0 = show it
+//! whole), and with `MILLSTREAM_ORACLE_VERBOSE` a query that the reference cannot plan is a failure too.
+//!
+//! What may differ, and is therefore not asked: without ORDER BY, what first_value, last_value and array_agg see is
+//! ordered by value here and by arrival there; a grouped bit_xor(DISTINCT …) overlooks its DISTINCT there; different
+//! ORDER BYs in the aggregates of one query are refused there.
+//!
+//! A test is worth what it catches. These faults were planted one at a time, each was caught, at the latest by the case
+//! in the right column (a seed makes four cases):
+//!
+//! | operator | fault | case |
+//! |---|---|---|
+//! | filter | all rows pass if all but one do | 27 |
+//! | project | marks are lost | 74 |
+//! | project | weights are lost | 5 |
+//! | tumble | a row on a window's start is put into the window before | 7 |
+//! | hop | windows with gaps take rows past their end | 274 |
+//! | cumulate | a row at a window's end counts as inside | 81 |
+//! | lateness | a mark at the window's very end is not late | 9 |
+//! | grace | is left out when lateness is decided | 7 |
+//! | window | a second window does not see the marks | 393 |
+//! | expand | every set gets the first one's id | 113 |
+//! | unnest | marks are lost | 184 |
+//! | union | the last slice is lost when both sides have rows | 6 |
+//! | exchange | rows are spread by all columns, not the keys | 6 |
+//! | fan-out | an input that two operators take is given to the first | 113 |
+//! | aggregate, DataFusion's vectorised accumulators | FILTER is overlooked | 121 |
+//! | aggregate, every other state | FILTER is overlooked | 66 |
+//! | aggregate, retractable sums | a retraction counts as one more value | 41 |
+//! | aggregate, extremes | a slice's first row is overlooked | 134 |
+//! | aggregate, kept bag | a retraction adds the row | 213 |
+//! | aggregate, kept bag | an old result is given again | 5 |
+//! | aggregate, count of distinct | a retraction does not lower it | 1251 |
+//! | aggregate, groups | a group without rows stays | 5 |
+//! | aggregate, global | over no input its row is missing | 78 |
+//! | emit final, close | windows close a second early | 34 |
+//! | emit final, close | the grace is left out | 8 |
+//! | source | the watermark is the greatest of the partitions' | 8 |
+//! | source | a slice begins without the running watermark | 8 |
+//! | checkpoint | the running watermark is not restored | 122 |
+//! | checkpoint | one call's state is not restored | 11 |
+//! | checkpoint | the workers' states are dealt to each other | 11 |
+//! | journal | the last step is not run again | 3 |
+//! | bounded SELECT | no row has a mark | 8 |
+//! | bounded SELECT | a union loses the marks | 75 |
 
 mod batch;
 mod data;
@@ -16,6 +61,7 @@ mod expr;
 mod logged;
 mod query;
 mod rows;
+mod windows;
 
 use batch::Reference;
 use data::{Partitions, STREAMS, Shape, draw_data, marked, without};
@@ -90,7 +136,7 @@ fn every_way_to_run_a_query_gives_the_batch_answer() {
     let cases = count(&seen.cases);
     assert!(count(&seen.unanswered) * 50 <= cases, "{} of {cases} have no answer", count(&seen.unanswered));
     if one.is_none() && cases >= 1000 {
-        let shares = [(&seen.finals, 40), (&seen.logged, 15), (&seen.full, 60)];
+        let shares = [(&seen.finals, 40), (&seen.logged, 15), (&seen.full, 50)];
         for (seen, percent) in shares {
             assert!(count(seen) * 100 >= cases * percent, "{} of {cases}, not {percent} %", count(seen));
         }
@@ -99,7 +145,6 @@ fn every_way_to_run_a_query_gives_the_batch_answer() {
 
 /// A query, planned in every way.
 struct Planned<'a> {
-    seed: u64,
     shape: Shape,
     query: Query,
     changes: Arc<Dataflow>,
@@ -135,12 +180,13 @@ fn query_cases(seed: u64, planner: &Planner, logged: &Logged, seen: &Seen) -> Re
         Err(refused) if refused.message.starts_with("EMIT FINAL needs") => None,
         Err(e) => return Err(format!("{texts}\nEMIT FINAL not planned: {e:?}")),
     };
-    let planned = Planned { seed, shape, query, changes, last, reference, logged };
+    let planned = Planned { shape, query, changes, last, reference, logged };
     for set in 0..DATA_SETS {
         let d = Draw::new(d.bits());
         let data = draw_data(&mut d.clone(), &planned.shape);
         seen.cases.fetch_add(1, Ordering::SeqCst);
-        if let Err(failure) = planned.check(&mut d.clone(), &data, Some(seen)) {
+        let logged = (seed + set).is_multiple_of(4);
+        if let Err(failure) = planned.check(&mut d.clone(), &data, logged, Some(seen)) {
             let (data, failure) = planned.smaller(&d, data, failure);
             return Err(format!("{texts}\ndata set {set}\n{}\n{failure}", shown(&data)));
         }
@@ -169,9 +215,17 @@ fn flow(
 
 impl Planned<'_> {
     /// Runs the query over `data` in every way and compares.
-    fn check(&self, d: &mut Draw, data: &[Partitions; 2], seen: Option<&Seen>) -> Result<(), String> {
+    fn check(
+        &self,
+        d: &mut Draw,
+        data: &[Partitions; 2],
+        logged: bool,
+        seen: Option<&Seen>,
+    ) -> Result<(), String> {
         let count = |of: fn(&Seen) -> &AtomicUsize| {
-            seen.map(|seen| of(seen).fetch_add(1, Ordering::SeqCst));
+            if let Some(seen) = seen {
+                of(seen).fetch_add(1, Ordering::SeqCst);
+            }
         };
         let whole = [0, 1].map(|stream| marked(&self.shape, stream, &data[stream]));
         let rows = whole.iter().map(|w| w.num_rows()).max().unwrap_or(0);
@@ -195,7 +249,7 @@ impl Planned<'_> {
         if self.last.is_some() {
             count(|s| &s.finals);
         }
-        if (self.seed + rows as u64).is_multiple_of(4) || seen.is_none() {
+        if logged {
             count(|s| &s.logged);
             let answers = self.logged.answers(d, &self.shape, data, &self.query);
             let names = ["SELECT without EMIT", "EMIT CHANGES over the log"];
@@ -210,8 +264,10 @@ impl Planned<'_> {
 
     /// Leaves rows out as long as it still fails.
     fn smaller(&self, d: &Draw, mut data: [Partitions; 2], mut failure: String) -> ([Partitions; 2], String) {
-        let mut tries = 300;
+        let mut tries = number("MILLSTREAM_ORACLE_TRIES").unwrap_or(200);
         let mut size = 64;
+        // What fails without the log is quicker without it.
+        let logged = !failure.starts_with("EMIT CHANGES, ") && !failure.starts_with("EMIT FINAL, ");
         while size > 0 && tries > 0 {
             let mut shrunk = false;
             for (stream, p) in
@@ -222,7 +278,7 @@ impl Planned<'_> {
                     tries -= 1;
                     let mut less = data.clone();
                     less[stream][p] = without(&data[stream][p], from, size);
-                    match self.check(&mut d.clone(), &less, None) {
+                    match self.check(&mut d.clone(), &less, logged, None) {
                         Err(still) => (data, failure, shrunk) = (less, still, true),
                         Ok(()) => from += size,
                     }
