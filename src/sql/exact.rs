@@ -26,7 +26,7 @@ fn number(expr: &Expr) -> Option<ValueWithSpan> {
         Expr::Value(ValueWithSpan { value: Value::Number(digits, _), span }) => {
             let text = digits.replace('_', "");
             let whole = text.bytes().all(|b| b.is_ascii_digit()) && text.len() < 19;
-            (!whole).then(|| ValueWithSpan { value: Value::SingleQuotedString(text), span: *span })
+            (!whole).then_some(ValueWithSpan { value: Value::SingleQuotedString(text), span: *span })
         }
         Expr::Nested(inner) => number(inner),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
