@@ -175,6 +175,25 @@ impl Jobs {
         }
     }
 
+    /// A running job that reads `stream`, if there is one.
+    pub(super) fn reader_of(&self, stream: &str) -> Option<String> {
+        let reads = |e: &&Entry| e.state == JobState::Running && e.reads.iter().any(|r| r == stream);
+        self.lock().iter().find(reads).map(|e| e.name.clone())
+    }
+
+    /// Ends the jobs that write `stream`, and waits until they have ended.
+    pub(super) fn stop_writers(&self, stream: &str) {
+        loop {
+            let entries = self.lock();
+            let writes = |e: &&Entry| e.state == JobState::Running && e.writes.as_deref() == Some(stream);
+            let running = entries.iter().filter(writes).map(|e| e.control.stop()).count();
+            if running == 0 {
+                return;
+            }
+            drop(self.changed.wait_timeout(entries, LOOK));
+        }
+    }
+
     /// Asks all jobs to end.
     pub(super) fn stop_all(&self) {
         self.lock().iter().for_each(|e| e.control.stop());

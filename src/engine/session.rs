@@ -16,7 +16,9 @@ use crate::runtime::RuntimeError;
 use crate::runtime::feed::FeedShape;
 use crate::runtime::job::{Control, Job, JobOptions, JobSummary, SourceSetup};
 use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
-use crate::sql::{self, CreateStream, Diagnostic, EmitQuery, Insert, ParsedStatement, Statement};
+use crate::sql::{
+    self, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement, Statement,
+};
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use std::collections::{HashMap, HashSet};
@@ -91,6 +93,9 @@ impl Session {
             Statement::Insert(insert) => self.insert(source, insert),
             Statement::Query(query) => self.query(source, query),
             Statement::Drop { kind, name, if_exists } => {
+                if *kind == ObjectKind::Stream {
+                    self.release(name)?;
+                }
                 let there = define::drop_object(&self.engine, *kind, name, *if_exists)?;
                 let name = &name.value;
                 Ok(Outcome::Notice(if there {
@@ -126,6 +131,16 @@ impl Session {
                 Ok(Outcome::Notice(format!("{} is as at the start", name.value)))
             }
         }
+    }
+
+    /// Ends this session's jobs that write a stream which is to be dropped. Errors: another job reads it.
+    fn release(&self, name: &Name) -> Result<()> {
+        if let Some(reader) = self.jobs.reader_of(&name.value) {
+            let d = Diagnostic::new(format!("job {reader} is reading \"{}\"", name.value));
+            return Err(d.at(name.span.clone()).help("drop the stream that the job writes first").into());
+        }
+        self.jobs.stop_writers(&name.value);
+        Ok(())
     }
 
     /// What is defined, and `stdin` if the query names it.
