@@ -67,7 +67,7 @@ pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> 
         .with_query_planner(Arc::new(BoundedPlanner))
         .build();
     let context = SessionContext::new_with_state(state);
-    let handle = engine.0.tokio.handle().clone();
+    let handle = engine.0.handle.clone();
     // On a thread of the runtime with a deep stack of its own: DataFusion's planner recurses.
     let stream = handle.block_on(async {
         let frame = context.execute_logical_plan(plan).await?;

@@ -93,7 +93,18 @@ struct Shared {
     log: Log,
     catalog: CatalogStore,
     planner: Planner,
-    tokio: tokio::runtime::Runtime,
+    handle: tokio::runtime::Handle,
+    /// `None` only while it is dropped.
+    tokio: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Shared {
+    /// The last to hold the engine may be a task of its own runtime, where waiting for the runtime's end is not allowed.
+    fn drop(&mut self) {
+        if let Some(tokio) = self.tokio.take() {
+            tokio.shutdown_background();
+        }
+    }
 }
 
 impl Engine {
@@ -104,7 +115,16 @@ impl Engine {
         let tokio =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(EngineError::Start)?;
         let planner = Planner::new();
-        Ok(Engine(Arc::new(Shared { dir: dir.into(), disk, clock, log, catalog, planner, tokio })))
+        Ok(Engine(Arc::new(Shared {
+            dir: dir.into(),
+            disk,
+            clock,
+            log,
+            catalog,
+            planner,
+            handle: tokio.handle().clone(),
+            tokio: Some(tokio),
+        })))
     }
 
     /// Opens the data directory with the machine's disk and clock.
@@ -124,6 +144,6 @@ impl Engine {
 
     /// The threads that wait for files and signals.
     pub fn tokio(&self) -> &tokio::runtime::Handle {
-        self.0.tokio.handle()
+        &self.0.handle
     }
 }
