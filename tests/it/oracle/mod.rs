@@ -30,6 +30,7 @@
 //! | window | a second window does not see the marks | 393 |
 //! | expand | every set gets the first one's id | 113 |
 //! | unnest | marks are lost | 184 |
+//! | unnest | weights are lost | 287 |
 //! | union | the last slice is lost when both sides have rows | 6 |
 //! | exchange | rows are spread by all columns, not the keys | 6 |
 //! | fan-out | an input that two operators take is given to the first | 113 |

@@ -98,7 +98,7 @@ impl Making<'_> {
             }
             13 => {
                 let inner = self.aggregated(true);
-                self.rows(&inner)
+                if self.d.chance(40) { self.elements(&inner) } else { self.rows(&inner) }
             }
             14..=16 => {
                 let inner = self.window_of_windows();
@@ -210,6 +210,17 @@ impl Making<'_> {
         let text = format!("(SELECT {}, unnest({list}) AS e{mark} FROM {}{filter})", names(&cols), from.text);
         cols.push(("e".into(), Int));
         Relation { text, named: false, cols, order: Some("id, e"), ..from }
+    }
+
+    /// Elements of lists made of results that change.
+    fn elements(&mut self, from: &Relation) -> String {
+        let one = expr(self.d, &from.cols, Int, 1);
+        let other = expr(self.d, &from.cols, Int, 2);
+        let kept = from.cols.iter().find(|c| c.1 == Int).map_or_else(|| "1".into(), |c| c.0.clone());
+        format!(
+            "SELECT {kept} AS o0, unnest(make_array({one}, {other}, {one})) AS o1 FROM {} AS r",
+            from.text
+        )
     }
 
     fn view(&mut self) -> Relation {
