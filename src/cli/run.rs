@@ -161,6 +161,16 @@ pub(super) fn tell_recoveries(engine: &Engine) {
     }
 }
 
+/// Tells how many rows a bounded query left out of its windows: they must not vanish silently.
+fn tell_left_out((late, timeless): (u64, u64)) {
+    for (rows, why) in [(late, "late for their window"), (timeless, "without an event time")] {
+        if rows > 0 {
+            let (noun, verb) = if rows == 1 { ("row", "was") } else { ("rows", "were") };
+            tell(&format!("note: {} {noun} {why} {verb} left out", grouped(rows)));
+        }
+    }
+}
+
 struct Runner {
     engine: Engine,
     session: Session,
@@ -268,7 +278,10 @@ impl Runner {
         loop {
             match query.next_batch() {
                 Ok(Some(batch)) => printer.write(&batch, None)?,
-                Ok(None) => return Ok(printer.finish()?),
+                Ok(None) => {
+                    tell_left_out(query.left_out());
+                    return Ok(printer.finish()?);
+                }
                 // The rows before the failure are good.
                 Err(error) => {
                     printer.finish()?;

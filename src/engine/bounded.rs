@@ -1,37 +1,30 @@
 //! A SELECT without EMIT: DataFusion's batch engine answers it over what the streams hold now.
 
 use super::marks::{MARK, provided};
+use super::physical::{BoundedPlanner, LeftOut};
 use super::sources::{Wanted, open_partition, partitions_of};
 use super::{Engine, EngineError, Result};
 use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::delta::{Delta, WATERMARK_NONE};
-use crate::operators::Operator;
-use crate::operators::window::{WindowAssign, WindowSpec};
 use crate::plan::mistake;
 use crate::plan::stream::stream_of;
-use crate::plan::window::WindowNode;
 use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session as DataFusionSession, TableProvider};
 use datafusion::common::Result as DataFusionResult;
 use datafusion::datasource::TableType;
 use datafusion::error::DataFusionError;
-use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, UserDefinedLogicalNode};
-use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
-};
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows that a partition gives at a time.
@@ -42,12 +35,18 @@ pub struct Bounded {
     schema: SchemaRef,
     stream: SendableRecordBatchStream,
     handle: tokio::runtime::Handle,
+    left_out: Arc<LeftOut>,
 }
 
 impl Bounded {
     /// The answer's columns.
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    /// Rows so far that were left out of a window: those late for it, and those without an event time.
+    pub fn left_out(&self) -> (u64, u64) {
+        (self.left_out.late.load(Ordering::Relaxed), self.left_out.timeless.load(Ordering::Relaxed))
     }
 
     /// The next rows, or nothing at the end. Waits for them.
@@ -63,8 +62,9 @@ pub(super) type ExtraTables = Arc<std::collections::HashMap<String, Arc<ReadOnce
 pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> Result<Bounded> {
     let provide = |scan: &TableScan, mark: bool| provider(engine, scan, mark, extra);
     let plan = provided(plan, &provide)?;
+    let left_out = Arc::new(LeftOut::default());
     let state = SessionStateBuilder::new_from_existing(engine.0.planner.session_state().clone())
-        .with_query_planner(Arc::new(BoundedPlanner))
+        .with_query_planner(Arc::new(BoundedPlanner(left_out.clone())))
         .build();
     let context = SessionContext::new_with_state(state);
     let handle = engine.0.handle.clone();
@@ -74,7 +74,7 @@ pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> 
         frame.execute_stream().await
     });
     let stream = stream.map_err(planning)?;
-    Ok(Bounded { schema: stream.schema(), stream, handle })
+    Ok(Bounded { schema: stream.schema(), stream, handle, left_out })
 }
 
 /// An error that comes before the first row: mistakes in the SQL are told as such.
@@ -185,7 +185,7 @@ impl TableProvider for StreamProvider {
     }
 }
 
-fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+pub(super) fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
@@ -265,125 +265,5 @@ impl PartitionStream for StreamPartition {
             }
         });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
-    }
-}
-
-/// DataFusion's physical planner, and our window node.
-#[derive(Debug)]
-struct BoundedPlanner;
-
-#[async_trait]
-impl QueryPlanner for BoundedPlanner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        state: &dyn DataFusionSession,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WindowPhysical)])
-            .create_physical_plan(plan, state)
-            .await
-    }
-}
-
-struct WindowPhysical;
-
-#[async_trait]
-impl ExtensionPlanner for WindowPhysical {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _state: &dyn DataFusionSession,
-        _context: &PhysicalPlanningContext,
-    ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(window), [input]) = (node.as_any().downcast_ref::<WindowNode>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let mark = match &window.mark {
-            Some(mark) => Some(window.input.schema().index_of_column(mark)?),
-            None => None,
-        };
-        Ok(Some(Arc::new(WindowExec::new(window.spec()?, mark, input.clone()))))
-    }
-}
-
-/// The window operator over batches.
-#[derive(Debug)]
-struct WindowExec {
-    spec: WindowSpec,
-    mark: Option<usize>,
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
-
-impl WindowExec {
-    fn new(spec: WindowSpec, mark: Option<usize>, input: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(spec.schema.clone()),
-            input.output_partitioning().clone(),
-            input.pipeline_behavior(),
-            input.boundedness(),
-        );
-        WindowExec { spec, mark, input, properties: Arc::new(properties) }
-    }
-}
-
-impl DisplayAs for WindowExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}", self.spec)
-    }
-}
-
-impl ExecutionPlan for WindowExec {
-    fn name(&self) -> &str {
-        "WindowExec"
-    }
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().unwrap_or_else(|| self.input.clone());
-        Ok(Arc::new(WindowExec::new(self.spec.clone(), self.mark, input)))
-    }
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> DataFusionResult<SendableRecordBatchStream> {
-        let mut window = WindowAssign::new(self.spec.clone());
-        let mark = self.mark;
-        let input = self.input.execute(partition, context)?;
-        let batches = input.flat_map(move |batch| {
-            let assigned = batch.and_then(|batch| {
-                // No mark = the row is not late.
-                let marks = mark.map(|m| batch.column(m).as_primitive::<Int64Type>());
-                let marks =
-                    marks.map(|m| m.iter().map(|v| v.unwrap_or(WATERMARK_NONE)).collect::<Int64Array>());
-                let mut out = Vec::new();
-                window.push(0, Delta { batch, weights: None, marks }, &mut out).map_err(external)?;
-                Ok(out)
-            });
-            futures::stream::iter(match assigned {
-                Ok(out) => out.into_iter().map(|d| Ok(d.batch)).collect::<Vec<_>>(),
-                Err(error) => vec![Err(error)],
-            })
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.spec.schema.clone(), batches)))
-    }
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(
-            &Arc<dyn PhysicalExpr>,
-        ) -> DataFusionResult<datafusion::common::tree_node::TreeNodeRecursion>,
-    ) -> DataFusionResult<datafusion::common::tree_node::TreeNodeRecursion> {
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
     }
 }

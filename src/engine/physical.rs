@@ -1,0 +1,172 @@
+//! Windows in a bounded query's physical plan: the same operator as in a job, over batches.
+
+use super::bounded::external;
+use crate::delta::{Delta, WATERMARK_NONE};
+use crate::operators::Operator;
+use crate::operators::window::{WindowAssign, WindowSpec};
+use crate::plan::window::WindowNode;
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::Int64Type;
+use async_trait::async_trait;
+use datafusion::catalog::Session as DataFusionSession;
+use datafusion::common::Result as DataFusionResult;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use futures::StreamExt;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many rows a bounded query has left out of its windows.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Rows that were late for a window.
+    pub(super) late: AtomicU64,
+    /// Rows without an event time.
+    pub(super) timeless: AtomicU64,
+}
+
+/// DataFusion's physical planner, and our window node.
+#[derive(Debug)]
+pub(super) struct BoundedPlanner(pub(super) Arc<LeftOut>);
+
+#[async_trait]
+impl QueryPlanner for BoundedPlanner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        state: &dyn DataFusionSession,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WindowPhysical(self.0.clone()))])
+            .create_physical_plan(plan, state)
+            .await
+    }
+}
+
+struct WindowPhysical(Arc<LeftOut>);
+
+#[async_trait]
+impl ExtensionPlanner for WindowPhysical {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _state: &dyn DataFusionSession,
+        _context: &PhysicalPlanningContext,
+    ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(window), [input]) = (node.as_any().downcast_ref::<WindowNode>(), physical_inputs) else {
+            return Ok(None);
+        };
+        let mark = match &window.mark {
+            Some(mark) => Some(window.input.schema().index_of_column(mark)?),
+            None => None,
+        };
+        Ok(Some(Arc::new(WindowExec::new(window.spec()?, mark, self.0.clone(), input.clone()))))
+    }
+}
+
+/// The window operator over batches.
+#[derive(Debug)]
+struct WindowExec {
+    spec: WindowSpec,
+    /// The column of marks.
+    mark: Option<usize>,
+    left_out: Arc<LeftOut>,
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl WindowExec {
+    fn new(
+        spec: WindowSpec,
+        mark: Option<usize>,
+        left_out: Arc<LeftOut>,
+        input: Arc<dyn ExecutionPlan>,
+    ) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(spec.schema.clone()),
+            input.output_partitioning().clone(),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        );
+        WindowExec { spec, mark, left_out, input, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for WindowExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}", self.spec)
+    }
+}
+
+impl ExecutionPlan for WindowExec {
+    fn name(&self) -> &str {
+        "WindowExec"
+    }
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().unwrap_or_else(|| self.input.clone());
+        Ok(Arc::new(WindowExec::new(self.spec.clone(), self.mark, self.left_out.clone(), input)))
+    }
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
+        let mut window = WindowAssign::new(self.spec.clone());
+        let mark = self.mark;
+        let left_out = self.left_out.clone();
+        let input = self.input.execute(partition, context)?;
+        let batches = input.flat_map(move |batch| {
+            let before = window.metrics();
+            let assigned = batch.and_then(|batch| assign(&mut window, batch, mark));
+            let after = window.metrics();
+            left_out.late.fetch_add(after.late - before.late, Ordering::Relaxed);
+            left_out.timeless.fetch_add(after.timeless - before.timeless, Ordering::Relaxed);
+            futures::stream::iter(match assigned {
+                Ok(out) => out.into_iter().map(|d| Ok(d.batch)).collect::<Vec<_>>(),
+                Err(error) => vec![Err(error)],
+            })
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.spec.schema.clone(), batches)))
+    }
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
+    ) -> DataFusionResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+}
+
+/// The rows of a batch in their windows; `mark` is the column of their marks, null where a row is not late.
+fn assign(
+    window: &mut WindowAssign,
+    batch: RecordBatch,
+    mark: Option<usize>,
+) -> DataFusionResult<Vec<Delta>> {
+    let marks = mark.map(|m| batch.column(m).as_primitive::<Int64Type>());
+    let marks = marks.filter(|m| m.null_count() < m.len());
+    let marks = marks.map(|m| m.iter().map(|v| v.unwrap_or(WATERMARK_NONE)).collect::<Int64Array>());
+    let mut out = Vec::new();
+    window.push(0, Delta { batch, weights: None, marks }, &mut out).map_err(external)?;
+    Ok(out)
+}
