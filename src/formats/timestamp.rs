@@ -2,8 +2,9 @@
 //!
 //! - text: `2013-01-01T10:17:00.5Z`: RFC 3339, with `T` or a space, seconds and fraction optional, a
 //!   zone (`Z`, `+02:00`, `+0200`, `+02`) optional: without one it is UTC; a date alone is its midnight;
-//! - numbers: time since 1970. The size says the unit: below 1e11 seconds (until the year 5138), below
+//! - numbers: time since 1970. The size says the unit: below 1e11 seconds (March 1973 to the year 5138), below
 //!   1e14 milliseconds (from March 1973), below 1e17 microseconds, else nanoseconds. A fraction is kept.
+//!   Numbers below 1e8 are milliseconds too: made-up data that begins at 0 counts in them, as Kafka does.
 //!   8 or 14 digits that begin with 19 or 20 are refused: they are more likely a date than an instant.
 //!
 //! Digits below the column's unit are cut off. What the unit cannot hold is refused, never wrapped.
@@ -48,7 +49,8 @@ pub(super) fn from_number(text: &str, unit: TimeUnit) -> Result<i64, Untimely> {
         Err(Unfit::Huge) => return Err(Untimely::OutOfRange),
     };
     let shift = match size {
-        ..100_000_000_000 => 9,
+        ..100_000_000 => 6,
+        100_000_000..100_000_000_000 => 9,
         100_000_000_000..100_000_000_000_000 => 6,
         100_000_000_000_000..100_000_000_000_000_000 => 3,
         _ => 0,
@@ -67,7 +69,8 @@ pub(super) fn from_whole(number: i64, unit: TimeUnit) -> Option<i64> {
         return None;
     }
     let given: i64 = match number.unsigned_abs() {
-        ..100_000_000_000 => 1,
+        ..100_000_000 => 1_000,
+        100_000_000..100_000_000_000 => 1,
         100_000_000_000..100_000_000_000_000 => 1_000,
         100_000_000_000_000..100_000_000_000_000_000 => 1_000_000,
         _ => 1_000_000_000,
@@ -241,11 +244,27 @@ mod tests {
     }
 
     #[test]
+    fn the_size_of_a_number_says_its_unit() {
+        let second = 1_000_000_000;
+        for (number, nanos) in [
+            (10_000, 10 * second),
+            (1_357_035_420, 1_357_035_420 * second),
+            (1_357_035_420_000, 1_357_035_420 * second),
+            (1_357_035_420_000_000, 1_357_035_420 * second),
+            (1_357_035_420_000_000_000, 1_357_035_420 * second),
+        ] {
+            assert_eq!(from_whole(number, Nanosecond), Some(nanos), "{number}");
+        }
+    }
+
+    #[test]
     fn whole_numbers_take_the_same_way_as_their_text() {
         for number in [
             0,
             1,
             -1,
+            99_999_999,
+            100_000_000,
             99_999_999_999,
             100_000_000_000,
             -100_000_000_001,
