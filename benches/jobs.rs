@@ -79,8 +79,9 @@ const CASES: [Case; 7] = [
               GROUP BY window_start, auction EMIT FINAL",
         bounded: "SELECT window_start, auction, count(*)
                   FROM HOP(bids, ts, INTERVAL '2 seconds', INTERVAL '10 seconds') GROUP BY window_start, auction",
-        batch: "SELECT date_bin(INTERVAL '2 seconds', ts) - k * INTERVAL '2 seconds' AS w, auction, count(*)
-                FROM m CROSS JOIN (VALUES (0), (1), (2), (3), (4)) AS n(k) GROUP BY w, auction",
+        batch: "SELECT date_bin(INTERVAL '2 seconds', ts) - back AS w, auction, count(*)
+                FROM m CROSS JOIN (VALUES (INTERVAL '0 seconds'), (INTERVAL '2 seconds'), (INTERVAL '4 seconds'),
+                (INTERVAL '6 seconds'), (INTERVAL '8 seconds')) AS n(back) GROUP BY w, auction",
     },
     Case {
         name: "group by, changes",
