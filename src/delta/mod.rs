@@ -7,10 +7,12 @@
 mod drawn;
 mod fold;
 mod hash;
+mod types;
 
 pub use drawn::{draw, drawn};
 pub use fold::consolidate;
 pub use hash::{hash_columns, partition};
+pub use types::type_name;
 
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat, concat_batches, filter, filter_record_batch, take, take_record_batch};

@@ -37,7 +37,7 @@ impl Rows {
 
 /// A type's name in SQL.
 pub(super) fn sql_type(data_type: &DataType) -> String {
-    crate::formats::type_name(data_type)
+    crate::delta::type_name(data_type)
 }
 
 /// SHOW STREAMS and SHOW VIEWS.

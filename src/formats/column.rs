@@ -32,6 +32,7 @@ use super::cursor::{Cursor, Fault, Number};
 use super::number::{Unfit, scaled};
 use super::record::Record;
 use super::timestamp::{self, Untimely};
+use crate::delta::type_name;
 
 /// A column being filled.
 pub(super) struct Column {
@@ -480,57 +481,6 @@ fn integers(values: Vec<i64>, nulls: Option<NullBuffer>, kind: &DataType) -> Res
     }
     // The same bits under their own name: unsigned numbers, timestamps, dates, times.
     Ok(make_array(array.to_data().into_builder().data_type(kind.clone()).build()?))
-}
-
-/// A type's name in SQL.
-pub fn type_name(kind: &DataType) -> String {
-    match kind {
-        DataType::Int8 => "TINYINT".into(),
-        DataType::Int16 => "SMALLINT".into(),
-        DataType::Int32 => "INT".into(),
-        DataType::Int64 => "BIGINT".into(),
-        DataType::UInt8 => "TINYINT UNSIGNED".into(),
-        DataType::UInt16 => "SMALLINT UNSIGNED".into(),
-        DataType::UInt32 => "INT UNSIGNED".into(),
-        DataType::UInt64 => "BIGINT UNSIGNED".into(),
-        DataType::Float16 | DataType::Float32 => "REAL".into(),
-        DataType::Float64 => "DOUBLE".into(),
-        DataType::Decimal32(p, s)
-        | DataType::Decimal64(p, s)
-        | DataType::Decimal128(p, s)
-        | DataType::Decimal256(p, s) => {
-            format!("DECIMAL({p}, {s})")
-        }
-        DataType::Boolean => "BOOLEAN".into(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            "BYTEA".into()
-        }
-        DataType::Timestamp(unit, zone) => {
-            let digits = match unit {
-                TimeUnit::Second => "(0)",
-                TimeUnit::Millisecond => "(3)",
-                TimeUnit::Microsecond => "(6)",
-                TimeUnit::Nanosecond => "",
-            };
-            format!("TIMESTAMP{digits}{}", if zone.is_some() { " WITH TIME ZONE" } else { "" })
-        }
-        DataType::Date32 | DataType::Date64 => "DATE".into(),
-        DataType::Time32(_) | DataType::Time64(_) => "TIME".into(),
-        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".into(),
-        DataType::Dictionary(_, values) => type_name(values),
-        DataType::List(items) | DataType::LargeList(items) | DataType::FixedSizeList(items, _) => {
-            format!("{}[]", type_name(items.data_type()))
-        }
-        DataType::Struct(fields) => {
-            let fields: Vec<String> = fields
-                .iter()
-                .map(|field| format!("{} {}", field.name(), type_name(field.data_type())))
-                .collect();
-            format!("STRUCT({})", fields.join(", "))
-        }
-        other => other.to_string(),
-    }
 }
 
 /// At most 40 characters of `text`, for a message.

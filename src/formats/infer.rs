@@ -215,7 +215,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::type_name;
+    use crate::delta::type_name;
 
     fn columns(format: Format, sample: &str) -> Vec<String> {
         let schema = infer(format, sample.as_bytes(), true).unwrap();

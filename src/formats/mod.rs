@@ -25,7 +25,6 @@ mod number;
 mod record;
 mod timestamp;
 
-pub use column::type_name;
 pub use infer::{SAMPLE_RECORDS, infer};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};

@@ -1,7 +1,7 @@
 //! Expressions as people read them, for EXPLAIN: columns by their names, constants as SQL writes them.
 
 use super::window::length;
-use arrow::datatypes::{DataType, TimeUnit};
+use crate::delta::type_name;
 use arrow::util::display::array_value_to_string;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -86,34 +86,6 @@ fn constant(value: &ScalarValue) -> String {
         other if other.data_type().is_temporal() => {
             let text = other.to_array().and_then(|a| Ok(array_value_to_string(&a, 0)?));
             text.map_or_else(|_| other.to_string(), |text| format!("'{text}'"))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// A type as SQL names it, where it has a short name.
-pub(crate) fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Boolean => "BOOLEAN".into(),
-        DataType::Int8 => "TINYINT".into(),
-        DataType::Int16 => "SMALLINT".into(),
-        DataType::Int32 => "INT".into(),
-        DataType::Int64 => "BIGINT".into(),
-        DataType::Float32 => "REAL".into(),
-        DataType::Float64 => "DOUBLE".into(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
-        DataType::Date32 => "DATE".into(),
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            format!("DECIMAL({precision}, {scale})")
-        }
-        DataType::Timestamp(unit, zone) => {
-            let digits = match unit {
-                TimeUnit::Second => "(0)",
-                TimeUnit::Millisecond => "(3)",
-                TimeUnit::Microsecond => "(6)",
-                TimeUnit::Nanosecond => "",
-            };
-            format!("TIMESTAMP{digits}{}", if zone.is_some() { " WITH TIME ZONE" } else { "" })
         }
         other => other.to_string(),
     }

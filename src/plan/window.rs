@@ -2,7 +2,7 @@
 
 use super::context::mistake;
 use super::trace::trace;
-use crate::operators::shown::type_name;
+use crate::delta::type_name;
 use crate::operators::window::{WindowKind, WindowSpec, length, unit_ns};
 use crate::sql::{self, Diagnostic, WindowCall};
 use arrow::datatypes::{DataType, Field};

@@ -15,7 +15,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::connectors::{BadRecord, ConnectorError, OnBad, PartitionReader, Position, Read, Slice};
-use crate::formats::{MAX_RAW, type_name};
+use crate::delta::type_name;
+use crate::formats::MAX_RAW;
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 8 << 10;
