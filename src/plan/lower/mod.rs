@@ -1,0 +1,281 @@
+//! From an optimized logical plan to operators; what cannot be maintained is refused here.
+
+mod aggregate;
+mod window;
+
+use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
+use super::stream::stream_of;
+use super::trace::{ColumnTrace, trace};
+use super::window::WindowNode;
+use super::{EmitMode, arrow_schema, mistakes, volatile_calls};
+use crate::operators::filter::FilterSpec;
+use crate::operators::project::ProjectSpec;
+use crate::operators::unnest::UnnestSpec;
+use crate::sql::Diagnostic;
+use arrow::array::RecordBatch;
+use arrow::array::RecordBatchOptions;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, TableScan, Union, Unnest, Values};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use std::sync::Arc;
+
+type Result<T, E = Diagnostic> = std::result::Result<T, E>;
+
+/// See [`super::Planner::dataflow`].
+pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
+    if let Some(name) = volatile_calls(plan).first() {
+        return Err(Diagnostic::new(format!(
+            "{name}() gives another answer each time, so a continuous query cannot use it"
+        ))
+        .help("take the time from the rows (their event time), or ask once, without EMIT"));
+    }
+    let mut lowering = Lowering { flow: Dataflow { sources: Vec::new(), nodes: Vec::new() }, mode };
+    let root = lowering.plan(plan)?;
+    debug_assert_eq!(root + 1, lowering.flow.nodes.len());
+    if mode == EmitMode::Final && !lowering.flow.root().append_only {
+        let d = Diagnostic::new(
+            "EMIT FINAL needs a result that can be final: this one may change with every row",
+        );
+        let timeless = |node: &Node| matches!(node.spec, Spec::Window(_)) && node.event_time.is_none();
+        return Err(if lowering.flow.nodes.iter().any(timeless) {
+            d.note("the window is over a column that has no watermark, so it never closes")
+                .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'")
+        } else {
+            d.help("group by a window's bounds (window_start, window_end), or use EMIT CHANGES")
+        });
+    }
+    Ok(lowering.flow)
+}
+
+struct Lowering {
+    flow: Dataflow,
+    mode: EmitMode,
+}
+
+impl Lowering {
+    /// Adds the plan's nodes and returns the index of its last.
+    fn plan(&mut self, plan: &LogicalPlan) -> Result<usize> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(plan, scan),
+            LogicalPlan::SubqueryAlias(alias) => self.plan(&alias.input),
+            LogicalPlan::Filter(filter) => self.filter(plan, filter),
+            LogicalPlan::Projection(projection) => self.project(plan, projection),
+            LogicalPlan::Union(union) => self.union(plan, union),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(plan, aggregate),
+            LogicalPlan::Unnest(unnest) => self.unnest(plan, unnest),
+            LogicalPlan::Values(values) => self.values(plan, values),
+            LogicalPlan::EmptyRelation(empty) => {
+                let schema = arrow_schema(plan);
+                let rows = usize::from(empty.produce_one_row);
+                let columns =
+                    schema.fields().iter().map(|f| arrow::array::new_null_array(f.data_type(), rows));
+                let options = RecordBatchOptions::new().with_row_count(Some(rows));
+                let batch = RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options);
+                self.add(plan, Spec::Values(batch.map_err(mistakes::arrow)?), vec![], true, None)
+            }
+            LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
+                Some(window) => self.window(plan, window),
+                None => Err(refused(plan)),
+            },
+            other => Err(refused(other)),
+        }
+    }
+
+    fn add(
+        &mut self,
+        plan: &LogicalPlan,
+        spec: Spec,
+        inputs: Vec<usize>,
+        append_only: bool,
+        state: Option<String>,
+    ) -> Result<usize> {
+        let traces = trace(plan).map_err(mistakes::without_place)?;
+        let event_time = traces.iter().position(|t: &ColumnTrace| t.event_time);
+        let schema = arrow_schema(plan);
+        self.flow.nodes.push(Node { spec, inputs, schema, append_only, event_time, state });
+        Ok(self.flow.nodes.len() - 1)
+    }
+
+    fn append_only(&self, node: usize) -> bool {
+        self.flow.nodes[node].append_only
+    }
+
+    fn scan(&mut self, plan: &LogicalPlan, scan: &TableScan) -> Result<usize> {
+        let Some(source) = stream_of(&scan.source) else { return Err(refused(plan)) };
+        let all: Vec<usize> = (0..scan.source.schema().fields().len()).collect();
+        let columns = scan.projection.clone().unwrap_or(all);
+        self.flow.sources.push(SourceSpec {
+            stream: source.stream.clone(),
+            columns,
+            schema: arrow_schema(plan),
+            late_window: None,
+        });
+        self.add(plan, Spec::Source(self.flow.sources.len() - 1), vec![], true, None)
+    }
+
+    fn filter(&mut self, plan: &LogicalPlan, filter: &Filter) -> Result<usize> {
+        let input = self.plan(&filter.input)?;
+        let predicate = physical(&filter.predicate, filter.input.schema())?;
+        let append_only = self.append_only(input);
+        self.add(plan, Spec::Filter(FilterSpec { predicate }), vec![input], append_only, None)
+    }
+
+    fn project(&mut self, plan: &LogicalPlan, projection: &Projection) -> Result<usize> {
+        let input = self.plan(&projection.input)?;
+        let expressions = projection
+            .expr
+            .iter()
+            .map(|e| physical(e, projection.input.schema()))
+            .collect::<Result<Vec<_>>>()?;
+        let spec = ProjectSpec { expressions, schema: arrow_schema(plan) };
+        let append_only = self.append_only(input);
+        self.add(plan, Spec::Project(spec), vec![input], append_only, None)
+    }
+
+    fn union(&mut self, plan: &LogicalPlan, union: &Union) -> Result<usize> {
+        let schema = arrow_schema(plan);
+        let mut inputs = Vec::new();
+        for input in &union.inputs {
+            let node = self.plan(input)?;
+            inputs.push(self.renamed(input, node, &schema)?);
+        }
+        let append_only = inputs.iter().all(|i| self.append_only(*i));
+        self.add(plan, Spec::Union, inputs, append_only, None)
+    }
+
+    /// The arm of a union under the union's own column names.
+    fn renamed(&mut self, plan: &LogicalPlan, node: usize, schema: &SchemaRef) -> Result<usize> {
+        let arm = arrow_schema(plan);
+        if arm.fields() == schema.fields() {
+            return Ok(node);
+        }
+        let expressions = arm
+            .fields()
+            .iter()
+            .zip(schema.fields())
+            .enumerate()
+            .map(|(i, (from, to))| {
+                let column: Arc<dyn PhysicalExpr> = Arc::new(PhysicalColumn::new(from.name(), i));
+                if from.data_type() == to.data_type() {
+                    Ok(column)
+                } else {
+                    datafusion::physical_expr::expressions::cast(column, &arm, to.data_type().clone())
+                }
+            })
+            .collect::<datafusion::error::Result<Vec<_>>>()
+            .map_err(mistakes::without_place)?;
+        let append_only = self.append_only(node);
+        let added = self.add(
+            plan,
+            Spec::Project(ProjectSpec { expressions, schema: schema.clone() }),
+            vec![node],
+            append_only,
+            None,
+        )?;
+        self.flow.nodes[added].schema = schema.clone();
+        Ok(added)
+    }
+
+    fn values(&mut self, plan: &LogicalPlan, values: &Values) -> Result<usize> {
+        let batch = values_batch(values, &arrow_schema(plan)).map_err(mistakes::without_place)?;
+        self.add(plan, Spec::Values(batch), vec![], true, None)
+    }
+
+    fn unnest(&mut self, plan: &LogicalPlan, unnest: &Unnest) -> Result<usize> {
+        let input = self.plan(&unnest.input)?;
+        let spec = UnnestSpec {
+            input_schema: arrow_schema(&unnest.input),
+            lists: unnest.list_type_columns.iter().map(|(i, l)| (*i, l.depth)).collect(),
+            structs: unnest.struct_type_columns.clone(),
+            options: unnest.options.clone(),
+            schema: arrow_schema(plan),
+        };
+        let append_only = self.append_only(input);
+        self.add(plan, Spec::Unnest(spec), vec![input], append_only, None)
+    }
+
+    fn exchange(&mut self, input: usize, keys: &[Arc<dyn PhysicalExpr>]) -> usize {
+        let from = &self.flow.nodes[input];
+        let node = Node {
+            spec: Spec::Exchange(keys.to_vec()),
+            inputs: vec![input],
+            schema: from.schema.clone(),
+            append_only: from.append_only,
+            event_time: from.event_time,
+            state: None,
+        };
+        self.flow.nodes.push(node);
+        self.flow.nodes.len() - 1
+    }
+}
+
+/// The physical form of an expression over columns of `schema`.
+fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+    if mistakes::has_subquery(expr) {
+        return Err(Diagnostic::new("a subquery in an expression is not maintained continuously yet")
+            .help("a SELECT without EMIT answers it once, over what is there now"));
+    }
+    create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())
+        .map_err(mistakes::without_place)
+}
+
+/// The rows of VALUES.
+pub(super) fn values_batch(values: &Values, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    let empty = DFSchema::empty();
+    let one_row = RecordBatch::try_new_with_options(
+        Arc::new(Schema::empty()),
+        vec![],
+        &RecordBatchOptions::new().with_row_count(Some(1)),
+    )?;
+    let mut columns: Vec<Vec<ScalarValue>> =
+        vec![Vec::with_capacity(values.values.len()); schema.fields().len()];
+    for row in &values.values {
+        for ((expr, column), field) in row.iter().zip(&mut columns).zip(schema.fields()) {
+            let expr = create_physical_expr(
+                expr,
+                &empty,
+                &ExecutionProps::new(),
+                &PhysicalPlanningContext::default(),
+            )?;
+            let value = expr.evaluate(&one_row)?.into_array(1)?;
+            let value = ScalarValue::try_from_array(&value, 0)?;
+            column.push(value.cast_to(field.data_type())?);
+        }
+    }
+    let arrays = columns
+        .into_iter()
+        .zip(schema.fields())
+        .map(|(c, f)| {
+            if c.is_empty() {
+                Ok(arrow::array::new_empty_array(f.data_type()))
+            } else {
+                ScalarValue::iter_to_array(c)
+            }
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(schema.clone(), arrays)?)
+}
+
+/// Why a plan node cannot be maintained, and what to write instead.
+fn refused(plan: &LogicalPlan) -> Diagnostic {
+    let once = "a SELECT without EMIT answers it once, over what is there now";
+    let (what, help) = match plan {
+        LogicalPlan::Join(_) => ("a join is not maintained continuously yet", once),
+        LogicalPlan::Sort(_) => (
+            "ORDER BY cannot be kept over a result without end",
+            "leave it out, or write the result to a stream and SELECT … ORDER BY from that",
+        ),
+        LogicalPlan::Limit(_) => ("LIMIT is not maintained continuously yet", once),
+        LogicalPlan::Window(_) => ("window functions (OVER) are not maintained continuously yet", once),
+        LogicalPlan::Distinct(_) => ("DISTINCT ON is not maintained continuously yet", once),
+        LogicalPlan::RecursiveQuery(_) => ("a recursive query is not maintained continuously", once),
+        LogicalPlan::Subquery(_) => ("a subquery in an expression is not maintained continuously yet", once),
+        _ => ("this query is not maintained continuously", once),
+    };
+    Diagnostic::new(what).help(help)
+}
