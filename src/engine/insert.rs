@@ -6,6 +6,7 @@ use super::{Engine, Result};
 use crate::catalog::{Column, StreamDef};
 use crate::plan::mistake;
 use crate::runtime::sink::fit;
+use crate::runtime::upsert_sink::UpsertTarget;
 use crate::sql::{Diagnostic, EmitQuery, Insert, Name, exact_values};
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -28,17 +29,28 @@ pub(super) fn target<'a>(
         return Err(d.into());
     };
     if stream.query.is_some() {
-        let d = Diagnostic::new(format!("stream \"{}\" is written by its own query", name.value));
+        let d = Diagnostic::new(format!("{} \"{}\" is written by its own query", stream.kind(), name.value));
         return Err(d
             .at(name.span.clone())
-            .help("insert into a stream of your own, and UNION ALL the two where you read them")
+            .help(match stream.is_table() {
+                true => "change what the query reads; or write to a table of your own, and join the two where you read them",
+                false => "insert into a stream of your own, and UNION ALL the two where you read them",
+            })
             .into());
     }
     if stream.connector == "file" {
-        let d = Diagnostic::new(format!("stream \"{}\" reads files; it cannot be written", name.value));
+        let d = Diagnostic::new(format!(
+            "{} \"{}\" reads files; it cannot be written",
+            stream.kind(),
+            name.value
+        ));
+        let kind = stream.kind();
         return Err(d
             .at(name.span.clone())
-            .help("write to a stream in a topic: CREATE STREAM … without connector = 'file'")
+            .help(format!(
+                "write to a {kind} in a topic: CREATE {} … without connector = 'file'",
+                kind.to_uppercase()
+            ))
             .into());
     }
     Ok(stream)
@@ -162,6 +174,16 @@ pub(super) fn type_name(data_type: &DataType) -> String {
     super::describe::sql_type(data_type)
 }
 
+/// A table as what writes it sees it.
+pub(super) fn upsert_target(table: &StreamDef) -> UpsertTarget {
+    UpsertTarget {
+        name: table.name.clone(),
+        schema: table.schema(),
+        topic: table.topic_schema(),
+        key: table.key_indices().unwrap_or_default(),
+    }
+}
+
 /// Writes the rows of INSERT … VALUES; gives how many.
 pub(super) fn write_values(
     engine: &Engine,
@@ -175,7 +197,11 @@ pub(super) fn write_values(
     while let Some(batch) = rows.next_batch()? {
         batches.push(fit(&batch, &schema)?);
     }
-    let all = arrow::compute::concat_batches(&schema, &batches)?;
+    let mut all = arrow::compute::concat_batches(&schema, &batches)?;
+    if stream.is_table() {
+        let rows: Vec<u32> = (0..all.num_rows() as u32).collect();
+        all = upsert_target(stream).rows(all.columns(), &rows, &[])?;
+    }
     let mut appender = appender(engine, stream, producer)?;
     appender.append(1, &all, None, None)?;
     appender.sync()?;

@@ -2,6 +2,7 @@
 //! embedders, call. Knows no terminal and no colours.
 
 mod bounded;
+mod change;
 mod define;
 mod describe;
 mod insert;
@@ -10,6 +11,7 @@ mod marks;
 mod physical;
 mod session;
 mod sources;
+mod table;
 mod topics;
 
 pub use bounded::Bounded;

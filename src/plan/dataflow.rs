@@ -6,6 +6,7 @@ use crate::operators::expand::ExpandSpec;
 use crate::operators::filter::FilterSpec;
 use crate::operators::project::ProjectSpec;
 use crate::operators::unnest::UnnestSpec;
+use crate::operators::upsert::UpsertSpec;
 use crate::operators::window::WindowSpec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 pub struct SourceSpec {
     /// Its definition.
     pub stream: Arc<StreamDef>,
-    /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns.
+    /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns, or,
+    /// for a table, by the one that tells tombstones.
     pub columns: Vec<usize>,
     /// Those columns.
     pub schema: SchemaRef,
@@ -42,6 +44,8 @@ pub enum Spec {
     Expand(ExpandSpec),
     /// See [`UnnestSpec`].
     Unnest(UnnestSpec),
+    /// See [`UpsertSpec`].
+    Upsert(UpsertSpec),
     /// All rows of all inputs.
     Union,
     /// Sends each row to the worker that its keys' hash names; no keys: to the first.

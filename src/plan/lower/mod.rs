@@ -1,6 +1,7 @@
 //! From an optimized logical plan to operators; what cannot be maintained is refused here.
 
 mod aggregate;
+mod table;
 mod window;
 
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
@@ -107,6 +108,9 @@ impl Lowering {
 
     fn scan(&mut self, plan: &LogicalPlan, scan: &TableScan) -> Result<usize> {
         let Some(source) = stream_of(&scan.source) else { return Err(refused(plan)) };
+        if source.stream.is_table() {
+            return self.table(plan, scan, &source.stream);
+        }
         let all: Vec<usize> = (0..scan.source.schema().fields().len()).collect();
         let columns = scan.projection.clone().unwrap_or(all);
         self.flow.sources.push(SourceSpec {
