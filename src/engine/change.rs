@@ -63,7 +63,7 @@ impl Change<'_> {
 /// The table that a change names, which must be one that statements may write.
 pub(super) fn changed_table<'a>(definitions: &'a Definitions, change: Change) -> Result<&'a StreamDef> {
     let name = change.table();
-    let table = target(definitions, name)?;
+    let table = target(definitions, name, "table")?;
     if !table.is_table() {
         let d = Diagnostic::new(format!("\"{}\" is a stream: its rows only come", name.value));
         let word = change.word().to_uppercase();
@@ -202,8 +202,10 @@ fn updated(
     let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
     let plan = plan_of(engine, definitions, source, &query, &names)?;
     let given = plan.schema().as_arrow().clone();
-    let given = std::sync::Arc::new(given.project(&(0..set.len()).collect::<Vec<_>>())?);
-    check_columns(&columns, &given, place)?;
+    for (i, column) in columns.iter().enumerate() {
+        let given = std::sync::Arc::new(given.project(&[i])?);
+        check_columns(std::slice::from_ref(column), &given, &update.columns[i].span)?;
+    }
     // A value that cannot be cast is an error, not a null.
     let expressions = plan.schema().columns().into_iter().enumerate().map(|(i, column)| {
         let name = column.name.clone();

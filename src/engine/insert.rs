@@ -15,16 +15,18 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The stream that an INSERT names, which must be one that statements may write.
+/// The stream or table that an INSERT names, which must be one that statements may write. `word` is what it is called
+/// where it is not there.
 pub(super) fn target<'a>(
     definitions: &'a crate::catalog::Definitions,
     name: &Name,
+    word: &str,
 ) -> Result<&'a std::sync::Arc<StreamDef>> {
     let Some(stream) = definitions.streams.get(&name.value) else {
-        let mut d = Diagnostic::new(format!("there is no stream \"{}\"", name.value)).at(name.span.clone());
+        let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
         d.help = Some(match definitions.nearest(&name.value) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("create it first: CREATE STREAM {} (…)", name.value),
+            None => format!("create it first: CREATE {} {} (…)", word.to_uppercase(), name.value),
         });
         return Err(d.into());
     };
@@ -85,8 +87,9 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
             let found = stream.columns.iter().find(|c| c.name == name.value);
             found.ok_or_else(|| {
                 let names = stream.columns.iter().map(|c| c.name.as_str());
+                let kind = stream.kind();
                 let d =
-                    Diagnostic::new(format!("stream \"{}\" has no column \"{}\"", stream.name, name.value));
+                    Diagnostic::new(format!("{kind} \"{}\" has no column \"{}\"", stream.name, name.value));
                 match crate::connectors::nearest(&name.value, names) {
                     Some(near) => d.at(name.span.clone()).help(format!("did you mean \"{near}\"?")),
                     None => d.at(name.span.clone()),

@@ -247,7 +247,7 @@ impl Session {
 
     fn insert(&mut self, source: &str, insert: &Insert) -> Result<Outcome> {
         let definitions = self.definitions(&insert.query)?;
-        let stream = target(&definitions, &insert.table)?.clone();
+        let stream = target(&definitions, &insert.table, "stream")?.clone();
         let query = exact_decimals(&stream, insert);
         let plan = self.plan(&definitions, source, &query)?;
         let plan = into_columns(&stream, insert, plan)?;

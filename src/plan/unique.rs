@@ -31,6 +31,10 @@ use datafusion::logical_expr::{
 /// More keys than this are not followed: further ones add nothing that people ask for.
 const MOST_KEYS: usize = 16;
 
+/// DataFusion's column that tells which grouping set a row is of.
+const GROUPING_ID: &str = "__grouping_id";
+const UNTOLD_SET: &str = "the result has grouping sets, and nothing in it tells which of them a row is of";
+
 /// What is known of a plan's unique keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UniqueKeys {
@@ -176,7 +180,10 @@ fn of_projection(projection: &Projection) -> UniqueKeys {
         Some(key) if keys.is_empty() => {
             let missing = key.iter().filter(|c| places[**c].is_empty());
             let names: Vec<String> = missing.map(|c| shown(&projection.input, *c)).collect();
-            format!("the SELECT leaves out {} of the key", names.join(", "))
+            match names.iter().any(|n| n == GROUPING_ID) {
+                true => UNTOLD_SET.into(),
+                false => format!("the SELECT leaves out {} of the key", names.join(", ")),
+            }
         }
         _ => input.reason,
     };
@@ -278,10 +285,7 @@ fn of_aggregate(aggregate: &Aggregate) -> UniqueKeys {
     let (keys, always) = group_keys(&aggregate.group_expr);
     if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) {
         // The column behind the keys tells which set a row is of.
-        return UniqueKeys::new(
-            vec![(0..=always.len()).collect()],
-            "the result has grouping sets, and nothing in it tells which of them a row is of",
-        );
+        return UniqueKeys::new(vec![(0..=always.len()).collect()], UNTOLD_SET);
     }
     let mut found = vec![(0..keys.len()).collect()];
     // A key of the input that is grouped by still tells the groups apart.
@@ -452,7 +456,7 @@ mod tests {
             ("SELECT g, x % 2 AS odd, count(*) AS n FROM s GROUP BY g, x % 2", "(g, odd)"),
             (
                 "SELECT g, x, count(*) AS n FROM s GROUP BY ROLLUP (g, x)",
-                "the SELECT leaves out __grouping_id of the key",
+                UNTOLD_SET,
             ),
             ("SELECT id, window_start FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)", "(id)"),
             (

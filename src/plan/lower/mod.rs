@@ -43,7 +43,10 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
             "EMIT FINAL needs a result that can be final: this one may change with every row",
         );
         let timeless = |node: &Node| matches!(node.spec, Spec::Window(_)) && node.event_time.is_none();
-        return Err(if lowering.flow.nodes.iter().any(timeless) {
+        let table = |node: &Node| matches!(node.spec, Spec::Upsert(_));
+        return Err(if lowering.flow.nodes.iter().any(table) {
+            d.note("the rows of a table may change at any time").help("use EMIT CHANGES")
+        } else if lowering.flow.nodes.iter().any(timeless) {
             d.note("the window is over a column that has no watermark, so it never closes")
                 .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'")
         } else {
