@@ -497,7 +497,7 @@ mod tests {
             ("SELECT a.id, b.id AS bid FROM t a LEFT JOIN t b ON a.id = b.id", "(id)"),
             ("SELECT a.id, b.id AS bid FROM t a RIGHT JOIN t b ON a.id = b.id", "(bid)"),
             ("SELECT a.id, b.id AS bid FROM t a FULL JOIN t b ON a.id = b.id", "(id, bid)"),
-            ("SELECT a.id, b.g, b.id AS bid FROM t a LEFT JOIN u b ON a.id = b.id", "(id, bid, g)"),
+            ("SELECT a.id, b.g, b.id AS bid FROM t a LEFT JOIN u b ON a.id = b.id", "(id, g, bid)"),
             ("SELECT a.id, b.x FROM t a LEFT JOIN u b ON a.id = b.id AND a.g = b.g AND a.x < b.x", "(id)"),
             ("SELECT a.id FROM t a JOIN s b ON a.id = b.id", no_key),
             ("SELECT a.id FROM t a WHERE a.x IN (SELECT x FROM s)", "(id)"),
