@@ -4,6 +4,7 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
+pub mod join;
 mod plain;
 pub mod project;
 pub(crate) mod shown;
