@@ -4,6 +4,7 @@ use crate::catalog::StreamDef;
 use crate::operators::aggregate::AggregateSpec;
 use crate::operators::expand::ExpandSpec;
 use crate::operators::filter::FilterSpec;
+use crate::operators::join::JoinSpec;
 use crate::operators::project::ProjectSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::window::WindowSpec;
@@ -48,6 +49,8 @@ pub enum Spec {
     Exchange(Vec<Arc<dyn PhysicalExpr>>),
     /// See [`AggregateSpec`].
     Aggregate(AggregateSpec),
+    /// See [`JoinSpec`].
+    Join(Box<JoinSpec>),
 }
 
 /// One operator of the dataflow.

@@ -8,6 +8,7 @@
 mod context;
 pub mod dataflow;
 pub mod explain;
+mod join_bound;
 mod lower;
 mod mistakes;
 pub use mistakes::without_place as mistake;
@@ -99,11 +100,14 @@ impl Planner {
 
     /// DataFusion's analyzer and optimizer over a plan. `now()` stays a call: a continuous query has no one start.
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
-        let options = self.state.config_options();
+        let mut options = self.state.config_options().as_ref().clone();
+        // Subqueries that give one value become joins, which can be maintained.
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        let options = Arc::new(options);
         let context =
             OptimizerContext::new_with_config_options(options.clone()).without_query_execution_start_time();
         Analyzer::new()
-            .execute_and_check(plan, options, |_, _| {})
+            .execute_and_check(plan, &options, |_, _| {})
             .and_then(|plan| Optimizer::new().optimize(plan, &context, |_, _| {}))
             .map_err(mistakes::without_place)
     }

@@ -1,11 +1,12 @@
 //! Where a plan's columns come from, as far as time is concerned: which carry the watermark, which are
 //! bounds of a window.
 
+use super::join_bound::join_bound;
 use super::stream::stream_of;
 use super::window::WindowNode;
 use crate::operators::window::WindowKind;
-use datafusion::common::Result;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::common::{JoinType, Result};
+use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
 
 /// A column that says which window its row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub fn trace(plan: &LogicalPlan) -> Result<Vec<ColumnTrace>> {
             (0..plan.schema().fields().len()).map(|i| common(inputs.iter().map(|t| t[i]))).collect()
         }
         LogicalPlan::Aggregate(a) => trace_aggregate(a)?,
+        LogicalPlan::Join(join) => trace_join(join)?,
         LogicalPlan::Unnest(u) => {
             let input = trace(&u.input)?;
             let unnested =
@@ -113,6 +115,32 @@ fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {
     traces.push(ColumnTrace { event_time: false, window: bound(longest) });
     traces.push(ColumnTrace { event_time: closes, window: bound(0) });
     traces.push(ColumnTrace { event_time: closes, window: bound(millisecond) });
+    Ok(traces)
+}
+
+/// Only where the watermark bounds the join does it speak of the output, behind which it then stays by the grace.
+fn trace_join(join: &Join) -> Result<Vec<ColumnTrace>> {
+    let width = join.schema.fields().len();
+    let Some(bounded) = join_bound(join)? else { return Ok(vec![ColumnTrace::default(); width]) };
+    let side = |side: usize| -> Result<Vec<ColumnTrace>> {
+        let mut traces = trace(if side == 0 { &join.left } else { &join.right })?;
+        for (column, trace) in traces.iter_mut().enumerate() {
+            *trace = match (bounded.times, trace.window) {
+                (Some(times), _) => ColumnTrace { event_time: times[side] == column, window: None },
+                (None, Some(window)) => {
+                    ColumnTrace { window: Some(WindowTrace { grace: 0, ..window }), ..*trace }
+                }
+                (None, None) => ColumnTrace::default(),
+            };
+        }
+        Ok(traces)
+    };
+    let mut traces = match join.join_type {
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => [side(0)?, side(1)?].concat(),
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => side(0)?,
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => side(1)?,
+    };
+    traces.resize(width, ColumnTrace::default());
     Ok(traces)
 }
 

@@ -6,7 +6,7 @@
 //! In     append-only or changing, both; marks are ignored (who is late was decided upstream)
 //! Out    pairs at once, in batches of at most 8192 rows; unmatched (or matched) rows at the end of the step, net; with
 //!        `hold`, unmatched rows once, when the watermark says that nothing can match them any more
-//! Watermark  least of both; with an interval, less the greatest time between two rows of a pair
+//! Watermark  least of both, less the greatest time by which a row that goes out may lie behind it
 //! Cost   O(delta · matches), never O(state); a NOT IN whose right side gets or loses its only null: O(left)
 //!
 //! The two sides share one key table, so a row is looked up once: its slot has the own and the other side's rows.
@@ -160,7 +160,7 @@ impl Join {
 
     /// Notes when the slots of these rows are over, if a window bounds them.
     fn note_windows(&mut self, keys: &[ArrayRef], slots: &[u32]) -> Result<()> {
-        let Some(JoinBound::Window { key, keep }) = self.spec.bound else { return Ok(()) };
+        let Some(JoinBound::Key { key, keep, .. }) = self.spec.bound else { return Ok(()) };
         let times = nanoseconds(&keys[key])?;
         for (i, slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NO_SLOT) {
             let until = &mut self.slots[*slot as usize].until;

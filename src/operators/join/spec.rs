@@ -44,12 +44,14 @@ pub struct JoinInput {
 /// When rows of a join's state can be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinBound {
-    /// A key is a bound of the same window on both sides.
-    Window {
+    /// A key tells the time: a bound of the same window on both sides, or equal event times.
+    Key {
         /// Which of the keys: a timestamp.
         key: usize,
-        /// Nanoseconds from the key's value until nothing more comes for the window.
+        /// Nanoseconds from the key's value after which no row with this key comes any more.
         keep: i64,
+        /// Nanoseconds by which the output's watermark stays behind the inputs'.
+        lag: i64,
     },
     /// The residual holds only for rows whose times lie near each other.
     Interval {
@@ -64,7 +66,7 @@ impl JoinBound {
     /// Nanoseconds by which the output's watermark stays behind the inputs'.
     pub fn lag(self) -> i64 {
         match self {
-            JoinBound::Window { .. } => 0,
+            JoinBound::Key { lag, .. } => lag,
             JoinBound::Interval { keep, .. } => keep[0].max(keep[1]).max(0),
         }
     }

@@ -1,6 +1,7 @@
 //! From an optimized logical plan to operators; what cannot be maintained is refused here.
 
 mod aggregate;
+mod join;
 mod window;
 
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
@@ -67,6 +68,7 @@ impl Lowering {
             LogicalPlan::Projection(projection) => self.project(plan, projection),
             LogicalPlan::Union(union) => self.union(plan, union),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(plan, aggregate),
+            LogicalPlan::Join(join) => self.join(plan, join),
             LogicalPlan::Unnest(unnest) => self.unnest(plan, unnest),
             LogicalPlan::Values(values) => self.values(plan, values),
             LogicalPlan::EmptyRelation(empty) => {
@@ -265,7 +267,6 @@ pub(super) fn values_batch(values: &Values, schema: &SchemaRef) -> Result<Record
 fn refused(plan: &LogicalPlan) -> Diagnostic {
     let once = "a SELECT without EMIT answers it once, over what is there now";
     let (what, help) = match plan {
-        LogicalPlan::Join(_) => ("a join is not maintained continuously yet", once),
         LogicalPlan::Sort(_) => (
             "ORDER BY cannot be kept over a result without end",
             "leave it out, or write the result to a stream and SELECT … ORDER BY from that",

@@ -44,6 +44,10 @@ impl Making<'_> {
             return from;
         }
         let lengths = Lengths::draw(self.d);
+        self.windowed(from, lengths)
+    }
+
+    fn windowed(&mut self, from: Relation, lengths: Lengths) -> Relation {
         let time = from.time.clone().unwrap_or_else(|| "ts".into());
         let (before, after) = self.spelling(&lengths, &time, from.named);
         let (reference_before, reference_after) = self.reference(&lengths, &time, &from);
@@ -52,6 +56,11 @@ impl Making<'_> {
         let mut cols = from.cols.clone();
         cols.extend(["window_start", "window_end", "window_time"].map(|name| (name.to_string(), Time)));
         Relation { text, named: false, cols, windowed: true, ..from }
+    }
+
+    /// The rows of a stream in windows of `size` seconds.
+    pub(super) fn tumble(&mut self, from: Relation, size: i64) -> Relation {
+        self.windowed(from, Lengths { size, inner: None, cumulate: false, offset: 0, grace: 0 })
     }
 
     /// What stands before and after the relation in one of the spellings.
