@@ -222,7 +222,7 @@ impl StreamPartition {
                 true,
             )?,
         };
-        let shape = FeedShape { late_window: None, ..wanted.shape };
+        let shape = FeedShape { late_rule: None, ..wanted.shape };
         Ok(PartitionFeed::new(reader, Arc::new(shape), WATERMARK_NONE))
     }
 

@@ -4,6 +4,8 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
+pub mod in_time;
+pub mod late;
 mod plain;
 pub mod project;
 pub(crate) mod shown;

@@ -8,6 +8,7 @@
 mod context;
 pub mod dataflow;
 pub mod explain;
+pub mod in_time;
 mod lower;
 mod mistakes;
 pub use mistakes::without_place as mistake;
