@@ -4,7 +4,9 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
+pub mod in_time;
 pub mod join;
+pub mod late;
 mod plain;
 pub mod project;
 pub(crate) mod shown;

@@ -4,7 +4,9 @@ use crate::catalog::StreamDef;
 use crate::operators::aggregate::AggregateSpec;
 use crate::operators::expand::ExpandSpec;
 use crate::operators::filter::FilterSpec;
+use crate::operators::in_time::InTimeSpec;
 use crate::operators::join::JoinSpec;
+use crate::operators::late::LateRule;
 use crate::operators::project::ProjectSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::window::WindowSpec;
@@ -22,8 +24,8 @@ pub struct SourceSpec {
     pub columns: Vec<usize>,
     /// Those columns.
     pub schema: SchemaRef,
-    /// The window that its rows go into first, if the stream keeps its late rows.
-    pub late_window: Option<WindowSpec>,
+    /// What its rows meet first that leaves late ones out, if the stream keeps its late rows.
+    pub late_rule: Option<LateRule>,
 }
 
 /// What a node does.
@@ -39,6 +41,8 @@ pub enum Spec {
     Project(ProjectSpec),
     /// See [`WindowSpec`].
     Window(WindowSpec),
+    /// See [`InTimeSpec`].
+    InTime(InTimeSpec),
     /// See [`ExpandSpec`].
     Expand(ExpandSpec),
     /// See [`UnnestSpec`].

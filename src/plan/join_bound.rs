@@ -1,13 +1,16 @@
 //! Which joins the watermark bounds: those whose keys hold a window, and those whose condition bounds the time between
 //! the rows of a pair (interval joins).
 
+use super::in_time::InTimeNode;
 use super::trace::{ColumnTrace, trace};
 use super::window::constant_interval;
 use crate::operators::join::JoinBound;
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Join, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, Extension, Join, LogicalPlan, Operator};
+use std::sync::Arc;
 
 /// How the watermark bounds a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,22 @@ pub(super) struct Bounded {
 pub(super) fn join_bound(join: &Join) -> Result<Option<Bounded>> {
     let traces = [trace(&join.left)?, trace(&join.right)?];
     Ok(window(join, &traces).or_else(|| interval(join, &traces)))
+}
+
+/// An optimized plan whose joins by the rows' own times leave late rows out. Says whether there is one.
+pub(super) fn with_lateness(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_up(|plan| {
+        let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
+        let Some(Bounded { times: Some(times), .. }) = join_bound(&join)? else {
+            return Ok(Transformed::no(LogicalPlan::Join(join)));
+        };
+        for (input, time) in [&mut join.left, &mut join.right].into_iter().zip(times) {
+            let time = Column::from(input.schema().qualified_field(time));
+            let node = InTimeNode::try_new(input.as_ref().clone(), time, 0)?;
+            *input = Arc::new(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
+        }
+        Ok(Transformed::yes(LogicalPlan::Join(join)))
+    })
 }
 
 /// A pair of keys that are bounds of the same window.

@@ -1,12 +1,14 @@
 //! Where a plan's columns come from, as far as time is concerned: which carry the watermark, which are
 //! bounds of a window.
 
+use super::in_time::InTimeNode;
 use super::join_bound::join_bound;
 use super::stream::stream_of;
 use super::window::WindowNode;
 use crate::operators::window::WindowKind;
 use datafusion::common::{JoinType, Result};
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
+use std::any::Any;
 
 /// A column that says which window its row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +49,7 @@ pub fn trace(plan: &LogicalPlan) -> Result<Vec<ColumnTrace>> {
         }
         LogicalPlan::Filter(f) => trace(&f.input)?,
         LogicalPlan::SubqueryAlias(a) => trace(&a.input)?,
-        LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
-            Some(window) => trace_window(window)?,
-            None => unknown(plan),
-        },
+        LogicalPlan::Extension(e) => trace_extension(plan, e.node.as_any())?,
         LogicalPlan::Union(u) => {
             let inputs = u.inputs.iter().map(|i| trace(i)).collect::<Result<Vec<_>>>()?;
             (0..plan.schema().fields().len()).map(|i| common(inputs.iter().map(|t| t[i]))).collect()
@@ -96,6 +95,19 @@ fn common(mut traces: impl Iterator<Item = ColumnTrace>) -> ColumnTrace {
             _ => None,
         },
     })
+}
+
+/// The nodes of our own.
+fn trace_extension(plan: &LogicalPlan, node: &dyn Any) -> Result<Vec<ColumnTrace>> {
+    if let Some(window) = node.downcast_ref::<WindowNode>() {
+        return trace_window(window);
+    }
+    if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
+        let mut traces = trace(&in_time.input)?;
+        traces[in_time.time_index()?].event_time &= in_time.event_time;
+        return Ok(traces);
+    }
+    Ok(unknown(plan))
 }
 
 fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {

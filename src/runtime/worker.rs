@@ -9,6 +9,7 @@ use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
 use crate::operators::filter::Filter;
+use crate::operators::in_time::InTime;
 use crate::operators::join::Join;
 use crate::operators::project::Project;
 use crate::operators::unnest::Unnest;
@@ -130,6 +131,7 @@ fn running(
         (Spec::Filter(s), _) => Running::Operator(Box::new(Filter::new(s.clone()))),
         (Spec::Project(s), _) => Running::Operator(Box::new(Project::new(s.clone()))),
         (Spec::Window(s), _) => Running::Operator(Box::new(WindowAssign::new(s.clone()))),
+        (Spec::InTime(s), _) => Running::Operator(Box::new(InTime::new(s.clone()))),
         (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
         (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),
         (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),

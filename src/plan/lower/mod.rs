@@ -5,6 +5,7 @@ mod join;
 mod window;
 
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
+use super::in_time::InTimeNode;
 use super::stream::stream_of;
 use super::trace::{ColumnTrace, trace};
 use super::window::WindowNode;
@@ -23,6 +24,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, TableScan, Union, Unnest, Values};
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use std::any::Any;
 use std::sync::Arc;
 
 type Result<T, E = Diagnostic> = std::result::Result<T, E>;
@@ -80,12 +82,20 @@ impl Lowering {
                 let batch = RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options);
                 self.add(plan, Spec::Values(batch.map_err(mistakes::arrow)?), vec![], true, None)
             }
-            LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
-                Some(window) => self.window(plan, window),
-                None => Err(refused(plan)),
-            },
+            LogicalPlan::Extension(e) => self.extension(plan, e.node.as_any()),
             other => Err(refused(other)),
         }
+    }
+
+    /// The nodes of our own.
+    fn extension(&mut self, plan: &LogicalPlan, node: &dyn Any) -> Result<usize> {
+        if let Some(window) = node.downcast_ref::<WindowNode>() {
+            return self.window(plan, window);
+        }
+        if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
+            return self.in_time(plan, in_time);
+        }
+        Err(refused(plan))
     }
 
     fn add(
@@ -115,7 +125,7 @@ impl Lowering {
             stream: source.stream.clone(),
             columns,
             schema: arrow_schema(plan),
-            late_window: None,
+            late_rule: None,
         });
         self.add(plan, Spec::Source(self.flow.sources.len() - 1), vec![], true, None)
     }
