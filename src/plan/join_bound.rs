@@ -28,13 +28,19 @@ pub(super) fn join_bound(join: &Join) -> Result<Option<Bounded>> {
     Ok(window(join, &traces).or_else(|| interval(join, &traces)))
 }
 
-/// An optimized plan whose joins by the rows' own times leave late rows out. Says whether there is one.
+/// The plan, its joins by the rows' own times without late rows. Says whether there is one that was not so before.
+///
+/// It is asked of a plan as it was written, so that no constant in a condition can decide who is late, and of the
+/// optimized one, where conditions of WHERE and of subqueries have become conditions of joins.
 pub(super) fn with_lateness(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     plan.transform_up(|plan| {
         let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
         let Some(Bounded { times: Some(times), .. }) = join_bound(&join)? else {
             return Ok(Transformed::no(LogicalPlan::Join(join)));
         };
+        if is_in_time(&join.left) && is_in_time(&join.right) {
+            return Ok(Transformed::no(LogicalPlan::Join(join)));
+        }
         for (input, time) in [&mut join.left, &mut join.right].into_iter().zip(times) {
             let time = Column::from(input.schema().qualified_field(time));
             let node = InTimeNode::try_new(input.as_ref().clone(), time, 0)?;
@@ -42,6 +48,17 @@ pub(super) fn with_lateness(plan: LogicalPlan) -> Result<Transformed<LogicalPlan
         }
         Ok(Transformed::yes(LogicalPlan::Join(join)))
     })
+}
+
+/// Whether late rows have been left out already.
+fn is_in_time(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(p) => is_in_time(&p.input),
+        LogicalPlan::Filter(f) => is_in_time(&f.input),
+        LogicalPlan::SubqueryAlias(a) => is_in_time(&a.input),
+        LogicalPlan::Extension(e) => e.node.as_any().is::<InTimeNode>(),
+        _ => false,
+    }
 }
 
 /// A pair of keys that are bounds of the same window.
@@ -85,16 +102,17 @@ fn interval(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
     }
     let mut found: Vec<Apart> = Vec::new();
     for condition in join.filter.iter().flat_map(split_conjunction) {
-        let Some(apart) = apart(join, condition).filter(|a| is_time(a.columns)) else { continue };
-        match found.iter_mut().find(|f| f.columns == apart.columns) {
-            Some(known) => {
-                known.least = known.least.max(apart.least);
-                known.greatest = match (known.greatest, apart.greatest) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
+        for apart in apart(join, condition).into_iter().filter(|a| is_time(a.columns)) {
+            match found.iter_mut().find(|f| f.columns == apart.columns) {
+                Some(known) => {
+                    known.least = known.least.max(apart.least);
+                    known.greatest = match (known.greatest, apart.greatest) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                }
+                None => found.push(apart),
             }
-            None => found.push(apart),
         }
     }
     found.into_iter().find_map(|Apart { columns, least, greatest }| {
@@ -107,13 +125,26 @@ fn schema(join: &Join, side: usize) -> &DFSchema {
     if side == 0 { join.left.schema() } else { join.right.schema() }
 }
 
-/// What a comparison of a time of the left with one of the right says.
-fn apart(join: &Join, condition: &Expr) -> Option<Apart> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
+/// What a condition says of a time of the left and one of the right.
+fn apart(join: &Join, condition: &Expr) -> Vec<Apart> {
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            compared(join, left, *op, right).into_iter().collect()
+        }
+        Expr::Between(between) if !between.negated => {
+            let low = compared(join, &between.expr, Operator::GtEq, &between.low);
+            let high = compared(join, &between.expr, Operator::LtEq, &between.high);
+            low.into_iter().chain(high).collect()
+        }
+        _ => vec![],
+    }
+}
+
+fn compared(join: &Join, left: &Expr, op: Operator, right: &Expr) -> Option<Apart> {
     let of = |expr: &Expr, side: usize| linear(expr, schema(join, side));
     // left + a op right + b, that is: left - right op b - a.
     let (columns, op, bound) = match (of(left, 0), of(right, 1)) {
-        (Some((l, a)), Some((r, b))) => ([l, r], *op, b.checked_sub(a)?),
+        (Some((l, a)), Some((r, b))) => ([l, r], op, b.checked_sub(a)?),
         _ => {
             let ((r, b), (l, a)) = (of(left, 1)?, of(right, 0)?);
             ([l, r], op.swap()?, b.checked_sub(a)?)
@@ -155,5 +186,102 @@ fn linear(expr: &Expr, schema: &DFSchema) -> Option<(usize, i64)> {
             Some((column, offset.checked_add(constant)?))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Column as Declared, Definitions, EventTimeDef, StreamDef};
+    use crate::plan::Planner;
+    use crate::sql;
+
+    fn written(query: &str) -> LogicalPlan {
+        let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
+        let column =
+            |name: &str, data_type: DataType| Declared { name: name.into(), data_type, nullable: true };
+        let mut definitions = Definitions::default();
+        for name in ["s", "t"] {
+            let stream = StreamDef {
+                name: name.into(),
+                columns: vec![column("k", DataType::Int64), column("ts", time.clone())],
+                event_time: Some(EventTimeDef { column: "ts".into(), delay: Some(0) }),
+                connector: "topic".into(),
+                options: vec![],
+                query: None,
+            };
+            definitions.streams.insert(name.into(), Arc::new(stream));
+        }
+        let statements = sql::parse(query).unwrap();
+        let sql::Statement::Query(parsed) = &statements[0].statement else { panic!("not a query") };
+        Planner::new().query(&definitions, query, &parsed.query).unwrap()
+    }
+
+    /// The bound of the only join of a query.
+    fn bound_of(plan: &LogicalPlan) -> Option<JoinBound> {
+        let mut found = None;
+        plan.apply(|node| {
+            if let LogicalPlan::Join(join) = node {
+                found = join_bound(join)?.map(|b| b.bound);
+            }
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+        found
+    }
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn conditions_on_times_bound_a_join_as_written_and_optimized() {
+        let within = |left: i64, right: i64| {
+            Some(JoinBound::Interval { columns: [1, 1], keep: [left * SECOND, right * SECOND] })
+        };
+        let i = |n: i64| format!("INTERVAL '{n} seconds'");
+        for (condition, expected) in [
+            (format!("b.ts BETWEEN a.ts - {} AND a.ts + {}", i(2), i(5)), within(5, 2)),
+            (format!("b.ts >= a.ts - {} AND a.ts + {} >= b.ts", i(2), i(5)), within(5, 2)),
+            (format!("a.ts > b.ts AND a.ts < b.ts + {}", i(7)), within(0, 7)),
+            (format!("{} + b.ts <= a.ts AND a.ts <= b.ts + {} AND a.k < b.k", i(3), i(9)), within(-3, 9)),
+            ("b.ts >= a.ts".into(), None),
+            ("b.ts BETWEEN a.ts - INTERVAL '1 month' AND a.ts".into(), None),
+            (format!("b.ts NOT BETWEEN a.ts - {} AND a.ts", i(2)), None),
+            (format!("b.ts >= a.ts - {} OR a.ts + {} >= b.ts", i(2), i(5)), None),
+        ] {
+            let query = format!("SELECT a.k, b.k FROM s AS a JOIN t AS b ON a.k = b.k AND {condition}");
+            let plan = written(&query);
+            assert_eq!(bound_of(&plan), expected, "{condition}");
+            let optimized = Planner::new().optimize(plan).unwrap();
+            assert_eq!(bound_of(&optimized), expected, "{condition}, optimized");
+            let late = optimized.display_indent().to_string().matches("InTime").count();
+            assert_eq!(late, if expected.is_some() { 2 } else { 0 }, "{condition}");
+        }
+        // What WHERE says of a join without ON only the optimizer sees.
+        let query =
+            format!("SELECT a.k FROM s a, t b WHERE a.k = b.k AND b.ts BETWEEN a.ts AND a.ts + {}", i(4));
+        let plan = written(&query);
+        assert_eq!(bound_of(&plan), None);
+        assert_eq!(bound_of(&Planner::new().optimize(plan.clone()).unwrap()), within(4, 0));
+        assert!(Planner::new().bounded(plan).unwrap().display_indent().to_string().contains("InTime"));
+    }
+
+    #[test]
+    fn a_key_that_tells_the_time_bounds_a_join() {
+        let optimized = |query: &str| Planner::new().optimize(written(query)).unwrap();
+        let key =
+            |keep: i64, lag: i64| Some(JoinBound::Key { key: 0, keep: keep * SECOND, lag: lag * SECOND });
+        let query = "SELECT a.k FROM s a JOIN t b ON a.ts = b.ts + INTERVAL '3 seconds'";
+        assert_eq!(bound_of(&optimized(query)), key(0, 3));
+        let query = "SELECT a.k FROM s a LEFT JOIN t b ON a.ts + INTERVAL '3 seconds' = b.ts";
+        assert_eq!(bound_of(&optimized(query)), key(0, 3));
+        let window =
+            |name: &str| format!("TUMBLE({name}, ts, INTERVAL '10 seconds', GRACE => INTERVAL '1 second')");
+        let query = format!(
+            "SELECT a.k FROM {} a JOIN {} b ON a.window_end = b.window_end",
+            window("s"),
+            window("t")
+        );
+        let expected = Some(JoinBound::Key { key: 0, keep: SECOND - 1, lag: SECOND });
+        assert_eq!(bound_of(&optimized(&query)), expected);
     }
 }

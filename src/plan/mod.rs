@@ -103,10 +103,10 @@ impl Planner {
     /// DataFusion's analyzer and optimizer over a plan, and late rows left out before joins by the rows' own times.
     /// `now()` stays a call: a continuous query has no one start.
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
-        self.optimized(plan)
-            .and_then(join_bound::with_lateness)
-            .map(|t| t.data)
-            .map_err(mistakes::without_place)
+        let written = join_bound::with_lateness(plan);
+        let optimized = written.and_then(|written| self.optimized(written.data));
+        let optimized = optimized.and_then(join_bound::with_lateness);
+        Ok(optimized.map_err(mistakes::without_place)?.data)
     }
 
     /// The plan of a bounded query, changed only where it joins rows by their own times: it then leaves out the same
@@ -118,6 +118,7 @@ impl Planner {
         if !joins.map_err(mistakes::without_place)? {
             return Ok(plan);
         }
+        let plan = join_bound::with_lateness(plan).map_err(mistakes::without_place)?.data;
         let seen = self.optimized(plan.clone()).and_then(join_bound::with_lateness);
         // What the optimizer cannot plan is told where the query is run.
         Ok(seen.ok().filter(|seen| seen.transformed).map_or(plan, |seen| seen.data))

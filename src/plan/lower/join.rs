@@ -7,11 +7,13 @@ use super::{Lowering, Result, physical};
 use crate::operators::join::{JoinBound, JoinInput, JoinSpec};
 use crate::operators::window::length;
 use crate::sql::Diagnostic;
-use datafusion::common::{JoinType, NullEquality};
-use datafusion::logical_expr::{Join, LogicalPlan};
+use datafusion::common::{DFSchema, JoinType, NullEquality};
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator};
 
 impl Lowering {
     pub(super) fn join(&mut self, plan: &LogicalPlan, join: &Join) -> Result<usize> {
+        let keyed = null_aware_key(join);
+        let join = keyed.as_ref().unwrap_or(join);
         if join.null_aware && (join.on.len() != 1 || join.filter.is_some()) {
             let d =
                 Diagnostic::new("this NOT IN, whose subquery may give nulls, is not maintained continuously");
@@ -54,6 +56,25 @@ impl Lowering {
         };
         self.add(plan, Spec::Join(Box::new(spec)), inputs.to_vec(), grows, Some(state))
     }
+}
+
+/// A NOT IN whose one equality does not stand among the keys, as its left side is a constant.
+fn null_aware_key(join: &Join) -> Option<Join> {
+    let Some(Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right })) = &join.filter else {
+        return None;
+    };
+    if !join.null_aware || !join.on.is_empty() {
+        return None;
+    }
+    let of = |expr: &Expr, schema: &DFSchema| expr.column_refs().iter().all(|c| schema.has_column(c));
+    let pair = if of(left, join.left.schema()) && of(right, join.right.schema()) {
+        (left.as_ref().clone(), right.as_ref().clone())
+    } else if of(right, join.left.schema()) && of(left, join.right.schema()) {
+        (right.as_ref().clone(), left.as_ref().clone())
+    } else {
+        return None;
+    };
+    Some(Join { on: vec![pair], filter: None, ..join.clone() })
 }
 
 /// Whether rows that only come give a join to which rows only come.

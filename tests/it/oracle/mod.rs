@@ -95,6 +95,8 @@ struct Seen {
     cases: AtomicUsize,
     /// Cases that the reference cannot answer.
     unanswered: AtomicUsize,
+    /// Cases whose query is refused.
+    refused: AtomicUsize,
     finals: AtomicUsize,
     logged: AtomicUsize,
     /// Cases with an answer that has rows.
@@ -109,18 +111,20 @@ struct Grammar {
     small: bool,
     /// In how many of a hundred cases, at most, the reference may have no answer.
     unanswered: usize,
+    /// In how many of a hundred cases, at most, the query may be refused.
+    refused: usize,
     /// In how many of a hundred cases, at least, the answer may be final.
     finals: usize,
 }
 
 #[test]
 fn every_way_to_run_a_query_gives_the_batch_answer() {
-    run(Grammar { draw: draw_query, small: false, unanswered: 2, finals: 40 });
+    run(Grammar { draw: draw_query, small: false, unanswered: 2, refused: 0, finals: 40 });
 }
 
 #[test]
 fn every_way_to_run_a_relational_query_gives_the_batch_answer() {
-    run(Grammar { draw: draw_relational, small: true, unanswered: 10, finals: 5 });
+    run(Grammar { draw: draw_relational, small: true, unanswered: 10, refused: 5, finals: 5 });
 }
 
 fn run(grammar: Grammar) {
@@ -161,6 +165,8 @@ fn run(grammar: Grammar) {
     let cases = count(&seen.cases);
     let unanswered = count(&seen.unanswered);
     assert!(unanswered * 100 <= cases * grammar.unanswered, "{unanswered} of {cases} have no answer");
+    let refused = count(&seen.refused);
+    assert!(refused * 100 <= cases * grammar.refused, "{refused} of {cases} are refused");
     if one.is_none() && cases >= 1000 {
         let shares = [(&seen.finals, grammar.finals), (&seen.logged, 15), (&seen.full, 50)];
         for (seen, percent) in shares {
@@ -206,7 +212,15 @@ fn query_cases(
         }
     };
     let flow = |mode| flow(planner, &shape, &query, mode);
-    let changes = flow(EmitMode::Changes).map_err(|e| format!("{texts}\nnot planned: {e:?}"))?;
+    let changes = match flow(EmitMode::Changes) {
+        Ok(flow) => flow,
+        Err(refused) if grammar.refused > 0 && refused.message.contains("is not maintained continuously") => {
+            seen.refused.fetch_add(DATA_SETS as usize, Ordering::SeqCst);
+            seen.cases.fetch_add(DATA_SETS as usize, Ordering::SeqCst);
+            return Ok(());
+        }
+        Err(e) => return Err(format!("{texts}\nnot planned: {e:?}")),
+    };
     let last = match flow(EmitMode::Final) {
         Ok(flow) => Some(flow),
         Err(refused) if refused.message.starts_with("EMIT FINAL needs") => None,

@@ -148,6 +148,9 @@ impl Composing<'_> {
         } else {
             let t = self.d.one(&[Int, Int, Text, Bool]);
             let (x, y) = (expr(self.d, &left.cols, t, 0), expr(self.d, &right.cols, t, 0));
+            // The reference overlooks nulls where one of the sides is a constant.
+            let constant = |e: &str, cols: &[Col]| !cols.iter().any(|c| c.0 == e);
+            let not = if constant(&x, &left.cols) || constant(&y, &right.cols) { "" } else { not };
             let filter = if self.d.chance(30) {
                 format!(" WHERE {}", condition(self.d, &right.cols, 1))
             } else {
