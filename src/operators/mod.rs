@@ -8,6 +8,7 @@ pub mod in_time;
 pub mod late;
 mod plain;
 pub mod project;
+pub mod session;
 pub(crate) mod shown;
 pub mod unnest;
 pub mod window;

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod in_time;
 mod lower;
 mod mistakes;
+pub mod session;
 pub use mistakes::without_place as mistake;
 pub mod stream;
 pub mod trace;

@@ -62,6 +62,7 @@ mod expr;
 mod logged;
 mod query;
 mod rows;
+mod sessions;
 mod windows;
 
 use batch::Reference;
