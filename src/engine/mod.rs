@@ -9,6 +9,7 @@ mod jobs;
 mod marks;
 mod physical;
 mod session;
+mod session_windows;
 mod sources;
 mod topics;
 

@@ -1,11 +1,14 @@
 //! Windows and lateness in a bounded query's physical plan: the same operators as in a job, over batches.
 
 use super::bounded::external;
+use super::session_windows::SessionExec;
 use crate::delta::{Delta, WATERMARK_NONE};
 use crate::operators::Operator;
 use crate::operators::in_time::{InTime, InTimeSpec};
 use crate::operators::window::{WindowAssign, WindowSpec};
+use crate::plan::EmitMode;
 use crate::plan::in_time::InTimeNode;
+use crate::plan::session::SessionNode;
 use crate::plan::window::WindowNode;
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
@@ -68,6 +71,10 @@ impl ExtensionPlanner for OurNodes {
         _context: &PhysicalPlanningContext,
     ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
         let [input] = physical_inputs else { return Ok(None) };
+        if let Some(session) = node.as_any().downcast_ref::<SessionNode>() {
+            let spec = session.spec(EmitMode::Final, true)?;
+            return Ok(Some(Arc::new(SessionExec::new(spec, input.clone()))));
+        }
         let (rows, from, mark) = if let Some(window) = node.as_any().downcast_ref::<WindowNode>() {
             (RowsSpec::Window(window.spec()?), &window.input, &window.mark)
         } else if let Some(in_time) = node.as_any().downcast_ref::<InTimeNode>() {

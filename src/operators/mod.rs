@@ -9,6 +9,7 @@ pub mod join;
 pub mod late;
 mod plain;
 pub mod project;
+pub mod session;
 pub(crate) mod shown;
 pub mod unnest;
 pub mod window;

@@ -8,6 +8,7 @@ use crate::operators::in_time::InTimeSpec;
 use crate::operators::join::JoinSpec;
 use crate::operators::late::LateRule;
 use crate::operators::project::ProjectSpec;
+use crate::operators::session::SessionSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::window::WindowSpec;
 use arrow::array::RecordBatch;
@@ -43,6 +44,8 @@ pub enum Spec {
     Window(WindowSpec),
     /// See [`InTimeSpec`].
     InTime(InTimeSpec),
+    /// See [`SessionSpec`].
+    Session(SessionSpec),
     /// See [`ExpandSpec`].
     Expand(ExpandSpec),
     /// See [`UnnestSpec`].

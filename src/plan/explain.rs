@@ -68,6 +68,7 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         Spec::Project(spec) => spec.to_string(),
         Spec::Window(spec) => spec.to_string(),
         Spec::InTime(spec) => spec.to_string(),
+        Spec::Session(spec) => spec.to_string(),
         Spec::Expand(spec) => spec.to_string(),
         Spec::Unnest(spec) => spec.to_string(),
         Spec::Union => "Union".into(),

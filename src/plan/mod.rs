@@ -12,6 +12,7 @@ pub mod in_time;
 mod join_bound;
 mod lower;
 mod mistakes;
+pub mod session;
 pub use mistakes::without_place as mistake;
 pub mod stream;
 pub mod trace;

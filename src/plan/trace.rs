@@ -3,6 +3,7 @@
 
 use super::in_time::InTimeNode;
 use super::join_bound::join_bound;
+use super::session::SessionNode;
 use super::stream::stream_of;
 use super::window::WindowNode;
 use crate::operators::window::WindowKind;
@@ -107,7 +108,22 @@ fn trace_extension(plan: &LogicalPlan, node: &dyn Any) -> Result<Vec<ColumnTrace
         traces[in_time.time_index()?].event_time &= in_time.event_time;
         return Ok(traces);
     }
+    if let Some(session) = node.downcast_ref::<SessionNode>() {
+        return trace_session(session);
+    }
     Ok(unknown(plan))
+}
+
+/// A row goes out with every change of its session, so the watermark speaks of the session's end alone, as of what lies
+/// at a fixed distance from it; the start tells nothing of the end. The watermark has the grace in it already.
+fn trace_session(session: &SessionNode) -> Result<Vec<ColumnTrace>> {
+    let input = trace(&session.input)?;
+    let closes = input[session.time_index()?].event_time;
+    let bound =
+        |to_end| ColumnTrace { event_time: closes, window: Some(WindowTrace { to_end, grace: 0, closes }) };
+    let mut traces = vec![ColumnTrace::default(); input.len() + 1];
+    traces.extend([bound(0), bound(session.before_end())]);
+    Ok(traces)
 }
 
 fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {

@@ -2,10 +2,12 @@
 
 mod aggregate;
 mod join;
+mod session;
 mod window;
 
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
 use super::in_time::InTimeNode;
+use super::session::SessionNode;
 use super::stream::stream_of;
 use super::trace::{ColumnTrace, trace};
 use super::window::WindowNode;
@@ -44,7 +46,9 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
         let d = Diagnostic::new(
             "EMIT FINAL needs a result that can be final: this one may change with every row",
         );
-        let timeless = |node: &Node| matches!(node.spec, Spec::Window(_)) && node.event_time.is_none();
+        let timeless = |node: &Node| {
+            matches!(node.spec, Spec::Window(_) | Spec::Session(_)) && node.event_time.is_none()
+        };
         return Err(if lowering.flow.nodes.iter().any(timeless) {
             d.note("the window is over a column that has no watermark, so it never closes")
                 .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'")
@@ -94,6 +98,9 @@ impl Lowering {
         }
         if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
             return self.in_time(plan, in_time);
+        }
+        if let Some(session) = node.downcast_ref::<SessionNode>() {
+            return self.session(plan, session);
         }
         Err(refused(plan))
     }

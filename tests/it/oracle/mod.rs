@@ -63,6 +63,7 @@ mod logged;
 mod query;
 mod relational;
 mod rows;
+mod sessions;
 mod windows;
 
 use batch::Reference;
