@@ -63,6 +63,7 @@ pub(super) type ExtraTables = Arc<std::collections::HashMap<String, Arc<ReadOnce
 
 /// Starts the plan of a bounded query.
 pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> Result<Bounded> {
+    let plan = engine.0.planner.bounded(plan)?;
     let provide = |scan: &TableScan, mark: bool| provider(engine, scan, mark, extra);
     let plan = provided(plan, &provide)?;
     let left_out = Arc::new(LeftOut::default());
@@ -234,7 +235,7 @@ impl StreamPartition {
                 true,
             )?,
         };
-        let shape = FeedShape { late_window: None, ..wanted.shape };
+        let shape = FeedShape { late_rule: None, ..wanted.shape };
         Ok(PartitionFeed::new(reader, Arc::new(shape), WATERMARK_NONE))
     }
 

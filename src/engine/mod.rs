@@ -10,6 +10,7 @@ mod jobs;
 mod marks;
 mod physical;
 mod session;
+mod session_windows;
 mod sources;
 mod table;
 mod topics;

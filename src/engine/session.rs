@@ -428,7 +428,7 @@ impl Session {
     fn source(&self, spec: &crate::plan::SourceSpec, producer: Option<u128>) -> Result<SourceSetup> {
         let stream = spec.stream.clone();
         let engine = self.engine.clone();
-        let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_window.clone())?;
+        let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_rule.clone())?;
         let definitions = engine.definitions()?;
         let side = |topic: &str| -> Result<_> {
             let Some(producer) = producer else { return Ok(None) };
@@ -442,7 +442,7 @@ impl Session {
             Some("topic") => side(&format!("{}_bad", stream.name))?,
             _ => None,
         };
-        let late_topic = match (&spec.late_window, stream.option("late_topic")) {
+        let late_topic = match (&spec.late_rule, stream.option("late_topic")) {
             (Some(_), Some(topic)) => side(topic)?,
             _ => None,
         };

@@ -5,7 +5,7 @@ use crate::catalog::StreamDef;
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
 use crate::connectors::{FileConfig, FileSource, OptionError, PartitionReader, Position, TableFiles};
 use crate::formats::TableColumns;
-use crate::operators::window::WindowSpec;
+use crate::operators::late::LateRule;
 use crate::plan::stream::metadata_fields;
 use crate::runtime::feed::FeedShape;
 use crate::sql::Diagnostic;
@@ -28,12 +28,12 @@ impl Wanted {
         Wanted::with_late(stream, columns, marks, None)
     }
 
-    /// The same; with `late_window`, all declared columns are read, so that late rows can be kept whole.
+    /// The same; with `late_rule`, all declared columns are read, so that late rows can be kept whole.
     pub(super) fn with_late(
         stream: &StreamDef,
         columns: &[usize],
         marks: bool,
-        late_window: Option<WindowSpec>,
+        late_rule: Option<LateRule>,
     ) -> Result<Self> {
         let declared = stream.columns.len();
         if stream.connector != "topic" && !stream.is_table() && columns.iter().any(|c| *c >= declared) {
@@ -47,7 +47,7 @@ impl Wanted {
         let mut read: Vec<usize> = columns.to_vec();
         read.extend(time);
         // Standard input is opened once, before it is known what of it is wanted.
-        if late_window.is_some() || stream.connector == super::session::STDIN {
+        if late_rule.is_some() || stream.connector == super::session::STDIN {
             read.extend(0..declared);
         }
         read.sort_unstable();
@@ -61,8 +61,8 @@ impl Wanted {
         let all = Schema::new(fields);
         let schema = Arc::new(all.project(&read)?);
         let delay = stream.event_time.as_ref().and_then(|e| e.delay);
-        // With late rows kept, the declared columns are read first and in order, so the window's column index holds.
-        let shape = FeedShape { keep, time: time.and_then(place).map(|t| (t, delay)), late_window };
+        // With late rows kept, the declared columns are read first and in order, so the rule's column index holds.
+        let shape = FeedShape { keep, time: time.and_then(place).map(|t| (t, delay)), late_rule };
         Ok(Wanted { read, schema, shape })
     }
 }

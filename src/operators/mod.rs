@@ -4,8 +4,12 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
+pub mod in_time;
+pub mod join;
+pub mod late;
 mod plain;
 pub mod project;
+pub mod session;
 pub(crate) mod shown;
 pub mod unnest;
 pub mod upsert;

@@ -91,7 +91,9 @@ impl ContextProvider for QueryContext<'_> {
 
     fn get_table_function_source(&self, name: &str, _: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let d = Diagnostic::new(format!("there is no table function \"{name}\""));
-        Err(mistake(d.help("TUMBLE, HOP and CUMULATE make windows; SELECT unnest(range(1, 10)) makes rows")))
+        Err(mistake(
+            d.help("TUMBLE, HOP, CUMULATE and SESSION make windows; SELECT unnest(range(1, 10)) makes rows"),
+        ))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

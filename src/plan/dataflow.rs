@@ -4,7 +4,11 @@ use crate::catalog::StreamDef;
 use crate::operators::aggregate::AggregateSpec;
 use crate::operators::expand::ExpandSpec;
 use crate::operators::filter::FilterSpec;
+use crate::operators::in_time::InTimeSpec;
+use crate::operators::join::JoinSpec;
+use crate::operators::late::LateRule;
 use crate::operators::project::ProjectSpec;
+use crate::operators::session::SessionSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::upsert::UpsertSpec;
 use crate::operators::window::WindowSpec;
@@ -23,8 +27,8 @@ pub struct SourceSpec {
     pub columns: Vec<usize>,
     /// Those columns.
     pub schema: SchemaRef,
-    /// The window that its rows go into first, if the stream keeps its late rows.
-    pub late_window: Option<WindowSpec>,
+    /// What its rows meet first that leaves late ones out, if the stream keeps its late rows.
+    pub late_rule: Option<LateRule>,
 }
 
 /// What a node does.
@@ -40,6 +44,10 @@ pub enum Spec {
     Project(ProjectSpec),
     /// See [`WindowSpec`].
     Window(WindowSpec),
+    /// See [`InTimeSpec`].
+    InTime(InTimeSpec),
+    /// See [`SessionSpec`].
+    Session(SessionSpec),
     /// See [`ExpandSpec`].
     Expand(ExpandSpec),
     /// See [`UnnestSpec`].
@@ -52,6 +60,8 @@ pub enum Spec {
     Exchange(Vec<Arc<dyn PhysicalExpr>>),
     /// See [`AggregateSpec`].
     Aggregate(AggregateSpec),
+    /// See [`JoinSpec`].
+    Join(Box<JoinSpec>),
 }
 
 /// One operator of the dataflow.

@@ -67,6 +67,8 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         Spec::Filter(spec) => spec.to_string(),
         Spec::Project(spec) => spec.to_string(),
         Spec::Window(spec) => spec.to_string(),
+        Spec::InTime(spec) => spec.to_string(),
+        Spec::Session(spec) => spec.to_string(),
         Spec::Expand(spec) => spec.to_string(),
         Spec::Unnest(spec) => spec.to_string(),
         Spec::Upsert(spec) => spec.to_string(),
@@ -83,5 +85,6 @@ fn describe(flow: &Dataflow, index: usize) -> String {
             format!("Exchange by hash({})", keys.join(", "))
         }
         Spec::Aggregate(spec) => spec.to_string(),
+        Spec::Join(spec) => spec.to_string(),
     }
 }

@@ -15,6 +15,7 @@ mod interval;
 mod ksql;
 mod metadata;
 mod parser;
+mod partition;
 mod place;
 #[cfg(test)]
 mod planned;
