@@ -66,6 +66,16 @@ impl ContextProvider for QueryContext<'_> {
             return Ok(Arc::new(StreamSource::new(stream.clone(), false)));
         }
         if let Some(stream) = name.strip_suffix(META).and_then(|n| self.definitions.streams.get(n)) {
+            if stream.is_table() {
+                let d = Diagnostic::new(format!(
+                    "only streams have _partition, _offset and _timestamp; \"{}\" is a {}",
+                    stream.name,
+                    stream.kind()
+                ));
+                return Err(mistake(
+                    d.help("leave them out: a table's row has no place in a topic of its own"),
+                ));
+            }
             return Ok(Arc::new(StreamSource::new(stream.clone(), true)));
         }
         if let Some(view) = self.view(name)? {

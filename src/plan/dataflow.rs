@@ -10,6 +10,7 @@ use crate::operators::late::LateRule;
 use crate::operators::project::ProjectSpec;
 use crate::operators::session::SessionSpec;
 use crate::operators::unnest::UnnestSpec;
+use crate::operators::upsert::UpsertSpec;
 use crate::operators::window::WindowSpec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 pub struct SourceSpec {
     /// Its definition.
     pub stream: Arc<StreamDef>,
-    /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns.
+    /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns, or,
+    /// for a table, by the one that tells tombstones.
     pub columns: Vec<usize>,
     /// Those columns.
     pub schema: SchemaRef,
@@ -50,6 +52,8 @@ pub enum Spec {
     Expand(ExpandSpec),
     /// See [`UnnestSpec`].
     Unnest(UnnestSpec),
+    /// See [`UpsertSpec`].
+    Upsert(UpsertSpec),
     /// All rows of all inputs.
     Union,
     /// Sends each row to the worker that its keys' hash names; no keys: to the first.

@@ -71,6 +71,7 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         Spec::Session(spec) => spec.to_string(),
         Spec::Expand(spec) => spec.to_string(),
         Spec::Unnest(spec) => spec.to_string(),
+        Spec::Upsert(spec) => spec.to_string(),
         Spec::Union => "Union".into(),
         Spec::Exchange(keys) if keys.is_empty() => "Exchange to one worker".into(),
         Spec::Exchange(keys) => {

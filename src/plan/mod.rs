@@ -15,7 +15,9 @@ mod mistakes;
 pub mod session;
 pub use mistakes::without_place as mistake;
 pub mod stream;
+pub mod table;
 pub mod trace;
+pub mod unique;
 pub mod window;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
@@ -73,7 +75,7 @@ impl Planner {
         query: &ast::Query,
     ) -> Result<LogicalPlan, Diagnostic> {
         let mut query = query.clone();
-        sql::expose_metadata(&mut query, &|name| definitions.streams.contains_key(name));
+        sql::expose_metadata(&mut query, &|name| has_metadata(definitions, name));
         let context = QueryContext::new(self, definitions, 0);
         self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(source, &query, e))
     }
@@ -96,7 +98,7 @@ impl Planner {
             return Err(Diagnostic::new("its text is not one query"));
         };
         let mut query = query.query.as_ref().clone();
-        sql::expose_metadata(&mut query, &|name| definitions.streams.contains_key(name));
+        sql::expose_metadata(&mut query, &|name| has_metadata(definitions, name));
         let context = QueryContext::new(self, definitions, depth);
         self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(&view.query, &query, e))
     }
@@ -204,6 +206,13 @@ impl Planner {
         }
         Ok(delay)
     }
+}
+
+/// Whether a bare `_offset` over this stream means its metadata, not a column of its own.
+fn has_metadata(definitions: &Definitions, name: &str) -> bool {
+    definitions.streams.get(name).is_some_and(|s| {
+        !s.is_table() || !s.columns.iter().any(|c| sql::METADATA_COLUMNS.contains(&c.name.as_str()))
+    })
 }
 
 /// All scalar functions that a query calls and that do not always give the same for the same arguments.

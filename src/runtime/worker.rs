@@ -14,6 +14,7 @@ use crate::operators::join::Join;
 use crate::operators::project::Project;
 use crate::operators::session::SessionWindow;
 use crate::operators::unnest::Unnest;
+use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
 use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable};
 use crate::plan::{Dataflow, Spec};
@@ -136,6 +137,7 @@ fn running(
         (Spec::Session(s), _) => Running::Operator(Box::new(SessionWindow::new(s.clone())?)),
         (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
         (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),
+        (Spec::Upsert(s), _) => Running::Operator(Box::new(Upsert::new(s.clone())?)),
         (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
         (Spec::Join(s), _) => Running::Operator(Box::new(Join::new(s.as_ref().clone())?)),
     })
@@ -226,6 +228,7 @@ impl Worker {
                 sum.late += m.late;
                 sum.after_idle += m.after_idle;
                 sum.timeless += m.timeless;
+                sum.unknown_deletes += m.unknown_deletes;
                 sum.state_rows += m.state_rows;
                 sum.state_bytes += m.state_bytes;
             }

@@ -3,6 +3,7 @@
 mod aggregate;
 mod join;
 mod session;
+mod table;
 mod window;
 
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
@@ -49,7 +50,10 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
         let timeless = |node: &Node| {
             matches!(node.spec, Spec::Window(_) | Spec::Session(_)) && node.event_time.is_none()
         };
-        return Err(if lowering.flow.nodes.iter().any(timeless) {
+        let table = |node: &Node| matches!(node.spec, Spec::Upsert(_));
+        return Err(if lowering.flow.nodes.iter().any(table) {
+            d.note("the rows of a table may change at any time").help("use EMIT CHANGES")
+        } else if lowering.flow.nodes.iter().any(timeless) {
             d.note("the window is over a column that has no watermark, so it never closes")
                 .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'")
         } else {
@@ -126,6 +130,9 @@ impl Lowering {
 
     fn scan(&mut self, plan: &LogicalPlan, scan: &TableScan) -> Result<usize> {
         let Some(source) = stream_of(&scan.source) else { return Err(refused(plan)) };
+        if source.stream.is_table() {
+            return self.table(plan, scan, &source.stream);
+        }
         let all: Vec<usize> = (0..scan.source.schema().fields().len()).collect();
         let columns = scan.projection.clone().unwrap_or(all);
         self.flow.sources.push(SourceSpec {

@@ -94,6 +94,7 @@ impl Shape {
             connector: "topic".into(),
             options: vec![],
             query: None,
+            primary_key: None,
         }
     }
 
