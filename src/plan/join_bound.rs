@@ -208,6 +208,7 @@ mod tests {
                 event_time: Some(EventTimeDef { column: "ts".into(), delay: Some(0) }),
                 connector: "topic".into(),
                 options: vec![],
+                primary_key: vec![],
                 query: None,
                 primary_key: None,
             };
