@@ -210,7 +210,6 @@ mod tests {
                 options: vec![],
                 primary_key: vec![],
                 query: None,
-                primary_key: None,
             };
             definitions.streams.insert(name.into(), Arc::new(stream));
         }
