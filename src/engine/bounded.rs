@@ -7,6 +7,7 @@ use super::{Engine, EngineError, Result};
 use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::delta::{Delta, WATERMARK_NONE};
 use crate::plan::mistake;
+use crate::plan::order::{self, LastLimit};
 use crate::plan::stream::stream_of;
 use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
@@ -61,7 +62,7 @@ pub(super) type ExtraTables = Arc<std::collections::HashMap<String, Arc<ReadOnce
 /// Starts the plan of a bounded query.
 pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> Result<Bounded> {
     let provide = |scan: &TableScan, mark: bool| provider(engine, scan, mark, extra);
-    let plan = provided(plan, &provide)?;
+    let plan = provided(order::total(plan, LastLimit::First)?, &provide)?;
     let left_out = Arc::new(LeftOut::default());
     let state = SessionStateBuilder::new_from_existing(engine.0.planner.session_state().clone())
         .with_query_planner(Arc::new(BoundedPlanner(left_out.clone())))

@@ -7,6 +7,7 @@ pub mod filter;
 mod plain;
 pub mod project;
 pub(crate) mod shown;
+pub mod top_n;
 pub mod unnest;
 pub mod window;
 

@@ -5,6 +5,7 @@ use crate::operators::aggregate::AggregateSpec;
 use crate::operators::expand::ExpandSpec;
 use crate::operators::filter::FilterSpec;
 use crate::operators::project::ProjectSpec;
+use crate::operators::top_n::TopNSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::window::WindowSpec;
 use arrow::array::RecordBatch;
@@ -48,6 +49,8 @@ pub enum Spec {
     Exchange(Vec<Arc<dyn PhysicalExpr>>),
     /// See [`AggregateSpec`].
     Aggregate(AggregateSpec),
+    /// See [`TopNSpec`].
+    TopN(TopNSpec),
 }
 
 /// One operator of the dataflow.

@@ -82,5 +82,6 @@ fn describe(flow: &Dataflow, index: usize) -> String {
             format!("Exchange by hash({})", keys.join(", "))
         }
         Spec::Aggregate(spec) => spec.to_string(),
+        Spec::TopN(spec) => spec.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 //! and `config`; knows no connector, no running job, nothing async.
 //!
 //! The passes, in order: [`Planner::query`] (SQL to DataFusion's logical plan, windows as a node of ours),
-//! [`Planner::optimize`] (DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
+//! [`Planner::optimize`] ([`order`], then DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
 //! what cannot be maintained), [`explain`].
 
 mod context;
@@ -11,6 +11,7 @@ pub mod explain;
 mod lower;
 mod mistakes;
 pub use mistakes::without_place as mistake;
+pub mod order;
 pub mod stream;
 pub mod trace;
 pub mod window;
@@ -27,6 +28,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerContext};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use order::LastLimit;
 use sqlparser::ast;
 use std::sync::Arc;
 
@@ -102,8 +104,8 @@ impl Planner {
         let options = self.state.config_options();
         let context =
             OptimizerContext::new_with_config_options(options.clone()).without_query_execution_start_time();
-        Analyzer::new()
-            .execute_and_check(plan, options, |_, _| {})
+        order::total(plan, LastLimit::Least)
+            .and_then(|plan| Analyzer::new().execute_and_check(plan, options, |_, _| {}))
             .and_then(|plan| Optimizer::new().optimize(plan, &context, |_, _| {}))
             .map_err(mistakes::without_place)
     }

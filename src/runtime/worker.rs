@@ -10,6 +10,7 @@ use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
 use crate::operators::filter::Filter;
 use crate::operators::project::Project;
+use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::window::WindowAssign;
 use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable};
@@ -132,6 +133,7 @@ fn running(
         (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
         (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),
         (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
+        (Spec::TopN(s), _) => Running::Operator(Box::new(TopN::new(s.clone())?)),
     })
 }
 
@@ -167,7 +169,7 @@ impl Worker {
                 Spec::Source(s) => input.closed[*s],
                 Spec::Values(_) => EventTime::MAX,
                 // Its output lags behind its input; what it sends is never behind a window of its own making.
-                Spec::Aggregate(_) => WATERMARK_NONE,
+                Spec::Aggregate(_) | Spec::TopN(_) => WATERMARK_NONE,
                 _ => before,
             });
             let later = &self.flow.nodes[i + 1..];
