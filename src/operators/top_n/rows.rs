@@ -41,7 +41,11 @@ impl RowBytes {
                 places[column.index()].get_or_insert(i);
             }
         }
-        let key = if spec.has_ties() { Some(RowConverter::new(fields.clone())?) } else { None };
+        let key = if spec.has_ties() && !fields.is_empty() {
+            Some(RowConverter::new(fields.clone())?)
+        } else {
+            None
+        };
         let lead = match fields.first() {
             Some(first) if spec.keeps_top_only() => Some(RowConverter::new(vec![first.clone()])?),
             _ => None,

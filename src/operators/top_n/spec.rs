@@ -116,7 +116,10 @@ impl fmt::Display for TopNSpec {
         }
         let keys: Vec<String> = self.keys.iter().map(shown).collect();
         let order: Vec<String> = self.order.iter().map(|(e, options)| sorted(&shown(e), *options)).collect();
-        write!(f, " keys=[{}] order=[{}]", keys.join(", "), order.join(", "))?;
+        if !keys.is_empty() {
+            write!(f, " keys=[{}]", keys.join(", "))?;
+        }
+        write!(f, " order=[{}]", order.join(", "))?;
         match (self.purpose, self.mode) {
             (TopNUse::Candidates | TopNUse::Spread, _) => write!(f, " on each worker"),
             (TopNUse::Result, EmitMode::Changes) => write!(f, " emit=changes"),

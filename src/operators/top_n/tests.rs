@@ -5,7 +5,6 @@ use crate::delta::{consolidate, draw, drawn};
 use arrow::array::UInt64Array;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimeUnit};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{cast as cast_expr, col};
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 mod aggregate;
 mod bounds;
 mod rank;
+mod ranking;
 mod window;
 
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};

@@ -5,6 +5,7 @@ use super::super::order::DISTINCT_RANK;
 use super::super::trace::{self, ColumnTrace, trace};
 use super::super::{EmitMode, arrow_schema, mistakes};
 use super::bounds::Bounds;
+use super::ranking::{Ranking, Source};
 use super::{Lowering, Result, physical};
 use crate::operators::aggregate::WindowKey;
 use crate::operators::filter::FilterSpec;
@@ -17,41 +18,16 @@ use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::DFSchemaRef;
-use datafusion::logical_expr::expr::{Sort as SortExpr, WindowFunction, WindowFunctionDefinition};
-use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{
-    Expr, FetchType, Filter, Limit, LogicalPlan, Projection, SkipType, Sort, Window,
-};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::expr::Sort as SortExpr;
+use datafusion::logical_expr::{Expr, FetchType, Limit, LogicalPlan, Projection, SkipType, Sort};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A sort key as the operator takes it.
 type SortKey = (Arc<dyn PhysicalExpr>, SortOptions);
-
-/// One ranking function.
-#[derive(Clone)]
-struct Call {
-    function: RankFunction,
-    keys: Vec<Expr>,
-    order: Vec<SortExpr>,
-    /// What its expressions are over.
-    schema: DFSchemaRef,
-    /// Its column in the schema of the whole.
-    column: usize,
-    bounds: Bounds,
-}
-
-/// Ranking functions over the same rows, the first applied first, with what a filter above says of them.
-struct Ranking<'a> {
-    input: &'a LogicalPlan,
-    calls: Vec<Call>,
-    /// The columns of the whole.
-    schema: DFSchemaRef,
-    /// The conditions that the ranges of the calls do not say.
-    filter: Option<Expr>,
-}
 
 /// What one operator is made of besides its place in the dataflow.
 struct Cut {
@@ -69,14 +45,6 @@ struct Cut {
     event_time: Option<usize>,
 }
 
-/// The plan below what only names it.
-fn unaliased(mut plan: &LogicalPlan) -> &LogicalPlan {
-    while let LogicalPlan::SubqueryAlias(alias) = plan {
-        plan = &alias.input;
-    }
-    plan
-}
-
 impl Lowering {
     /// A ranking with the filter on it, if the plan is one. `used` says which of its columns are read above.
     pub(super) fn ranking(
@@ -84,14 +52,7 @@ impl Lowering {
         plan: &LogicalPlan,
         used: Option<&HashSet<usize>>,
     ) -> Option<Result<usize>> {
-        let ranking = match unaliased(plan) {
-            LogicalPlan::Window(window) => Ranking::new(window, None),
-            LogicalPlan::Filter(filter) => match unaliased(&filter.input) {
-                LogicalPlan::Window(window) => Ranking::new(window, Some(filter)),
-                _ => return None,
-            },
-            _ => return None,
-        };
+        let ranking = Ranking::of(plan)?;
         Some(ranking.and_then(|ranking| self.ranked(plan, ranking, used)))
     }
 
@@ -106,44 +67,41 @@ impl Lowering {
     fn ranked(
         &mut self,
         plan: &LogicalPlan,
-        ranking: Ranking,
+        mut ranking: Ranking,
         used: Option<&HashSet<usize>>,
     ) -> Result<usize> {
-        let Ranking { input, mut calls, schema, filter } = ranking;
-        if calls.iter().any(|call| call.bounds.is_empty()) {
+        if ranking.calls.iter().any(|call| call.bounds.is_empty()) {
             return self.no_rows(plan);
         }
-        let base = input.schema().fields().len();
-        // The last column is left out where nobody reads it: without ranks in the output fewer rows change.
-        let last = schema.fields().len() - 1;
-        let read_by_filter =
-            filter.iter().flat_map(|e| e.column_refs()).any(|c| schema.index_of_column(c).ok() == Some(last));
-        let left_out = !read_by_filter && used.is_some_and(|used| !used.contains(&last));
-        let natural: Vec<usize> = calls.iter().map(|call| call.column).collect();
-        tightest_first(&mut calls, input);
+        let unread = ranking.leave_out_unread(used);
+        ranking.tightest_first();
+        let Ranking { input, calls, columns, schema, filter } = ranking;
         let mut node = self.plan(input)?;
         let mut traces = trace(input).map_err(mistakes::without_place)?;
         let mut fields = arrow_schema(input).fields().to_vec();
-        let mut columns: Vec<usize> = (0..base).collect();
+        let mut places: HashMap<Source, usize> = (0..fields.len()).map(|i| (Source::Input(i), i)).collect();
         for call in calls {
-            let output = !(left_out && call.column == last);
+            let output = unread != Some(call.source);
             // A ranking that neither shows nor bounds anything.
             if !output && call.bounds.all() {
                 continue;
             }
-            let key_columns = columns_of(&call.keys, &call.schema);
-            let keys = call.keys.iter().map(|e| physical(e, &call.schema)).collect::<Result<Vec<_>>>()?;
-            let order = sort_keys(&call.order, &call.schema)?;
+            let over = |e: &Expr| moved(physical(e, &call.schema)?, &call.columns, &places);
+            let keys = call.keys.iter().map(over).collect::<Result<Vec<_>>>()?;
+            let order = call.order.iter().map(|s| Ok((over(&s.expr)?, options(s))));
+            let order = order.collect::<Result<Vec<_>>>()?;
+            let key_columns: Vec<Option<usize>> = keys.iter().map(|k| plain_column(k)).collect();
             let window = window_key(&traces, &key_columns);
             let is_bound = |c: &Option<usize>| c.is_some_and(|c| traces[c].window.is_some_and(|w| w.closes));
             let gathers = key_columns.iter().all(is_bound);
             traces = trace::ranked(&traces, &key_columns);
             if output {
+                places.insert(call.source, traces.len());
                 traces.push(ColumnTrace::default());
-                fields.push(schema.field(call.column).clone());
-                columns.push(call.column);
+                fields.push(call.field.clone());
             }
             let cut = Cut {
+                named: call.keys.iter().map(|k| tidy(&k.schema_name().to_string())).collect(),
                 keys,
                 order,
                 function: call.function,
@@ -151,13 +109,14 @@ impl Lowering {
                 output,
                 window,
                 gathers,
-                named: call.keys.iter().map(|k| tidy(&k.schema_name().to_string())).collect(),
                 schema: Arc::new(Schema::new(fields.clone())),
                 event_time: traces.iter().position(|t| t.event_time),
             };
             node = self.cut(node, cut);
         }
-        node = self.arranged(node, &columns, &natural);
+        let wanted: Vec<usize> =
+            columns.iter().filter(|c| unread != Some(**c)).filter_map(|c| places.get(c).copied()).collect();
+        node = self.arranged(node, &wanted, &traces);
         let Some(predicate) = filter else { return Ok(node) };
         let predicate = physical(&predicate, &schema)?;
         Ok(self.over(node, Spec::Filter(FilterSpec { predicate })))
@@ -229,23 +188,20 @@ impl Lowering {
         self.flow.nodes.len() - 1
     }
 
-    /// The columns in the order of the plan's: `columns` says which of them each of the node's is, `natural` in what order the ranks come.
-    fn arranged(&mut self, node: usize, columns: &[usize], natural: &[usize]) -> usize {
-        if columns.is_sorted() || natural.is_empty() {
+    /// The node's columns as the plan has them.
+    fn arranged(&mut self, node: usize, wanted: &[usize], traces: &[ColumnTrace]) -> usize {
+        let below = self.flow.nodes[node].schema.clone();
+        if wanted.iter().copied().eq(0..below.fields().len()) {
             return node;
         }
-        let below = self.flow.nodes[node].clone();
-        let mut places: Vec<usize> = (0..columns.len()).collect();
-        places.sort_by_key(|i| columns[*i]);
-        let fields: Vec<_> = places.iter().map(|i| below.schema.fields()[*i].clone()).collect();
-        let column = |i: &usize| {
-            Arc::new(PhysicalColumn::new(below.schema.field(*i).name(), *i)) as Arc<dyn PhysicalExpr>
-        };
-        let schema = Arc::new(Schema::new(fields));
-        let spec = ProjectSpec { expressions: places.iter().map(column).collect(), schema: schema.clone() };
+        let schema =
+            Arc::new(Schema::new(wanted.iter().map(|i| below.fields()[*i].clone()).collect::<Vec<_>>()));
+        let column =
+            |i: &usize| Arc::new(PhysicalColumn::new(below.field(*i).name(), *i)) as Arc<dyn PhysicalExpr>;
+        let spec = ProjectSpec { expressions: wanted.iter().map(column).collect(), schema: schema.clone() };
         let added = self.over(node, Spec::Project(spec));
-        // Only ranks change places, and none of them is a time.
         self.flow.nodes[added].schema = schema;
+        self.flow.nodes[added].event_time = wanted.iter().position(|i| traces[*i].event_time);
         added
     }
 
@@ -304,134 +260,30 @@ impl Lowering {
     }
 }
 
-impl<'a> Ranking<'a> {
-    fn new(window: &'a Window, filter: Option<&Filter>) -> Result<Self> {
-        let mut calls = Vec::new();
-        let input = collect(window, &mut calls)?;
-        let mut ranking = Ranking { input, calls, schema: window.schema.clone(), filter: None };
-        if let Some(filter) = filter {
-            ranking.bound(&filter.predicate);
-        }
-        Ok(ranking)
-    }
-
-    /// Takes the conditions on a rank out of a predicate. Only those on the last rank may be applied before the
-    /// others: a rank counts all rows, unless what is left out stands behind all that stay.
-    fn bound(&mut self, predicate: &Expr) {
-        let mut rest = Vec::new();
-        for condition in split_conjunction(predicate) {
-            let found = (0..self.calls.len()).rev().find_map(|i| {
-                let column = self.calls[i].column;
-                let bounds = Bounds::of(condition, &|c| self.schema.index_of_column(c).ok() == Some(column))?;
-                let others = &self.calls[i + 1..];
-                (others.iter().all(|later| follows(&self.calls[i], later))).then_some((i, bounds))
-            });
-            match found {
-                // Rows below the range must stay for the ranks that come later.
-                Some((i, (bounds, exact))) if i + 1 == self.calls.len() => {
-                    self.calls[i].bounds = self.calls[i].bounds.and(bounds);
-                    if !exact {
-                        rest.push(condition.clone());
-                    }
-                }
-                Some((i, (bounds, exact))) => {
-                    self.calls[i].bounds = self.calls[i].bounds.and(Bounds { first: 1, ..bounds });
-                    if !exact || bounds.first > 1 {
-                        rest.push(condition.clone());
-                    }
-                }
-                None => rest.push(condition.clone()),
-            }
-        }
-        self.filter = conjunction(rest);
-    }
+/// An expression over a plan's columns as one over the operator's input, where these are at other places.
+fn moved(
+    expr: Arc<dyn PhysicalExpr>,
+    columns: &[Source],
+    places: &HashMap<Source, usize>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let place = |column: &PhysicalColumn| columns.get(column.index()).and_then(|s| places.get(s)).copied();
+    let moved = expr.transform_up(|node| {
+        let moved = node.downcast_ref::<PhysicalColumn>().and_then(|c| Some((c, place(c)?)));
+        Ok(match moved {
+            Some((c, at)) => Transformed::yes(Arc::new(PhysicalColumn::new(c.name(), at)) as _),
+            None => Transformed::no(node),
+        })
+    });
+    Ok(moved.map_err(mistakes::without_place)?.data)
 }
 
-/// Whether a later call ranks in the same order, as far as both go: then rows beyond a rank of `call` stand behind all that stay.
-fn follows(call: &Call, later: &Call) -> bool {
-    let same = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().all(|e| b.contains(e));
-    let common = call.order.len().min(later.order.len());
-    same(&call.keys, &later.keys) && call.order[..common] == later.order[..common]
+/// The column that an expression is.
+fn plain_column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    expr.downcast_ref::<PhysicalColumn>().map(PhysicalColumn::index)
 }
 
-/// Brings a bounded call before those that would otherwise rank all rows, where that changes no rank.
-fn tightest_first(calls: &mut [Call], input: &LogicalPlan) {
-    let over_input = |call: &Call| {
-        let columns =
-            call.keys.iter().chain(call.order.iter().map(|s| &s.expr)).flat_map(|e| e.column_refs());
-        columns.into_iter().all(|c| input.schema().has_column(c))
-    };
-    let Some(at) = calls.iter().position(|call| call.bounds.last.is_some()) else { return };
-    let movable = calls[..=at].iter().all(|other| follows(&calls[at], other) && over_input(other));
-    if at == 0 || !movable || calls[at].bounds.first > 1 {
-        return;
-    }
-    calls[..=at].rotate_right(1);
-    for call in &mut calls[..=at] {
-        call.schema = input.schema().clone();
-    }
-}
-
-/// The calls of a window node and those below it, lowest first, and what they are over.
-fn collect<'a>(window: &'a Window, calls: &mut Vec<Call>) -> Result<&'a LogicalPlan> {
-    let input = match window.input.as_ref() {
-        LogicalPlan::Window(inner) => collect(inner, calls)?,
-        other => other,
-    };
-    let width = window.input.schema().fields().len();
-    for (i, expr) in window.window_expr.iter().enumerate() {
-        let Expr::WindowFunction(function) = expr.clone().unalias_nested().data else {
-            return Err(Diagnostic::new("this OVER is not maintained continuously"));
-        };
-        let params = &function.params;
-        calls.push(Call {
-            function: rank_function(&function)?,
-            keys: params.partition_by.clone(),
-            order: params.order_by.clone(),
-            schema: window.input.schema().clone(),
-            column: width + i,
-            bounds: Bounds::default(),
-        });
-    }
-    Ok(input)
-}
-
-fn rank_function(function: &WindowFunction) -> Result<RankFunction> {
-    let name = function.fun.name().to_string();
-    let aggregate = matches!(function.fun, WindowFunctionDefinition::AggregateUDF(_));
-    match name.as_str() {
-        "row_number" => return Ok(RankFunction::RowNumber),
-        "rank" => return Ok(RankFunction::Rank),
-        "dense_rank" => return Ok(RankFunction::DenseRank),
-        _ => {}
-    }
-    let d = Diagnostic::new(format!("{name}() OVER (…) is not maintained continuously"))
-        .note("of the functions with OVER, row_number(), rank() and dense_rank() are");
-    let first_or_last = matches!(name.as_str(), "first_value" | "last_value" | "nth_value");
-    Err(match name.as_str() {
-        _ if aggregate && !first_or_last => d.help(format!(
-            "write {name}(…) with GROUP BY the columns of its PARTITION BY, and join that to the rows by them where these are wanted too"
-        )),
-        "lag" | "lead" => d.help(
-            "number the rows in a subquery, row_number() OVER (…) AS n, and join it to itself where a.n = b.n + 1",
-        ),
-        _ if first_or_last => d.help(
-            "take the row itself: row_number() OVER (PARTITION BY … ORDER BY …) = 1, or DISTINCT ON (…) … ORDER BY …",
-        ),
-        "ntile" | "percent_rank" | "cume_dist" => {
-            d.help("it hangs on how many rows there are in all: rank() OVER (…) numbers them without that")
-        }
-        _ => d.help("a SELECT without EMIT answers it once, over what is there now"),
-    })
-}
-
-/// The columns that plain keys are.
-fn columns_of(keys: &[Expr], schema: &DFSchemaRef) -> Vec<Option<usize>> {
-    let column = |e: &Expr| match e.clone().unalias() {
-        Expr::Column(c) => schema.index_of_column(&c).ok(),
-        _ => None,
-    };
-    keys.iter().map(column).collect()
+fn options(sort: &SortExpr) -> SortOptions {
+    SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first }
 }
 
 fn columns_as_they_are(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {
@@ -440,10 +292,7 @@ fn columns_as_they_are(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {
 }
 
 fn sort_keys(order: &[SortExpr], schema: &DFSchemaRef) -> Result<Vec<SortKey>> {
-    let key = |sort: &SortExpr| {
-        let options = SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
-        Ok((physical(&sort.expr, schema)?, options))
-    };
+    let key = |sort: &SortExpr| Ok((physical(&sort.expr, schema)?, options(sort)));
     order.iter().map(key).collect()
 }
 
@@ -468,6 +317,8 @@ fn state_bound(spec: &TopNSpec, keys: &[String]) -> String {
     let rows = |n: u64| match (n, spec.function) {
         (1, RankFunction::RowNumber) => "one row".to_string(),
         (n, RankFunction::RowNumber) => format!("{n} rows"),
+        (1, RankFunction::Rank) => "one row and its ties".into(),
+        (1, RankFunction::DenseRank) => "the rows of one sort key".into(),
         (n, RankFunction::Rank) => format!("{n} rows and their ties"),
         (n, RankFunction::DenseRank) => format!("the rows of {n} sort keys"),
     };

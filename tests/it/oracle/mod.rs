@@ -53,6 +53,8 @@
 //! | journal | the last step is not run again | 3 |
 //! | bounded SELECT | no row has a mark | 8 |
 //! | bounded SELECT | a union loses the marks | 75 |
+//!
+//! Queries with ranks have cases of their own: see `rank`.
 
 mod batch;
 mod data;
@@ -61,6 +63,7 @@ mod drive;
 mod expr;
 mod logged;
 mod query;
+mod rank;
 mod rows;
 mod windows;
 
@@ -101,9 +104,25 @@ struct Seen {
 
 #[test]
 fn every_way_to_run_a_query_gives_the_batch_answer() {
+    let seen = run_cases(draw_query, CASES);
+    if let Some(seen) = seen {
+        seen.has_shares(40, 15, 50);
+    }
+}
+
+#[test]
+fn every_way_to_rank_rows_gives_the_batch_answer() {
+    let seen = run_cases(rank::draw_ranking, CASES / 2);
+    if let Some(seen) = seen {
+        seen.has_shares(15, 15, 50);
+    }
+}
+
+/// Runs the cases of many seeds. Gives what was seen, if that is enough to tell.
+fn run_cases(draw: DrawQuery, cases: u64) -> Option<Seen> {
     let one = number("MILLSTREAM_ORACLE_SEED");
     let first = one.or(number("MILLSTREAM_ORACLE_FIRST")).unwrap_or(0);
-    let seeds = one.map_or(number("MILLSTREAM_ORACLE_CASES").unwrap_or(CASES).div_ceil(DATA_SETS), |_| 1);
+    let seeds = one.map_or(number("MILLSTREAM_ORACLE_CASES").unwrap_or(cases).div_ceil(DATA_SETS), |_| 1);
     let next = AtomicU64::new(first);
     let (seen, failures) = (Seen::default(), Mutex::new(Vec::<String>::new()));
     let enough = number("MILLSTREAM_ORACLE_FAILURES").unwrap_or(1) as usize;
@@ -114,7 +133,8 @@ fn every_way_to_run_a_query_gives_the_batch_answer() {
             if seed >= first + seeds || failures.lock().unwrap().len() >= enough {
                 return;
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| query_cases(seed, &planner, &logged, &seen)));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| query_cases(draw, seed, &planner, &logged, &seen)));
             let failure = match outcome {
                 Ok(Ok(())) => continue,
                 Ok(Err(failure)) => failure,
@@ -136,13 +156,22 @@ fn every_way_to_run_a_query_gives_the_batch_answer() {
     let count = |n: &AtomicUsize| n.load(Ordering::SeqCst);
     let cases = count(&seen.cases);
     assert!(count(&seen.unanswered) * 50 <= cases, "{} of {cases} have no answer", count(&seen.unanswered));
-    if one.is_none() && cases >= 1000 {
-        let shares = [(&seen.finals, 40), (&seen.logged, 15), (&seen.full, 50)];
-        for (seen, percent) in shares {
+    (one.is_none() && cases >= 1000).then_some(seen)
+}
+
+impl Seen {
+    /// At least so many of a hundred cases were asked for final results, were asked of the log, had rows.
+    fn has_shares(&self, finals: usize, logged: usize, full: usize) {
+        let count = |n: &AtomicUsize| n.load(Ordering::SeqCst);
+        let cases = count(&self.cases);
+        for (seen, percent) in [(&self.finals, finals), (&self.logged, logged), (&self.full, full)] {
             assert!(count(seen) * 100 >= cases * percent, "{} of {cases}, not {percent} %", count(seen));
         }
     }
 }
+
+/// Makes a query of random choices.
+type DrawQuery = fn(&mut Draw, &Shape) -> Query;
 
 /// A query, planned in every way.
 struct Planned<'a> {
@@ -155,10 +184,16 @@ struct Planned<'a> {
 }
 
 /// The cases of one seed.
-fn query_cases(seed: u64, planner: &Planner, logged: &Logged, seen: &Seen) -> Result<(), String> {
+fn query_cases(
+    draw: DrawQuery,
+    seed: u64,
+    planner: &Planner,
+    logged: &Logged,
+    seen: &Seen,
+) -> Result<(), String> {
     let mut d = Draw::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x6d69_6c6c);
     let shape = Shape::draw(&mut d);
-    let query = draw_query(&mut d, &shape);
+    let query = draw(&mut d, &shape);
     let texts = format!(
         "seed {seed}\nours       {}\nview v     {:?}\nreference  {}",
         query.ours, query.view, query.reference
