@@ -53,6 +53,8 @@
 //! | journal | the last step is not run again | 3 |
 //! | bounded SELECT | no row has a mark | 8 |
 //! | bounded SELECT | a union loses the marks | 75 |
+//!
+//! Queries with ranks have cases of their own: see `rank`.
 
 mod batch;
 mod data;
@@ -61,6 +63,7 @@ mod drive;
 mod expr;
 mod logged;
 mod query;
+mod rank;
 mod relational;
 mod rows;
 mod sessions;
@@ -108,6 +111,8 @@ struct Seen {
 #[derive(Clone, Copy)]
 struct Grammar {
     draw: fn(&mut Draw, &Shape) -> Query,
+    /// How many cases are run, unless the environment says so.
+    cases: u64,
     /// Answers may be as long as a product of both streams.
     small: bool,
     /// In how many of a hundred cases, at most, the reference may have no answer.
@@ -120,18 +125,26 @@ struct Grammar {
 
 #[test]
 fn every_way_to_run_a_query_gives_the_batch_answer() {
-    run(Grammar { draw: draw_query, small: false, unanswered: 2, refused: 0, finals: 40 });
+    run(Grammar { draw: draw_query, cases: CASES, small: false, unanswered: 2, refused: 0, finals: 40 });
 }
 
 #[test]
 fn every_way_to_run_a_relational_query_gives_the_batch_answer() {
-    run(Grammar { draw: draw_relational, small: true, unanswered: 10, refused: 5, finals: 5 });
+    run(Grammar { draw: draw_relational, cases: CASES, small: true, unanswered: 10, refused: 5, finals: 5 });
 }
 
+#[test]
+fn every_way_to_rank_rows_gives_the_batch_answer() {
+    let draw = rank::draw_ranking;
+    run(Grammar { draw, cases: CASES / 2, small: false, unanswered: 2, refused: 0, finals: 15 });
+}
+
+/// Runs the cases of many seeds.
 fn run(grammar: Grammar) {
     let one = number("MILLSTREAM_ORACLE_SEED");
     let first = one.or(number("MILLSTREAM_ORACLE_FIRST")).unwrap_or(0);
-    let seeds = one.map_or(number("MILLSTREAM_ORACLE_CASES").unwrap_or(CASES).div_ceil(DATA_SETS), |_| 1);
+    let seeds =
+        one.map_or(number("MILLSTREAM_ORACLE_CASES").unwrap_or(grammar.cases).div_ceil(DATA_SETS), |_| 1);
     let next = AtomicU64::new(first);
     let (seen, failures) = (Seen::default(), Mutex::new(Vec::<String>::new()));
     let enough = number("MILLSTREAM_ORACLE_FAILURES").unwrap_or(1) as usize;
