@@ -6,7 +6,7 @@
 //!
 //! Throughput is rows (`elem`) or bytes of text a second. Where a library does the same, it runs beside ours.
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::csv::ReaderBuilder as CsvReaderBuilder;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -22,6 +22,7 @@ use millstream::log::{Append, Codec, Log, TopicOptions};
 use millstream::operators::Operator;
 use millstream::operators::aggregate::{Aggregate, AggregateSpec, EmitMode};
 use millstream::operators::top_n::{TopN, TopNSpec};
+use millstream::operators::upsert::{Upsert, UpsertSpec};
 use millstream::operators::window::{WindowAssign, WindowKind, WindowSpec};
 use millstream::plan::{Planner, Spec};
 use millstream::sql::{Statement, parse_all};
@@ -400,6 +401,53 @@ fn aggregates(c: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
+/// Upserts of a table that has so many keys: the cost of a changed row must not follow the size of the state.
+fn upserts(c: &mut Criterion) -> Result<()> {
+    let mut fields: Vec<Field> = bid_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new("_deleted", DataType::Boolean, false));
+    let spec = UpsertSpec {
+        table: "bids".into(),
+        input_schema: Arc::new(Schema::new(fields)),
+        keys: vec![0],
+        deleted: 3,
+        columns: vec![0, 1, 2],
+        schema: bid_schema(),
+    };
+    let upserts = |bids: &RecordBatch| -> Result<Delta> {
+        let mut columns = bids.columns().to_vec();
+        columns.push(Arc::new(BooleanArray::from(vec![false; bids.num_rows()])));
+        Ok(Delta::insert(RecordBatch::try_new(spec.input_schema.clone(), columns)?))
+    };
+    let mut group = c.benchmark_group("upsert");
+    for (name, keys) in [("10k keys", 10_000), ("100k keys", 100_000), ("1M keys", 1_000_000)] {
+        let mut table = Upsert::new(spec.clone())?;
+        let mut step = |delta: &Delta| -> millstream::operators::Result<usize> {
+            let mut out = Vec::new();
+            table.push(0, delta.clone(), &mut out)?;
+            table.finish_step(WATERMARK_NONE, &mut out)?;
+            Ok(out.iter().map(Delta::num_rows).sum())
+        };
+        for first in (0..keys as i64).step_by(BATCH) {
+            let ids = Int64Array::from_iter_values(first..(first + BATCH as i64).min(keys as i64));
+            let rows = bids(ids.len(), keys, first)?;
+            let columns = vec![Arc::new(ids) as ArrayRef, rows.column(1).clone(), rows.column(2).clone()];
+            step(&upserts(&RecordBatch::try_new(bid_schema(), columns)?)?)?;
+        }
+        for rows in [10, BATCH] {
+            let deltas = (0..64)
+                .map(|i| upserts(&bids(rows, keys, (1 << 30) + i * rows as i64)?))
+                .collect::<Result<Vec<_>>>()?;
+            let mut next = deltas.iter().cycle();
+            group.throughput(Throughput::Elements(rows as u64));
+            group.bench_function(BenchmarkId::new(name, format!("{rows} rows a step")), |b| {
+                b.iter(|| next.next().map_or(0, |delta| step(delta).unwrap_or(0)))
+            });
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
 fn printing(c: &mut Criterion) -> Result<()> {
     let bids = bids(BATCH, 10_000, 0)?;
     let names = StringArray::from_iter_values((0..BATCH).map(|i| format!("channel {i}")));
@@ -421,7 +469,7 @@ fn printing(c: &mut Criterion) -> Result<()> {
 }
 
 fn all(c: &mut Criterion) {
-    let groups = [formats, frames, exchange, windows, aggregates, rankings, printing];
+    let groups = [formats, frames, exchange, windows, aggregates, rankings, upserts, printing];
     for group in groups {
         if let Err(error) = group(c) {
             panic!("{error}");
