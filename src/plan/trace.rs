@@ -131,7 +131,7 @@ fn trace_session(session: &SessionNode) -> Result<Vec<ColumnTrace>> {
 
 fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {
     let mut traces = trace(&window.input)?;
-    let closes = traces[window.time_index()?].event_time;
+    let closes = traces[window.time_index()?].event_time && window.event_time;
     // Bounds of an inner window say nothing of the outer one, and a state can be cut by one only.
     traces.iter_mut().for_each(|t| t.window = None);
     let bound = |to_end| Some(WindowTrace { to_end, grace: window.grace, closes });

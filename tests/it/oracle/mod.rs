@@ -14,7 +14,8 @@
 //!
 //! What may differ, and is therefore not asked: without ORDER BY, what first_value, last_value and array_agg see is
 //! ordered by value here and by arrival there; a grouped bit_xor(DISTINCT …) overlooks its DISTINCT there; different
-//! ORDER BYs in the aggregates of one query are refused there.
+//! ORDER BYs in the aggregates of one query are refused there; over grouping sets nth_value(… ORDER BY …) takes rows as
+//! they come there, so of sessions, which the reference gives in another order, nothing is asked that needs an order.
 //!
 //! A test is worth what it catches. These faults were planted one at a time, each was caught, at the latest by the case
 //! in the right column (a seed makes four cases):
