@@ -66,7 +66,7 @@ pub(super) struct Making<'a> {
 
 /// A random query.
 pub(super) fn draw_query(d: &mut Draw, shape: &Shape) -> Query {
-    draw_body(d, shape, Making::top)
+    draw_body(d, shape, |making| making.top())
 }
 
 /// A query with this body.

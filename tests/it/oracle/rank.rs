@@ -15,7 +15,7 @@ use super::query::{Making, Query, Relation, both, draw_body, names};
 
 /// A random query with ranks.
 pub(super) fn draw_ranking(d: &mut Draw, shape: &Shape) -> Query {
-    draw_body(d, shape, Making::ranking)
+    draw_body(d, shape, |making| making.ranking())
 }
 
 /// Whether a rank may be asked for these columns: no result whose last bits depend on the order of addition decides.
