@@ -41,6 +41,14 @@ pub(super) fn target<'a>(
             .help("write to a stream in a topic: CREATE STREAM … without connector = 'file'")
             .into());
     }
+    if stream.connector == "nexmark" {
+        let d =
+            Diagnostic::new(format!("stream \"{}\" makes its own rows; it cannot be written", name.value));
+        return Err(d
+            .at(name.span.clone())
+            .help("write to a stream in a topic: CREATE STREAM … without connector = 'nexmark'")
+            .into());
+    }
     Ok(stream)
 }
 

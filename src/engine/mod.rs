@@ -7,6 +7,7 @@ mod describe;
 mod insert;
 mod jobs;
 mod marks;
+mod nexmark;
 mod physical;
 mod session;
 mod sources;

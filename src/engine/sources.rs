@@ -3,7 +3,7 @@
 use super::{Engine, Result};
 use crate::catalog::StreamDef;
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
-use crate::connectors::{FileConfig, FileSource, OptionError, PartitionReader, Position};
+use crate::connectors::{FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position};
 use crate::operators::window::WindowSpec;
 use crate::plan::stream::metadata_fields;
 use crate::runtime::feed::FeedShape;
@@ -69,6 +69,7 @@ pub(super) fn partitions_of(engine: &Engine, stream: &StreamDef) -> Result<usize
     Ok(match stream.connector.as_str() {
         "topic" => engine.0.log.topic(&stream.name)?.partitions() as usize,
         "file" => file_source(stream, None)?.partitions().len(),
+        "nexmark" => nexmark(stream)?.partitions(),
         // Standard input.
         _ => 1,
     })
@@ -99,6 +100,10 @@ pub(super) fn open_partition(
             Ok(Box::new(TopicReader::new(&topic, p, columns.collect(), wanted.schema.clone(), start, until)?))
         }
         "file" => Ok(file_source(stream, Some(wanted.read.clone()))?.reader(partition, start)?),
+        "nexmark" => {
+            let clock = (!bounded).then(|| engine.0.clock.clone());
+            Ok(nexmark(stream)?.reader(wanted.schema.clone(), partition, start, clock)?)
+        }
         other => Err(Diagnostic::new(format!("rows of a '{other}' stream cannot be read")).into()),
     }
 }
@@ -107,6 +112,10 @@ fn file_source(stream: &StreamDef, read: Option<Vec<usize>>) -> Result<FileSourc
     let config =
         FileConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?;
     Ok(FileSource::open(config, stream.schema(), read)?)
+}
+
+fn nexmark(stream: &StreamDef) -> Result<NexmarkConfig> {
+    Ok(NexmarkConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?)
 }
 
 /// An option's mistake as a diagnostic (without a place).

@@ -124,7 +124,9 @@ fn stream(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
         true => Some(query(cursor)?),
         false => None,
     };
-    if query.is_none() && columns.is_empty() {
+    // Some connectors know their columns; which do is not for the parser to say.
+    let known = options.iter().any(|option| option.name.value == "connector");
+    if query.is_none() && columns.is_empty() && !known {
         return Err(cursor
             .expected("columns, or AS SELECT")
             .help("write CREATE STREAM name (column TYPE, …) WITH (…), or CREATE STREAM name AS SELECT …"));
