@@ -264,6 +264,7 @@ fn aggregate_spec(query: &str, mode: EmitMode) -> Result<AggregateSpec> {
         connector: "topic".into(),
         options: Vec::new(),
         query: None,
+        primary_key: None,
     };
     let mut definitions = Definitions::default();
     definitions.streams.insert("bids".into(), Arc::new(bids));

@@ -1,4 +1,4 @@
-//! What is defined: streams and views.
+//! What is defined: streams, tables and views.
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,11 @@ pub struct EventTimeDef {
     pub delay: Option<i64>,
 }
 
-/// A stream: append-only rows in a topic or an outside system.
+/// The last column of a table's topic: the row says that its key is gone.
+pub const DELETED: &str = "_deleted";
+
+/// A stream: append-only rows in a topic or an outside system. With a primary key it is a table: what is left of
+/// a topic of upserts and tombstones when of each key only the last row counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamDef {
     /// Its folded name; a topic has the same.
@@ -63,6 +67,9 @@ pub struct StreamDef {
     pub options: Vec<(String, String)>,
     /// The text of AS SELECT, white space normalised, if the stream is a query's result.
     pub query: Option<String>,
+    /// The columns of the primary key if this is a table; none of them = a table of at most one row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_key: Option<Vec<String>>,
 }
 
 impl StreamDef {
@@ -70,6 +77,36 @@ impl StreamDef {
     pub fn schema(&self) -> SchemaRef {
         let fields = self.columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), c.nullable));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// Whether it is a table.
+    pub fn is_table(&self) -> bool {
+        self.primary_key.is_some()
+    }
+
+    /// `table`, `materialized view` or `stream`.
+    pub fn kind(&self) -> &'static str {
+        match (&self.primary_key, &self.query) {
+            (None, _) => "stream",
+            (Some(_), None) => "table",
+            (Some(_), Some(_)) => "materialized view",
+        }
+    }
+
+    /// The places of a table's key columns; `None` = a stream.
+    pub fn key_indices(&self) -> Option<Vec<usize>> {
+        let place = |name: &String| self.columns.iter().position(|c| c.name == *name);
+        self.primary_key.as_ref().map(|key| key.iter().filter_map(place).collect())
+    }
+
+    /// The columns of its topic: for a table its own, where only the key of a tombstone is there, and [`DELETED`].
+    pub fn topic_schema(&self) -> SchemaRef {
+        let Some(key) = &self.primary_key else { return self.schema() };
+        let field =
+            |c: &Column| Field::new(&c.name, c.data_type.clone(), c.nullable || !key.contains(&c.name));
+        let mut fields: Vec<Field> = self.columns.iter().map(field).collect();
+        fields.push(Field::new(DELETED, DataType::Boolean, false));
+        Arc::new(Schema::new(fields))
     }
 
     /// The value of an option.
@@ -109,6 +146,7 @@ impl StreamDef {
                 event_time.delay.map_or("its writer's".into(), |d| format!("{} ms behind", d / 1_000_000));
             lines.push(format!("WATERMARK FOR {}: {delay}", event_time.column));
         }
+        lines.extend(self.primary_key.as_ref().map(|key| format!("PRIMARY KEY ({})", key.join(", "))));
         lines.push(format!("connector = '{}'", self.connector));
         lines.extend(self.options.iter().map(|(n, v)| format!("{n} = '{v}'")));
         lines.extend(self.query.iter().map(|q| format!("AS {q}")));

@@ -1,9 +1,9 @@
-//! Streams and views: their definitions, kept in the data directory. May use `disk`.
+//! Streams, tables and views: their definitions, kept in the data directory. May use `disk`.
 
 mod definition;
 mod store;
 
-pub use definition::{Column, EventTimeDef, StreamDef, ViewDef};
+pub use definition::{Column, DELETED, EventTimeDef, StreamDef, ViewDef};
 pub use store::{CatalogError, CatalogStore};
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// All definitions at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Definitions {
-    /// Streams by folded name.
+    /// Streams and tables by folded name.
     pub streams: BTreeMap<String, Arc<StreamDef>>,
     /// Views by folded name.
     pub views: BTreeMap<String, Arc<ViewDef>>,

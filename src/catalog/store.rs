@@ -107,6 +107,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_catalog_from_before_there_were_tables_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CatalogStore::open(Disk::real(), dir.path()).unwrap();
+        let old = r#"{"version": 1, "views": [], "streams": [{"name": "s", "columns":
+            [{"name": "a", "type": "Int64", "nullable": true}], "event_time": null, "connector": "topic",
+            "options": [], "query": null}]}"#;
+        std::fs::write(dir.path().join("catalog/catalog.json"), old).unwrap();
+        let mut stream = store.load().unwrap().streams["s"].as_ref().clone();
+        assert!(!stream.is_table());
+        assert!(!serde_json::to_string(&stream).unwrap().contains("primary_key"), "streams look as before");
+        for key in [vec!["a".to_string()], vec![]] {
+            stream.primary_key = Some(key);
+            let table = stream.clone();
+            store.change(|d| d.streams.insert("s".into(), Arc::new(table))).unwrap();
+            assert_eq!(*store.load().unwrap().streams["s"], stream);
+        }
+        let topic = stream.topic_schema();
+        assert_eq!((topic.fields().len(), topic.field(1).name().as_str()), (2, "_deleted"));
+    }
+
+    #[test]
     fn definitions_survive_and_damage_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let store = CatalogStore::open(Disk::real(), dir.path()).unwrap();

@@ -79,7 +79,13 @@ impl StdinSource {
         let input = self.input.take().filter(|_| start == Position::default()).ok_or_else(|| {
             ConnectorError::Other("standard input cannot be read twice; write it to a stream first".into())
         })?;
-        let options = TextOptions { format: self.format, schema: self.schema(), projection: None, on_bad };
+        let options = TextOptions {
+            format: self.format,
+            schema: self.schema(),
+            projection: None,
+            on_bad,
+            changes: None,
+        };
         Ok(Box::new(TextReader::open(ORIGIN.into(), Box::new(input), options, start)?))
     }
 }

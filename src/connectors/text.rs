@@ -5,7 +5,9 @@ use arrow::datatypes::SchemaRef;
 
 use super::source::{ByteSource, Fill};
 use super::{BadRecord, ConnectorError, OnBad, PartitionReader, Position, Read, Slice};
-use crate::formats::{Chunk, Format, FormatError, Limit, MAX_RAW, MAX_RECORD, RowDecoder, Stop, Taken};
+use crate::formats::{
+    Changes, Chunk, Format, FormatError, Limit, MAX_RAW, MAX_RECORD, RowDecoder, Stop, TableColumns, Taken,
+};
 
 /// A slice ends with the record that reaches this many bytes: its memory is bounded however long the
 /// records are, and the end depends on the text alone.
@@ -42,6 +44,21 @@ pub(super) struct TextOptions {
     /// depend on the query.
     pub(super) projection: Option<Vec<usize>>,
     pub(super) on_bad: OnBad,
+    /// How the records tell changes of a table, and its columns, if they do. Then these are what is delivered.
+    pub(super) changes: Option<(Changes, TableColumns)>,
+}
+
+impl TextOptions {
+    /// The decoder of such a text.
+    pub(super) fn decoder(&self) -> Result<RowDecoder, FormatError> {
+        let stop_at_bad = self.on_bad == OnBad::Fail;
+        match &self.changes {
+            Some((changes, columns)) => {
+                RowDecoder::for_table(self.format, changes, columns.clone(), stop_at_bad)
+            }
+            None => RowDecoder::new(self.format, self.schema.clone(), stop_at_bad),
+        }
+    }
 }
 
 impl TextReader {
@@ -53,9 +70,9 @@ impl TextReader {
         options: TextOptions,
         start: Position,
     ) -> Result<Self, ConnectorError> {
-        let TextOptions { format, schema, projection, on_bad } = options;
-        let decoder = RowDecoder::new(format, schema, on_bad == OnBad::Fail)
-            .map_err(|source| ConnectorError::Format { origin: origin.clone(), source })?;
+        let decoder = options.decoder();
+        let decoder = decoder.map_err(|source| ConnectorError::Format { origin: origin.clone(), source })?;
+        let TextOptions { projection, on_bad, .. } = options;
         let mut reader = TextReader {
             origin,
             source,

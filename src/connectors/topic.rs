@@ -226,20 +226,21 @@ impl TopicReader {
     }
 }
 
-/// Appends rows to a topic: by the hash of the key column, else whole steps round the partitions.
+/// Appends rows to a topic: by the hash of the key columns, else whole steps round the partitions.
 pub struct TopicAppender {
     writers: Vec<PartitionWriter>,
-    key: Option<usize>,
+    key: Option<Vec<usize>>,
     time: Option<usize>,
     producer: u128,
 }
 
 impl TopicAppender {
-    /// An appender for `producer` (0 = nothing is dropped as a repetition). `key` is the key column's index,
-    /// `time` that of the event time, whose bounds each frame states.
+    /// An appender for `producer` (0 = nothing is dropped as a repetition). `key` are the key columns' indices (a key
+    /// of no columns puts all rows into the first partition), `time` is that of the event time, whose bounds each
+    /// frame states.
     pub fn new(
         topic: &Arc<Topic>,
-        key: Option<usize>,
+        key: Option<Vec<usize>>,
         time: Option<usize>,
         producer: u128,
     ) -> Result<Self, ConnectorError> {
@@ -258,8 +259,11 @@ impl TopicAppender {
         watermark: Option<i64>,
     ) -> Result<(), ConnectorError> {
         let partitions = self.writers.len();
-        let parts = match self.key {
-            Some(key) if partitions > 1 => by_key(batch.column(key), partitions)?,
+        let parts = match &self.key {
+            Some(key) if partitions > 1 => {
+                let key: Vec<&ArrayRef> = key.iter().map(|c| batch.column(*c)).collect();
+                by_key(&key, batch.num_rows(), partitions)?
+            }
             _ => Vec::new(),
         };
         for (p, writer) in self.writers.iter_mut().enumerate() {
@@ -301,23 +305,38 @@ fn other(error: impl std::fmt::Display) -> ConnectorError {
     ConnectorError::Other(error.to_string())
 }
 
-/// The rows of each partition, by a hash of the key that stays the same for ever: xxh3 of the little-endian
-/// 64-bit value of whole numbers and booleans, of the UTF-8 text of everything else; null keys go to partition 0.
-fn by_key(key: &ArrayRef, partitions: usize) -> Result<Vec<UInt32Array>, ConnectorError> {
+/// The rows of each partition, by a hash of the key that stays the same for ever: that of the only column, or
+/// xxh3 of the columns' hashes one after the other. Without columns all rows have one place.
+fn by_key(key: &[&ArrayRef], rows: usize, partitions: usize) -> Result<Vec<UInt32Array>, ConnectorError> {
+    let columns = key.iter().map(|column| hashes(column)).collect::<Result<Vec<_>, _>>()?;
     let mut indices: Vec<Vec<u32>> = vec![Vec::new(); partitions];
-    let mut place = |row: usize, hash: u64| indices[(hash % partitions as u64) as usize].push(row as u32);
-    if key.data_type().is_integer() || key.data_type() == &DataType::Boolean {
-        let key = cast(key, &DataType::Int64).map_err(other)?;
-        for (row, value) in key.as_primitive::<Int64Type>().iter().enumerate() {
-            place(row, value.map_or(0, |v| xxh3_64(&v.to_le_bytes())));
-        }
-    } else {
-        let key = cast(key, &DataType::Utf8).map_err(other)?;
-        for (row, value) in key.as_string::<i32>().iter().enumerate() {
-            place(row, value.map_or(0, |v| xxh3_64(v.as_bytes())));
-        }
+    let mut bytes = Vec::with_capacity(columns.len() * 8);
+    for row in 0..rows {
+        let hash = match columns.as_slice() {
+            [] => 0,
+            [one] => one[row],
+            several => {
+                bytes.clear();
+                several.iter().for_each(|hashes| bytes.extend_from_slice(&hashes[row].to_le_bytes()));
+                xxh3_64(&bytes)
+            }
+        };
+        indices[(hash % partitions as u64) as usize].push(row as u32);
     }
     Ok(indices.into_iter().map(UInt32Array::from).collect())
+}
+
+/// A hash of each value that stays the same for ever: xxh3 of the little-endian 64-bit value of whole numbers and
+/// booleans, of the UTF-8 text of everything else; 0 for null.
+fn hashes(column: &ArrayRef) -> Result<Vec<u64>, ConnectorError> {
+    if column.data_type().is_integer() || column.data_type() == &DataType::Boolean {
+        let column = cast(column, &DataType::Int64).map_err(other)?;
+        let values = column.as_primitive::<Int64Type>().iter();
+        return Ok(values.map(|value| value.map_or(0, |v| xxh3_64(&v.to_le_bytes()))).collect());
+    }
+    let column = cast(column, &DataType::Utf8).map_err(other)?;
+    let values = column.as_string::<i32>().iter();
+    Ok(values.map(|value| value.map_or(0, |v| xxh3_64(v.as_bytes()))).collect())
 }
 
 #[cfg(test)]
@@ -328,16 +347,17 @@ mod tests {
     #[test]
     fn the_place_of_a_key_never_changes() {
         let text: ArrayRef = Arc::new(StringArray::from(vec![Some("EWR"), Some("JFK"), Some("LGA"), None]));
-        let places = |key: &ArrayRef| -> Vec<usize> {
-            let parts = by_key(key, 4).unwrap();
-            (0..key.len() as u32)
-                .map(|r| parts.iter().position(|p| p.values().contains(&r)).unwrap())
-                .collect()
+        let places_of = |key: &[&ArrayRef]| -> Vec<usize> {
+            let parts = by_key(key, 4, 4).unwrap();
+            (0..4).map(|r| parts.iter().position(|p| p.values().contains(&r)).unwrap()).collect()
         };
+        let places = |key: &ArrayRef| places_of(&[key]);
         assert_eq!(places(&text), vec![2, 3, 2, 0]);
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, -1]));
         let narrow: ArrayRef = cast(&numbers, &DataType::Int16).unwrap();
         assert_eq!(places(&numbers), places(&narrow), "the width of a number does not move it");
         assert_eq!(places(&numbers), vec![2, 3, 1, 3]);
+        assert_eq!(places_of(&[&text, &numbers]), vec![0, 0, 0, 1]);
+        assert_eq!(places_of(&[]), vec![0; 4], "a key of no columns");
     }
 }

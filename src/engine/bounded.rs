@@ -6,8 +6,11 @@ use super::sources::{Wanted, open_partition, partitions_of};
 use super::{Engine, EngineError, Result};
 use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::delta::{Delta, WATERMARK_NONE};
+use crate::operators::Operator;
+use crate::operators::upsert::{Upsert, UpsertSpec};
 use crate::plan::mistake;
 use crate::plan::stream::stream_of;
+use crate::plan::table::table_spec;
 use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -60,6 +63,7 @@ pub(super) type ExtraTables = Arc<std::collections::HashMap<String, Arc<ReadOnce
 
 /// Starts the plan of a bounded query.
 pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> Result<Bounded> {
+    let plan = engine.0.planner.bounded(plan)?;
     let provide = |scan: &TableScan, mark: bool| provider(engine, scan, mark, extra);
     let plan = provided(plan, &provide)?;
     let left_out = Arc::new(LeftOut::default());
@@ -167,7 +171,13 @@ impl TableProvider for StreamProvider {
         let schema = Arc::new(self.schema.project(&columns)?);
         let width = self.schema.fields().len();
         let mark = columns.iter().position(|c| self.mark && *c == width - 1);
-        let data: Vec<usize> = columns.iter().copied().filter(|c| !(self.mark && *c == width - 1)).collect();
+        let mut data: Vec<usize> =
+            columns.iter().copied().filter(|c| !(self.mark && *c == width - 1)).collect();
+        let mut upsert = None;
+        if self.stream.is_table() {
+            let table = table_spec(&self.stream, &data, schema.clone());
+            (data, upsert) = (table.source.columns, Some(table.upsert));
+        }
         let partitions = partitions_of(&self.engine, &self.stream).map_err(external)?;
         let streams = (0..partitions).map(|partition| {
             Arc::new(StreamPartition {
@@ -176,6 +186,7 @@ impl TableProvider for StreamProvider {
                 once: self.once.clone(),
                 partition,
                 data: data.clone(),
+                upsert: upsert.clone(),
                 mark,
                 schema: schema.clone(),
             }) as Arc<dyn PartitionStream>
@@ -197,6 +208,8 @@ struct StreamPartition {
     partition: usize,
     /// The stream's columns that are wanted, in order.
     data: Vec<usize>,
+    /// What they become, if the stream is a table.
+    upsert: Option<UpsertSpec>,
     /// Where among the output columns the mark stands.
     mark: Option<usize>,
     schema: SchemaRef,
@@ -222,7 +235,7 @@ impl StreamPartition {
                 true,
             )?,
         };
-        let shape = FeedShape { late_window: None, ..wanted.shape };
+        let shape = FeedShape { late_rule: None, ..wanted.shape };
         Ok(PartitionFeed::new(reader, Arc::new(shape), WATERMARK_NONE))
     }
 
@@ -240,6 +253,17 @@ impl StreamPartition {
     }
 }
 
+/// The rows of a table that are in one partition now: what a job's state would hold.
+fn folded(mut feed: PartitionFeed, spec: UpsertSpec) -> DataFusionResult<Vec<Delta>> {
+    let mut table = Upsert::new(spec).map_err(external)?;
+    let mut rows = Vec::new();
+    while let Next::Rows(prepared) = feed.next(BATCH_ROWS).map_err(external)? {
+        table.push(0, prepared.delta, &mut rows).map_err(external)?;
+    }
+    table.finish_step(WATERMARK_NONE, &mut rows).map_err(external)?;
+    Ok(rows)
+}
+
 impl PartitionStream for StreamPartition {
     fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -253,6 +277,14 @@ impl PartitionStream for StreamPartition {
                 return Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), failed));
             }
         };
+        if let Some(spec) = self.upsert.clone() {
+            // All at once, and only when it is asked for.
+            let rows = std::iter::once_with(move || folded(feed, spec)).flat_map(|rows| match rows {
+                Ok(deltas) => deltas.into_iter().map(|d| Ok(d.batch)).collect(),
+                Err(error) => vec![Err(error)],
+            });
+            return Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(rows)));
+        }
         let this = self.clone();
         let batches = std::iter::from_fn(move || {
             loop {

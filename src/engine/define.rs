@@ -1,7 +1,8 @@
-//! CREATE STREAM, CREATE VIEW and DROP: definitions checked and kept.
+//! CREATE STREAM, TABLE, VIEW and DROP: definitions checked and kept.
 
 use super::describe::sql_type;
 use super::sources::option_diagnostic;
+use super::table::check_table;
 use super::{Engine, Result};
 use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
 use crate::connectors::{
@@ -9,7 +10,7 @@ use crate::connectors::{
 };
 use crate::log::{Codec, TopicOptions};
 use crate::plan::{Dataflow, EmitMode};
-use crate::sql::{CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
+use crate::sql::{CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
 use std::sync::Arc;
 
 /// Options that every connector takes.
@@ -36,14 +37,19 @@ pub(super) enum Defined {
     Left,
 }
 
-/// Defines the stream of a CREATE STREAM. `flow` is its query's dataflow, if it has one.
+/// A stream's query: its dataflow and, for a table, the columns that make its key.
+pub(super) type Kept<'a> = (&'a Dataflow, Option<Vec<usize>>);
+
+/// Defines the stream or table of a CREATE. `query` is what is kept in it, if it has a query.
 pub(super) fn create_stream(
     engine: &Engine,
     source: &str,
     create: &CreateStream,
-    flow: Option<&Dataflow>,
+    query: Option<Kept>,
 ) -> Result<Defined> {
-    let mut definition = definition(engine, source, create, flow)?;
+    let flow = query.as_ref().map(|(flow, _)| *flow);
+    let mut definition = definition(engine, source, create, query)?;
+    check_table(create, &definition)?;
     let name = definition.name.clone();
     if engine.definitions()?.views.contains_key(&name) {
         return Err(Diagnostic::new(format!("\"{name}\" is a view already"))
@@ -53,7 +59,9 @@ pub(super) fn create_stream(
     let outcome = engine.0.catalog.change(|all| match all.streams.get(&name) {
         // An inferred definition is the same as long as what was written is.
         Some(old) if create.columns.is_empty() && flow.is_none() => {
-            definition.columns = old.columns.clone();
+            if old.primary_key == definition.primary_key {
+                definition.columns = old.columns.clone();
+            }
             Ok((old.clone(), old.differences(&definition, &sql_type)))
         }
         Some(old) => Ok((old.clone(), old.differences(&definition, &sql_type))),
@@ -77,11 +85,12 @@ pub(super) fn create_stream(
             Ok(Defined::Same(old))
         }
         Ok(_) if create.if_not_exists => Ok(Defined::Left),
-        Ok((_, differences)) => {
-            let d = Diagnostic::new(format!("stream \"{name}\" is defined already, and differently"))
+        Ok((old, differences)) => {
+            let kind = old.kind();
+            let d = Diagnostic::new(format!("{kind} \"{name}\" is defined already, and differently"))
                 .at(create.name.span.clone())
                 .note(format!("there (-) and here (+):\n{}", differences.join("\n")))
-                .help(format!("DROP STREAM {name} first, or choose another name"));
+                .help(format!("DROP {} {name} first, or choose another name", kind.to_uppercase()));
             Err(d.into())
         }
     }
@@ -91,8 +100,9 @@ fn definition(
     engine: &Engine,
     source: &str,
     create: &CreateStream,
-    flow: Option<&Dataflow>,
+    query: Option<Kept>,
 ) -> Result<StreamDef> {
+    let (flow, result_key) = query.map_or((None, None), |(flow, key)| (Some(flow), key));
     let planner = &engine.0.planner;
     let mut options: Vec<(String, String)> =
         create.options.iter().map(|o| (o.name.value.clone(), o.value.clone())).collect();
@@ -111,9 +121,13 @@ fn definition(
         columns = super::nexmark::generated_columns(create, &options, columns)?;
     } else if columns.is_empty() {
         if connector != "file" {
-            let d = Diagnostic::new("a stream needs columns")
+            let word = create.kind.word();
+            let d = Diagnostic::new(format!("a {word} needs columns"))
                 .at(create.name.span.clone())
-                .help("write them in brackets behind the name: CREATE STREAM s (id BIGINT, ts TIMESTAMP), or AS SELECT …");
+                .help(format!(
+                    "write them in brackets behind the name: CREATE {} s (id BIGINT, ts TIMESTAMP), or AS SELECT …",
+                    word.to_uppercase()
+                ));
             return Err(d.into());
         }
         columns = inferred_columns(create, &options)?;
@@ -123,6 +137,8 @@ fn definition(
             let delay = planner.watermark_delay(watermark, &columns)?;
             Some(EventTimeDef { column: watermark.column.value.clone(), delay: Some(delay) })
         }
+        // A table's rows are not in the order of any time.
+        (None, _) if create.kind != CreateKind::Stream => None,
         (None, Some(flow)) => {
             let index = flow.root().event_time;
             index.map(|i| EventTimeDef { column: columns[i].name.clone(), delay: None })
@@ -141,7 +157,28 @@ fn definition(
         .into());
     }
     let query = create.query.as_ref().map(|q| normalized(&source[q.span.clone()]));
-    Ok(StreamDef { name: create.name.value.clone(), columns, event_time, connector, options, query })
+    let primary_key = primary_key(create, result_key, &mut columns)?;
+    let name = create.name.value.clone();
+    Ok(StreamDef { name, columns, event_time, connector, options, query, primary_key })
+}
+
+/// The names of a table's key columns; declared ones are NOT NULL.
+fn primary_key(
+    create: &CreateStream,
+    result: Option<Vec<usize>>,
+    columns: &mut [Column],
+) -> Result<Option<Vec<String>>> {
+    let Some(declared) = &create.primary_key else {
+        return Ok(result.map(|key| key.iter().map(|c| columns[*c].name.clone()).collect()));
+    };
+    for name in &declared.columns {
+        let Some(column) = columns.iter_mut().find(|c| c.name == name.value) else {
+            let d = Diagnostic::new(format!("there is no column \"{}\" for the primary key", name.value));
+            return Err(d.at(name.span.clone()).into());
+        };
+        column.nullable = false;
+    }
+    Ok(Some(declared.columns.iter().map(|c| c.value.clone()).collect()))
 }
 
 /// A query's text with single spaces: what tells whether it is the same.
@@ -296,7 +333,7 @@ fn make_topics(engine: &Engine, create: &CreateStream, stream: &StreamDef) -> Re
     }
     if stream.connector == "topic" {
         let options = topic_options(&stream.options).map_err(option_diagnostic)?;
-        ensure(&stream.name, options, stream.schema())?;
+        ensure(&stream.name, options, stream.topic_schema())?;
     }
     if let Some(late) = stream.option("late_topic") {
         ensure(late, TopicOptions::default(), stream.schema())?;
@@ -320,7 +357,8 @@ fn check_side_stream(
 ) -> Result<()> {
     let definitions = engine.definitions()?;
     let Some(taken) = definitions.streams.get(name) else { return Ok(()) };
-    if taken.connector == "topic" && taken.query.is_none() && taken.schema() == *schema {
+    let plain = taken.query.is_none() && !taken.is_table();
+    if taken.connector == "topic" && plain && taken.schema() == *schema {
         return Ok(());
     }
     let mut d = Diagnostic::new(format!("stream \"{name}\" is there already, and cannot take these rows"));
@@ -349,6 +387,7 @@ fn register_side_stream(engine: &Engine, name: &str, schema: arrow::datatypes::S
         connector: "topic".into(),
         options: Vec::new(),
         query: None,
+        primary_key: None,
     };
     engine.0.catalog.change(|all| {
         all.streams.entry(name.into()).or_insert_with(|| Arc::new(definition));
@@ -361,7 +400,8 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
     let name = create.name.value.clone();
     let definitions = engine.definitions()?;
     if definitions.streams.contains_key(&name) {
-        return Err(Diagnostic::new(format!("\"{name}\" is a stream already"))
+        let kind = definitions.streams.get(&name).map_or("stream", |s| s.kind());
+        return Err(Diagnostic::new(format!("\"{name}\" is a {kind} already"))
             .at(create.name.span.clone())
             .into());
     }
@@ -391,38 +431,42 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
     Ok(true)
 }
 
-/// Drops a stream with its topic and the state of the job that writes it, or a view. Says whether it was there.
-pub(super) fn drop_object(engine: &Engine, kind: ObjectKind, name: &Name, if_exists: bool) -> Result<bool> {
+/// Whether what a DROP names is there. Fails where it is not and must be, and where it is of another kind.
+pub(super) fn is_there(engine: &Engine, kind: ObjectKind, name: &Name, if_exists: bool) -> Result<bool> {
     let definitions = engine.definitions()?;
-    let (there, word) = match kind {
-        ObjectKind::Stream => (definitions.streams.contains_key(&name.value), "stream"),
-        ObjectKind::View => (definitions.views.contains_key(&name.value), "view"),
+    let found = match definitions.streams.get(&name.value) {
+        Some(stream) => Some(stream.kind()),
+        None => definitions.views.contains_key(&name.value).then_some("view"),
     };
-    if !there {
-        if if_exists {
-            return Ok(false);
-        }
-        let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
-        let other = match kind {
-            ObjectKind::Stream => definitions.views.contains_key(&name.value).then_some("VIEW"),
-            ObjectKind::View => definitions.streams.contains_key(&name.value).then_some("STREAM"),
-        };
-        d.help = match other {
-            Some(other) => Some(format!("write DROP {other} {}", name.value)),
-            None => definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?")),
-        };
-        return Err(d.into());
+    let (word, there) = match kind {
+        ObjectKind::Stream => ("stream", found == Some("stream")),
+        ObjectKind::View => ("view", found == Some("view")),
+        ObjectKind::Table => ("table", matches!(found, Some("table" | "materialized view"))),
+        ObjectKind::MaterializedView => ("materialized view", found == Some("materialized view")),
+    };
+    if there || (if_exists && found.is_none()) {
+        return Ok(there);
     }
+    let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
+    d.help = match found {
+        Some(found) => Some(format!("write DROP {} {}", found.to_uppercase(), name.value)),
+        None => definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?")),
+    };
+    Err(d.into())
+}
+
+/// Drops a stream or table with its topic and the state of the job that writes it, or a view.
+pub(super) fn drop_object(engine: &Engine, kind: ObjectKind, name: &Name) -> Result<()> {
     if kind == ObjectKind::View {
         engine.0.catalog.change(|all| all.views.remove(&name.value))?;
-        return Ok(true);
+        return Ok(());
     }
     super::jobs::forget_jobs_into(engine, &name.value)?;
     engine.0.catalog.change(|all| all.streams.remove(&name.value))?;
     if engine.0.log.topic_exists(&name.value)? {
         engine.0.log.delete_topic(&name.value)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// How a query that writes a stream is to be maintained: what its EMIT clause says, else changes.

@@ -40,7 +40,7 @@ pub(super) fn sql_type(data_type: &DataType) -> String {
     crate::delta::type_name(data_type)
 }
 
-/// SHOW STREAMS and SHOW VIEWS.
+/// SHOW STREAMS, TABLES, MATERIALIZED VIEWS and VIEWS.
 pub(super) fn show(engine: &Engine, kind: ObjectKind) -> Result<Rows> {
     let definitions = engine.definitions()?;
     match kind {
@@ -49,9 +49,30 @@ pub(super) fn show(engine: &Engine, kind: ObjectKind) -> Result<Rows> {
                 definitions.views.values().map(|v| [v.name.clone(), v.query.clone()]).collect();
             Rows::of_text(["view", "query"], &rows)
         }
+        ObjectKind::Table | ObjectKind::MaterializedView => {
+            let mut rows = Vec::new();
+            let all = kind == ObjectKind::Table;
+            let shown = |t: &&Arc<StreamDef>| t.is_table() && (all || t.query.is_some());
+            for table in definitions.streams.values().filter(shown) {
+                let (partitions, changes) = match table.connector.as_str() {
+                    "topic" => topic_size(engine, &table.name)?,
+                    _ => (String::new(), String::new()),
+                };
+                let key = table.primary_key.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+                rows.push([
+                    table.name.clone(),
+                    table.kind().to_string(),
+                    format!("({key})"),
+                    table.connector.clone(),
+                    partitions,
+                    changes,
+                ]);
+            }
+            Rows::of_text(["table", "kind", "key", "connector", "partitions", "changes"], &rows)
+        }
         ObjectKind::Stream => {
             let mut rows = Vec::new();
-            for stream in definitions.streams.values() {
+            for stream in definitions.streams.values().filter(|s| !s.is_table()) {
                 let (partitions, count) = match stream.connector.as_str() {
                     "topic" => topic_size(engine, &stream.name)?,
                     _ => (String::new(), String::new()),
@@ -108,12 +129,18 @@ fn stream_rows(stream: &StreamDef) -> Vec<[String; 3]> {
                 None => "event time, watermark of the job that writes it".into(),
             });
         }
+        if stream.primary_key.iter().flatten().any(|key| *key == column.name) {
+            about.push("primary key".into());
+        }
         if stream.option("key") == Some(&column.name) {
             about.push("key".into());
         }
         rows.push([column.name.clone(), sql_type(&column.data_type), about.join("; ")]);
     }
     let option = |name: &str, value: &str| [format!("({name})"), String::new(), value.to_string()];
+    if stream.is_table() {
+        rows.push(option("kind", stream.kind()));
+    }
     rows.push(option("connector", &stream.connector));
     rows.extend(stream.options.iter().filter(|(n, _)| n != "key").map(|(n, v)| option(n, v)));
     rows.extend(stream.query.iter().map(|q| option("query", q)));

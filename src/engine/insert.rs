@@ -6,6 +6,7 @@ use super::{Engine, Result};
 use crate::catalog::{Column, StreamDef};
 use crate::plan::mistake;
 use crate::runtime::sink::fit;
+use crate::runtime::upsert_sink::UpsertTarget;
 use crate::sql::{Diagnostic, EmitQuery, Insert, Name, exact_values};
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -14,31 +15,44 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The stream that an INSERT names, which must be one that statements may write.
+/// The stream or table that an INSERT names, which must be one that statements may write. `word` is what it is called
+/// where it is not there.
 pub(super) fn target<'a>(
     definitions: &'a crate::catalog::Definitions,
     name: &Name,
+    word: &str,
 ) -> Result<&'a std::sync::Arc<StreamDef>> {
     let Some(stream) = definitions.streams.get(&name.value) else {
-        let mut d = Diagnostic::new(format!("there is no stream \"{}\"", name.value)).at(name.span.clone());
+        let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
         d.help = Some(match definitions.nearest(&name.value) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("create it first: CREATE STREAM {} (…)", name.value),
+            None => format!("create it first: CREATE {} {} (…)", word.to_uppercase(), name.value),
         });
         return Err(d.into());
     };
     if stream.query.is_some() {
-        let d = Diagnostic::new(format!("stream \"{}\" is written by its own query", name.value));
+        let d = Diagnostic::new(format!("{} \"{}\" is written by its own query", stream.kind(), name.value));
         return Err(d
             .at(name.span.clone())
-            .help("insert into a stream of your own, and UNION ALL the two where you read them")
+            .help(match stream.is_table() {
+                true => "change what the query reads; or write to a table of your own, and join the two where you read them",
+                false => "insert into a stream of your own, and UNION ALL the two where you read them",
+            })
             .into());
     }
     if stream.connector == "file" {
-        let d = Diagnostic::new(format!("stream \"{}\" reads files; it cannot be written", name.value));
+        let d = Diagnostic::new(format!(
+            "{} \"{}\" reads files; it cannot be written",
+            stream.kind(),
+            name.value
+        ));
+        let kind = stream.kind();
         return Err(d
             .at(name.span.clone())
-            .help("write to a stream in a topic: CREATE STREAM … without connector = 'file'")
+            .help(format!(
+                "write to a {kind} in a topic: CREATE {} … without connector = 'file'",
+                kind.to_uppercase()
+            ))
             .into());
     }
     if stream.connector == "nexmark" {
@@ -81,8 +95,9 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
             let found = stream.columns.iter().find(|c| c.name == name.value);
             found.ok_or_else(|| {
                 let names = stream.columns.iter().map(|c| c.name.as_str());
+                let kind = stream.kind();
                 let d =
-                    Diagnostic::new(format!("stream \"{}\" has no column \"{}\"", stream.name, name.value));
+                    Diagnostic::new(format!("{kind} \"{}\" has no column \"{}\"", stream.name, name.value));
                 match crate::connectors::nearest(&name.value, names) {
                     Some(near) => d.at(name.span.clone()).help(format!("did you mean \"{near}\"?")),
                     None => d.at(name.span.clone()),
@@ -170,6 +185,16 @@ pub(super) fn type_name(data_type: &DataType) -> String {
     super::describe::sql_type(data_type)
 }
 
+/// A table as what writes it sees it.
+pub(super) fn upsert_target(table: &StreamDef) -> UpsertTarget {
+    UpsertTarget {
+        name: table.name.clone(),
+        schema: table.schema(),
+        topic: table.topic_schema(),
+        key: table.key_indices().unwrap_or_default(),
+    }
+}
+
 /// Writes the rows of INSERT … VALUES; gives how many.
 pub(super) fn write_values(
     engine: &Engine,
@@ -183,7 +208,11 @@ pub(super) fn write_values(
     while let Some(batch) = rows.next_batch()? {
         batches.push(fit(&batch, &schema)?);
     }
-    let all = arrow::compute::concat_batches(&schema, &batches)?;
+    let mut all = arrow::compute::concat_batches(&schema, &batches)?;
+    if stream.is_table() {
+        let rows: Vec<u32> = (0..all.num_rows() as u32).collect();
+        all = upsert_target(stream).rows(all.columns(), &rows, &[])?;
+    }
     let mut appender = appender(engine, stream, producer)?;
     appender.append(1, &all, None, None)?;
     appender.sync()?;

@@ -254,7 +254,7 @@ fn close_stream(engine: &Engine, name: &str) -> Result<()> {
     };
     let producer = xxh3_128(format!("end of {name}").as_bytes());
     let mut appender = appender(engine, stream, producer)?;
-    appender.append(1, &RecordBatch::new_empty(stream.schema()), None, Some(WATERMARK_END))?;
+    appender.append(1, &RecordBatch::new_empty(stream.topic_schema()), None, Some(WATERMARK_END))?;
     Ok(appender.sync()?)
 }
 

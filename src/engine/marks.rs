@@ -1,6 +1,7 @@
 //! A bounded query leaves out the same late rows as the continuous one: this rewriting of its plan carries each
-//! row's mark from the scan to the first window, as a hidden column.
+//! row's mark from the scan to the first window, or to where late rows are left out by their own time, as a hidden column.
 
+use crate::plan::in_time::InTimeNode;
 use crate::plan::stream::stream_of;
 use crate::plan::window::WindowNode;
 use arrow::datatypes::DataType;
@@ -21,10 +22,13 @@ pub(super) type Provide<'a> = &'a dyn Fn(&TableScan, bool) -> Result<Arc<dyn Tab
 pub(super) fn provided(plan: LogicalPlan, provide: Provide) -> Result<LogicalPlan> {
     match plan {
         LogicalPlan::TableScan(scan) if stream_of(&scan.source).is_some() => scanned(&scan, provide, false),
-        LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
-            Some(window) => windowed(window, provide),
-            None => Ok(LogicalPlan::Extension(e)),
-        },
+        LogicalPlan::Extension(e) if e.node.as_any().is::<WindowNode>() => {
+            let (plan, mark) = marked(LogicalPlan::Extension(e), provide)?;
+            without_mark(plan, mark)
+        }
+        LogicalPlan::Extension(e) if e.node.as_any().is::<InTimeNode>() => {
+            Ok(marked(LogicalPlan::Extension(e), provide)?.0)
+        }
         // Subqueries in expressions scan streams too.
         plan => {
             let plan = plan.map_subqueries(|p| Ok(Transformed::yes(provided(p, provide)?)))?.data;
@@ -35,8 +39,13 @@ pub(super) fn provided(plan: LogicalPlan, provide: Provide) -> Result<LogicalPla
 
 fn scanned(scan: &TableScan, provide: Provide, mark: bool) -> Result<LogicalPlan> {
     let source = provider_as_source(provide(scan, mark)?);
-    // The planner has not projected yet: all columns of the stream, and the mark behind them.
-    LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?.build()
+    // All columns of the stream, or those that an optimizer has left, and the mark behind them.
+    let mut projection = scan.projection.clone();
+    if let Some(columns) = projection.as_mut().filter(|_| mark) {
+        columns.push(source.schema().fields().len() - 1);
+    }
+    let (name, filters) = (scan.table_name.clone(), scan.filters.clone());
+    LogicalPlanBuilder::scan_with_filters_fetch(name, source, projection, filters, scan.fetch)?.build()
 }
 
 /// The window told where its marks are; they stay among the columns, for a further window.
@@ -46,8 +55,14 @@ fn marked_window(window: &WindowNode, provide: Provide) -> Result<(LogicalPlan, 
     Ok((LogicalPlan::Extension(Extension { node: Arc::new(node) }), mark))
 }
 
-fn windowed(window: &WindowNode, provide: Provide) -> Result<LogicalPlan> {
-    let (plan, mark) = marked_window(window, provide)?;
+/// The rows where late ones have been left out by their own time; their marks are used up.
+fn marked_in_time(in_time: &InTimeNode, provide: Provide) -> Result<LogicalPlan> {
+    let (input, mark) = marked(in_time.input.clone(), provide)?;
+    let node = in_time.over(input, mark.clone());
+    without_mark(LogicalPlan::Extension(Extension { node: Arc::new(node) }), mark)
+}
+
+fn without_mark(plan: LogicalPlan, mark: Option<Column>) -> Result<LogicalPlan> {
     let Some(mark) = mark else { return Ok(plan) };
     let columns: Vec<Expr> =
         plan.schema().columns().into_iter().filter(|c| *c != mark).map(Expr::Column).collect();
@@ -86,10 +101,16 @@ fn marked(plan: LogicalPlan, provide: Provide) -> Result<(LogicalPlan, Option<Co
             Ok((plan, mark))
         }
         LogicalPlan::Union(union) => marked_union(union, provide),
-        LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
-            Some(window) => marked_window(window, provide),
-            None => Ok((LogicalPlan::Extension(e), None)),
-        },
+        LogicalPlan::Extension(e) => {
+            let node = e.node.as_any();
+            if let Some(window) = node.downcast_ref::<WindowNode>() {
+                return marked_window(window, provide);
+            }
+            if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
+                return Ok((marked_in_time(in_time, provide)?, None));
+            }
+            Ok((provided(LogicalPlan::Extension(e), provide)?, None))
+        }
         plan => Ok((provided(plan, provide)?, None)),
     }
 }

@@ -2,6 +2,7 @@
 //! embedders, call. Knows no terminal and no colours.
 
 mod bounded;
+mod change;
 mod define;
 mod describe;
 mod insert;
@@ -10,7 +11,9 @@ mod marks;
 mod nexmark;
 mod physical;
 mod session;
+mod session_windows;
 mod sources;
+mod table;
 mod topics;
 
 pub use bounded::Bounded;

@@ -6,7 +6,7 @@ use super::describe::sql_type;
 use super::sources::option_diagnostic;
 use crate::catalog::Column;
 use crate::connectors::{NexmarkConfig, nearest};
-use crate::sql::{CreateStream, Diagnostic};
+use crate::sql::{CreateKind, CreateStream, Diagnostic};
 
 /// `declared`, if the generator has these columns; all that it has, if none are declared.
 pub(super) fn generated_columns(
@@ -14,6 +14,13 @@ pub(super) fn generated_columns(
     options: &[(String, String)],
     declared: Vec<Column>,
 ) -> Result<Vec<Column>> {
+    if create.kind != CreateKind::Stream {
+        let place = create.options.iter().find(|o| o.name.value == "connector");
+        return Err(Diagnostic::new("connector 'nexmark' makes streams, whose rows do not change")
+            .at(place.map_or(create.name.span.clone(), |o| o.value_span.clone()))
+            .help("write CREATE STREAM; CREATE TABLE … AS SELECT … FROM the stream keeps the last row of each key")
+            .into());
+    }
     let config = NexmarkConfig::parse(options, COMMON_OPTIONS).map_err(option_diagnostic)?;
     let standard = config.columns();
     if declared.is_empty() {

@@ -1,23 +1,28 @@
 //! A session: settings, jobs, and the statements of one text after the other.
 
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
+use super::change::{self, Change};
 use super::define::{self, Defined, create_stream, emit_mode, normalized};
 use super::describe::{self, Rows};
-use super::insert::{exact_decimals, into_columns, target, write_values};
+use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home};
 use super::sources::{Wanted, appender, open_partition, partitions_of};
+use super::table::{check_inserted, result_key};
 use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::config::Settings;
 use crate::connectors::{Blackhole, ConnectorError, OnBad, StdinSource};
 use crate::delta::Delta;
+use crate::plan::unique::{UniqueKeys, unique_keys};
 use crate::plan::{Dataflow, EmitMode};
 use crate::runtime::RuntimeError;
 use crate::runtime::feed::FeedShape;
 use crate::runtime::job::{Control, Job, JobOptions, JobSummary, SourceSetup};
 use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
+use crate::runtime::upsert_sink::UpsertSink;
 use crate::sql::{
-    self, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement, Statement,
+    self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
+    Statement,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
@@ -91,12 +96,17 @@ impl Session {
                 }))
             }
             Statement::Insert(insert) => self.insert(source, insert),
+            Statement::Update(update) => self.change(source, Change::Update(update)),
+            Statement::Delete(delete) => self.change(source, Change::Delete(delete)),
             Statement::Query(query) => self.query(source, query),
             Statement::Drop { kind, name, if_exists } => {
-                if *kind == ObjectKind::Stream {
-                    self.release(name)?;
+                let there = define::is_there(&self.engine, *kind, name, *if_exists)?;
+                if there {
+                    if *kind != ObjectKind::View {
+                        self.release(name)?;
+                    }
+                    define::drop_object(&self.engine, *kind, name)?;
                 }
-                let there = define::drop_object(&self.engine, *kind, name, *if_exists)?;
                 let name = &name.value;
                 Ok(Outcome::Notice(if there {
                     format!("{name} dropped")
@@ -111,7 +121,7 @@ impl Session {
             Statement::Describe(name) => Ok(Outcome::Rows(describe::describe(&self.engine, name)?)),
             Statement::Explain(query) => {
                 let definitions = self.definitions(query)?;
-                let (_, flow) = self.flow(&definitions, source, query)?;
+                let (flow, _) = self.flow(&definitions, source, query)?;
                 Ok(Outcome::Rows(describe::explain_flow(&flow)?))
             }
             Statement::Set { name, value, value_span } => {
@@ -172,6 +182,7 @@ impl Session {
             connector: STDIN.into(),
             options: Vec::new(),
             query: None,
+            primary_key: None,
         });
         let reader = source.reader(Default::default(), OnBad::Fail)?;
         let once = Arc::new(ReadOnce(Mutex::new(Some(reader))));
@@ -187,19 +198,17 @@ impl Session {
         Ok(self.engine.0.planner.query(definitions, source, &query.query)?)
     }
 
-    /// The query's plan and dataflow.
+    /// The query's dataflow, and what tells its rows apart.
     fn flow(
         &self,
         definitions: &Definitions,
         source: &str,
         query: &EmitQuery,
-    ) -> Result<(LogicalPlan, Arc<Dataflow>)> {
-        let plan = self.plan(definitions, source, query)?;
-        let flow = self.dataflow(plan.clone(), query)?;
-        Ok((plan, flow))
+    ) -> Result<(Arc<Dataflow>, UniqueKeys)> {
+        self.dataflow(self.plan(definitions, source, query)?, query)
     }
 
-    fn dataflow(&self, plan: LogicalPlan, query: &EmitQuery) -> Result<Arc<Dataflow>> {
+    fn dataflow(&self, plan: LogicalPlan, query: &EmitQuery) -> Result<(Arc<Dataflow>, UniqueKeys)> {
         let planner = &self.engine.0.planner;
         let at_query = |mut d: Diagnostic| {
             let emit = query.emit.as_ref().map(|(_, span)| span.clone());
@@ -208,30 +217,37 @@ impl Session {
             d
         };
         let optimized = planner.optimize(plan).map_err(at_query)?;
-        Ok(Arc::new(planner.dataflow(&optimized, emit_mode(query)).map_err(at_query)?))
+        let flow = planner.dataflow(&optimized, emit_mode(query)).map_err(at_query)?;
+        Ok((Arc::new(flow), unique_keys(&optimized)))
     }
 
     fn create_stream(&mut self, source: &str, create: &CreateStream) -> Result<Outcome> {
         let name = create.name.value.clone();
+        let word = create.kind.word();
         let Some(query) = &create.query else {
             return Ok(Outcome::Notice(match create_stream(&self.engine, source, create, None)? {
-                Defined::Created(_) => format!("stream {name} created"),
-                Defined::Same(_) | Defined::Left => format!("stream {name} is there already"),
+                Defined::Created(_) => format!("{word} {name} created"),
+                Defined::Same(_) | Defined::Left => format!("{word} {name} is there already"),
             }));
         };
         let definitions = self.definitions(query)?;
-        let (_, flow) = self.flow(&definitions, source, query)?;
-        check_append_only(&flow, query)?;
-        let stream = match create_stream(&self.engine, source, create, Some(&flow))? {
+        let (flow, unique) = self.flow(&definitions, source, query)?;
+        let key = if create.kind == CreateKind::Stream {
+            check_append_only(&flow, query)?;
+            None
+        } else {
+            Some(result_key(create, &flow, &unique, &query.span)?)
+        };
+        let stream = match create_stream(&self.engine, source, create, Some((&flow, key)))? {
             Defined::Created(stream) | Defined::Same(stream) => stream,
-            Defined::Left => return Ok(Outcome::Notice(format!("stream {name} is there already"))),
+            Defined::Left => return Ok(Outcome::Notice(format!("{word} {name} is there already"))),
         };
         self.start_job(name, &definitions, source, query, flow, stream, true)
     }
 
     fn insert(&mut self, source: &str, insert: &Insert) -> Result<Outcome> {
         let definitions = self.definitions(&insert.query)?;
-        let stream = target(&definitions, &insert.table)?.clone();
+        let stream = target(&definitions, &insert.table, "stream")?.clone();
         let query = exact_decimals(&stream, insert);
         let plan = self.plan(&definitions, source, &query)?;
         let plan = into_columns(&stream, insert, plan)?;
@@ -239,8 +255,12 @@ impl Session {
         if insert.is_values {
             return self.insert_values(name, &stream, plan, source, insert);
         }
-        let flow = self.dataflow(plan, &insert.query)?;
-        check_append_only(&flow, &insert.query)?;
+        let (flow, unique) = self.dataflow(plan, &insert.query)?;
+        if stream.is_table() {
+            check_inserted(&stream, &flow, &unique, &insert.query.span)?;
+        } else {
+            check_append_only(&flow, &insert.query)?;
+        }
         if flow.sources.iter().any(|s| s.stream.name == stream.name) {
             let d =
                 Diagnostic::new(format!("the query reads \"{}\", the stream that it writes", stream.name));
@@ -305,6 +325,26 @@ impl Session {
         }))
     }
 
+    /// UPDATE and DELETE.
+    fn change(&mut self, source: &str, change: Change) -> Result<Outcome> {
+        let definitions = self.engine.definitions()?;
+        let table = change::changed_table(&definitions, change)?;
+        let (name, word) = (self.job_name(&table.name), change.word());
+        let mut home = None;
+        if self.scope.is_some() {
+            // The text belongs to the name: another change in the same place is another one.
+            let text = normalized(&source[change.query().span.clone()]);
+            let name = format!("{name}.{word}.{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+            home = Some(job_home(&self.engine, &name, &table.name)?);
+        }
+        let made = change::make(&self.engine, &definitions, source, table, change, home.as_ref())?;
+        Ok(Outcome::Notice(match made {
+            Some(1) => format!("1 row of {} {word}d", table.name),
+            Some(rows) => format!("{rows} rows of {} {word}d", table.name),
+            None => format!("{} has this {word} already", table.name),
+        }))
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one statement, taken apart by its two callers"
@@ -329,6 +369,10 @@ impl Session {
         };
         let sink: Box<dyn Sink> = match stream.connector.as_str() {
             "blackhole" => Box::new(Blackhole::default()),
+            _ if stream.is_table() => {
+                let appender = appender(&self.engine, &stream, producer)?;
+                Box::new(UpsertSink::new(appender, upsert_target(&stream), flow.root().append_only, owns)?)
+            }
             _ => {
                 let carries = owns && stream.event_time.as_ref().is_some_and(|e| e.delay.is_none());
                 Box::new(TopicSink::new(
@@ -344,6 +388,9 @@ impl Session {
             let known = definitions.streams.get(&s.stream.name);
             fingerprint
                 .push_str(&format!("\n{:?}", known.map(|k| (&k.columns, &k.event_time, &k.connector))));
+            if let Some(key) = known.and_then(|k| k.primary_key.as_ref()) {
+                fingerprint.push_str(&format!(" by {key:?}"));
+            }
         }
         let control = Arc::new(Control::default());
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
@@ -381,7 +428,7 @@ impl Session {
     fn source(&self, spec: &crate::plan::SourceSpec, producer: Option<u128>) -> Result<SourceSetup> {
         let stream = spec.stream.clone();
         let engine = self.engine.clone();
-        let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_window.clone())?;
+        let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_rule.clone())?;
         let definitions = engine.definitions()?;
         let side = |topic: &str| -> Result<_> {
             let Some(producer) = producer else { return Ok(None) };
@@ -395,7 +442,7 @@ impl Session {
             Some("topic") => side(&format!("{}_bad", stream.name))?,
             _ => None,
         };
-        let late_topic = match (&spec.late_window, stream.option("late_topic")) {
+        let late_topic = match (&spec.late_rule, stream.option("late_topic")) {
             (Some(_), Some(topic)) => side(topic)?,
             _ => None,
         };
@@ -421,7 +468,7 @@ impl Session {
             })?;
             return Ok(Outcome::Bounded(started));
         }
-        let (_, flow) = self.flow(&definitions, source, query)?;
+        let (flow, _) = self.flow(&definitions, source, query)?;
         let control = Arc::new(Control::default());
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         let number = self.jobs.register("query", reads, None, control.clone())?;
@@ -445,7 +492,7 @@ impl Session {
     pub fn needs_settled(&self, statement: &Statement) -> bool {
         let waits = match statement {
             Statement::Query(query) => query.emit.is_none() || self.until_caught_up,
-            Statement::Drop { .. } => true,
+            Statement::Drop { .. } | Statement::Update(_) | Statement::Delete(_) => true,
             _ => false,
         };
         waits && !self.jobs.views().is_empty()
@@ -496,8 +543,8 @@ fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<(), EngineErr
     }
     let d = Diagnostic::new("a stream only ever takes new rows, but this query takes rows back when its result changes")
         .at(query.span.clone())
-        .help("add EMIT FINAL to a query over a window, so that each result goes out once, or leave the aggregate out");
-    Err(d.note("results that change belong into a table with a primary key").into())
+        .help("write CREATE MATERIALIZED VIEW or CREATE TABLE … AS, which keep a result that changes by its key; or add EMIT FINAL to a query over a window");
+    Err(d.into())
 }
 
 /// A continuous query whose result the caller takes.

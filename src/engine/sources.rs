@@ -3,8 +3,11 @@
 use super::{Engine, Result};
 use crate::catalog::StreamDef;
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
-use crate::connectors::{FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position};
-use crate::operators::window::WindowSpec;
+use crate::connectors::{
+    FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position, TableFiles,
+};
+use crate::formats::TableColumns;
+use crate::operators::late::LateRule;
 use crate::plan::stream::metadata_fields;
 use crate::runtime::feed::FeedShape;
 use crate::sql::Diagnostic;
@@ -22,20 +25,20 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// For `columns` (declared, then metadata), with the event time beside them if marks are needed.
+    /// For `columns` (declared, then metadata, or for a table the one that tells tombstones), with the event time beside them if marks are needed.
     pub(super) fn new(stream: &StreamDef, columns: &[usize], marks: bool) -> Result<Self> {
         Wanted::with_late(stream, columns, marks, None)
     }
 
-    /// The same; with `late_window`, all declared columns are read, so that late rows can be kept whole.
+    /// The same; with `late_rule`, all declared columns are read, so that late rows can be kept whole.
     pub(super) fn with_late(
         stream: &StreamDef,
         columns: &[usize],
         marks: bool,
-        late_window: Option<WindowSpec>,
+        late_rule: Option<LateRule>,
     ) -> Result<Self> {
         let declared = stream.columns.len();
-        if stream.connector != "topic" && columns.iter().any(|c| *c >= declared) {
+        if stream.connector != "topic" && !stream.is_table() && columns.iter().any(|c| *c >= declared) {
             let d = Diagnostic::new(format!(
                 "only streams in topics have _partition, _offset and _timestamp; \"{}\" is a {}",
                 stream.name, stream.connector
@@ -46,20 +49,22 @@ impl Wanted {
         let mut read: Vec<usize> = columns.to_vec();
         read.extend(time);
         // Standard input is opened once, before it is known what of it is wanted.
-        if late_window.is_some() || stream.connector == super::session::STDIN {
+        if late_rule.is_some() || stream.connector == super::session::STDIN {
             read.extend(0..declared);
         }
         read.sort_unstable();
         read.dedup();
         let place = |column: usize| read.iter().position(|c| *c == column);
         let keep = columns.iter().filter_map(|c| place(*c)).collect();
-        let mut fields = stream.schema().fields().to_vec();
-        fields.extend(metadata_fields().map(Arc::new));
+        let mut fields = stream.topic_schema().fields().to_vec();
+        if !stream.is_table() {
+            fields.extend(metadata_fields().map(Arc::new));
+        }
         let all = Schema::new(fields);
         let schema = Arc::new(all.project(&read)?);
         let delay = stream.event_time.as_ref().and_then(|e| e.delay);
-        // With late rows kept, the declared columns are read first and in order, so the window's column index holds.
-        let shape = FeedShape { keep, time: time.and_then(place).map(|t| (t, delay)), late_window };
+        // With late rows kept, the declared columns are read first and in order, so the rule's column index holds.
+        let shape = FeedShape { keep, time: time.and_then(place).map(|t| (t, delay)), late_rule };
         Ok(Wanted { read, schema, shape })
     }
 }
@@ -68,6 +73,8 @@ impl Wanted {
 pub(super) fn partitions_of(engine: &Engine, stream: &StreamDef) -> Result<usize> {
     Ok(match stream.connector.as_str() {
         "topic" => engine.0.log.topic(&stream.name)?.partitions() as usize,
+        // The changes of a key may be spread over files.
+        "file" if stream.is_table() => 1,
         "file" => file_source(stream, None)?.partitions().len(),
         "nexmark" => nexmark(stream)?.partitions(),
         // Standard input.
@@ -87,8 +94,8 @@ pub(super) fn open_partition(
     match stream.connector.as_str() {
         "topic" => {
             let topic = engine.0.log.topic(&stream.name)?;
-            let declared = stream.columns.len();
-            let columns = wanted.read.iter().map(|c| match c.checked_sub(declared) {
+            let stored = topic.schema().fields().len();
+            let columns = wanted.read.iter().map(|c| match c.checked_sub(stored) {
                 None => TopicColumn::Data(*c),
                 Some(0) => TopicColumn::Partition,
                 Some(1) => TopicColumn::Offset,
@@ -99,6 +106,7 @@ pub(super) fn open_partition(
             let start = start.offset.max(topic.start_offset(p)?);
             Ok(Box::new(TopicReader::new(&topic, p, columns.collect(), wanted.schema.clone(), start, until)?))
         }
+        "file" if stream.is_table() => Ok(table_files(stream, &wanted.read)?.reader(start)?),
         "file" => Ok(file_source(stream, Some(wanted.read.clone()))?.reader(partition, start)?),
         "nexmark" => {
             let clock = (!bounded).then(|| engine.0.clock.clone());
@@ -118,6 +126,15 @@ fn nexmark(stream: &StreamDef) -> Result<NexmarkConfig> {
     Ok(NexmarkConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?)
 }
 
+fn table_files(stream: &StreamDef, read: &[usize]) -> Result<TableFiles> {
+    let config =
+        FileConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?;
+    let key = stream.key_indices().unwrap_or_default();
+    let required = (0..stream.columns.len()).filter(|i| !stream.columns[*i].nullable && !key.contains(i));
+    let columns = TableColumns { topic: stream.topic_schema(), required: required.collect(), key };
+    Ok(TableFiles::open(config, stream.schema(), columns, read)?)
+}
+
 /// An option's mistake as a diagnostic (without a place).
 pub(super) fn option_diagnostic(error: OptionError) -> Diagnostic {
     let mut d = Diagnostic::new(error.message);
@@ -128,6 +145,7 @@ pub(super) fn option_diagnostic(error: OptionError) -> Diagnostic {
 /// An appender to the topic of a stream for `producer`.
 pub(super) fn appender(engine: &Engine, stream: &StreamDef, producer: u128) -> Result<TopicAppender> {
     let topic = engine.0.log.topic(&stream.name)?;
-    let key = stream.option("key").and_then(|key| stream.columns.iter().position(|c| c.name == key));
+    let option = stream.option("key").and_then(|key| stream.columns.iter().position(|c| c.name == key));
+    let key = stream.key_indices().or(option.map(|key| vec![key]));
     Ok(TopicAppender::new(&topic, key, stream.event_time_index(), producer)?)
 }

@@ -98,6 +98,34 @@ impl Column {
         self.nulls.len()
     }
 
+    /// Whether a complete row is NULL here.
+    pub(super) fn is_null_at(&self, row: usize) -> bool {
+        !self.nulls.is_valid(row)
+    }
+
+    /// The text of a complete row, if the column holds texts and this is not NULL.
+    pub(super) fn text_at(&self, row: usize) -> Option<&str> {
+        let Values::Text { ends, bytes } = &self.values else { return None };
+        let (from, to) = (*ends.get(row)? as usize, *ends.get(row + 1)? as usize);
+        let text = std::str::from_utf8(bytes.get(from..to)?).ok()?;
+        (!self.is_null_at(row)).then_some(text)
+    }
+
+    /// Whether two complete rows are the same here; lists and structs never are.
+    pub(super) fn same(&self, a: usize, b: usize) -> bool {
+        if self.is_null_at(a) || self.is_null_at(b) {
+            return self.is_null_at(a) && self.is_null_at(b);
+        }
+        match &self.values {
+            Values::Integer { values, .. } => values.get(a) == values.get(b),
+            Values::Float(values) => values.get(a).map(|v| v.to_bits()) == values.get(b).map(|v| v.to_bits()),
+            Values::Decimal { values, .. } => values.get(a) == values.get(b),
+            Values::Boolean(values) => values.get(a) == values.get(b),
+            Values::Text { .. } => self.text_at(a) == self.text_at(b),
+            Values::List { .. } | Values::Struct(_) => false,
+        }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

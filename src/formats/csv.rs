@@ -143,7 +143,11 @@ impl RowDecoder {
         let rows = self.record.rows();
         let text = std::str::from_utf8(text.get(..bytes).unwrap_or_default())
             .map_err(|error| (error.valid_up_to(), "the text is not UTF-8".to_owned()))?;
-        fields.fill(text, &mut self.record).inspect_err(|_| self.record.truncate(rows))
+        let filled = fields.fill(text, &mut self.record).and_then(|()| match &mut self.changes {
+            Some(changes) => changes.take(&self.record).map_err(|reason| (0, reason)),
+            None => Ok(()),
+        });
+        filled.inspect_err(|_| self.take_back(rows))
     }
 }
 

@@ -35,6 +35,11 @@ impl<'a> Cursor<'a> {
         Cursor { text, at }
     }
 
+    /// Another cursor over the same text.
+    pub(super) fn moved(&self, at: usize) -> Cursor<'a> {
+        Cursor { text: self.text, at }
+    }
+
     #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()

@@ -68,7 +68,11 @@ impl RowDecoder {
         if cursor.take(b'\n') || cursor.peek().is_none() {
             return Ok(false);
         }
-        let read = self.record.read(cursor).and_then(|()| {
+        let record = match &mut self.changes {
+            Some(changes) => changes.read(&mut self.record, cursor),
+            None => self.record.read(cursor),
+        };
+        let read = record.and_then(|()| {
             cursor.space();
             if !cursor.take(b'\n') && cursor.peek().is_some() {
                 return Err(cursor.expected("the end of the line after the object"));
@@ -78,7 +82,7 @@ impl RowDecoder {
             }
             Ok(true)
         });
-        read.inspect_err(|_| self.record.truncate(rows))
+        read.inspect_err(|_| self.take_back(rows))
     }
 }
 

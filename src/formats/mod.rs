@@ -16,6 +16,7 @@
 //! - Both: UTF-8, lines end in LF or CRLF (the last one need not), blank lines are skipped, a record
 //!   longer than [`MAX_RECORD`] is bad. What fits which column type: see the table in `column`.
 
+mod changes;
 mod column;
 mod csv;
 mod cursor;
@@ -25,12 +26,14 @@ mod number;
 mod record;
 mod timestamp;
 
+pub use changes::{Changes, TableColumns};
 pub use infer::{SAMPLE_RECORDS, infer};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
+use changes::ChangeReader;
 use csv::CsvFields;
 use record::Record;
 
@@ -157,6 +160,9 @@ pub enum FormatError {
     /// A CSV header that is no CSV record.
     #[error("the header cannot be read: {0}")]
     BadHeader(String),
+    /// A column that is to tell the operation, but is no text.
+    #[error("column \"{0}\" tells the operation, so it must be a VARCHAR")]
+    Operation(String),
     /// No record to infer columns from.
     #[error("the columns cannot be inferred: {0}")]
     Inference(String),
@@ -170,6 +176,8 @@ pub struct RowDecoder {
     schema: SchemaRef,
     record: Record,
     kind: Kind,
+    /// What the records do to a table, if they are changes of one.
+    changes: Option<ChangeReader>,
     bad: Vec<BadLine>,
     stop_at_bad: bool,
 }
@@ -179,16 +187,36 @@ enum Kind {
     Csv(CsvFields),
 }
 
+impl Kind {
+    fn new(format: Format, columns: usize) -> Self {
+        match format {
+            Format::Json => Kind::Json,
+            Format::Csv(options) => Kind::Csv(CsvFields::new(options, columns)),
+        }
+    }
+}
+
 impl RowDecoder {
     /// A decoder into `schema`. With `stop_at_bad` it stops before a bad record instead of leaving it
     /// out. Fails for a column type that has no text form.
     pub fn new(format: Format, schema: SchemaRef, stop_at_bad: bool) -> Result<Self, FormatError> {
         let record = Record::new(schema.fields(), None)?;
-        let kind = match format {
-            Format::Json => Kind::Json,
-            Format::Csv(options) => Kind::Csv(CsvFields::new(options, schema.fields().len())),
-        };
-        Ok(RowDecoder { schema, record, kind, bad: Vec::new(), stop_at_bad })
+        let kind = Kind::new(format, schema.fields().len());
+        Ok(RowDecoder { schema, record, kind, changes: None, bad: Vec::new(), stop_at_bad })
+    }
+
+    /// A decoder of records that say what they do to a table, into the columns of its topic. See
+    /// [`RowDecoder::new`]. A record may give two rows.
+    pub fn for_table(
+        format: Format,
+        changes: &Changes,
+        columns: TableColumns,
+        stop_at_bad: bool,
+    ) -> Result<Self, FormatError> {
+        let (changes, fields) = ChangeReader::new(changes, columns)?;
+        let record = Record::new(&fields, None)?;
+        let (kind, schema) = (Kind::new(format, fields.len()), changes.schema());
+        Ok(RowDecoder { schema, record, kind, changes: Some(changes), bad: Vec::new(), stop_at_bad })
     }
 
     /// Takes the header, if the format has one, from the text's start. `None` = the text does not
@@ -223,9 +251,20 @@ impl RowDecoder {
     /// The rows and the records that were left out since the last batch.
     pub fn finish(&mut self) -> Result<(RecordBatch, Vec<BadLine>), FormatError> {
         let options = RecordBatchOptions::new().with_row_count(Some(self.record.rows()));
-        let (_, arrays) = self.record.finish()?;
+        let (_, mut arrays) = self.record.finish()?;
+        if let Some(changes) = &mut self.changes {
+            arrays = changes.finish(arrays);
+        }
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?;
         Ok((batch, std::mem::take(&mut self.bad)))
+    }
+
+    /// Takes back what a bad record has left behind the first `rows` rows.
+    fn take_back(&mut self, rows: usize) {
+        self.record.truncate(rows);
+        if let Some(changes) = &mut self.changes {
+            changes.truncate(rows);
+        }
     }
 
     /// Leaves a record out, or (true) stops before it.

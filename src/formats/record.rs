@@ -87,6 +87,16 @@ impl Record {
     /// A key that comes twice: the last counts (but one spelled exactly as the column before one
     /// that differs in case).
     pub(super) fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+        self.read_some(cursor, |_| true)
+    }
+
+    /// The same, but the columns that are not `wanted` are NULL.
+    #[inline]
+    pub(super) fn read_some(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<(), Fault> {
         let start = cursor.at;
         if !cursor.take(b'{') {
             return Err(cursor.expected("'{', the beginning of an object"));
@@ -98,6 +108,7 @@ impl Record {
             let means = self.key(place, cursor)?;
             place += 1;
             cursor.colon()?;
+            let means = means.filter(|(index, _)| wanted(*index));
             let column = means.and_then(|(index, exact)| Some((self.columns.get_mut(index)?, exact)));
             match column {
                 Some((column, _)) if column.len() == self.rows => {

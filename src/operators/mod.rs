@@ -4,10 +4,15 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
+pub mod in_time;
+pub mod join;
+pub mod late;
 mod plain;
 pub mod project;
+pub mod session;
 pub(crate) mod shown;
 pub mod unnest;
+pub mod upsert;
 pub mod window;
 
 pub use plain::plain;
@@ -61,6 +66,8 @@ pub struct OperatorMetrics {
     pub after_idle: u64,
     /// Rows without an event time, which therefore lie in no window.
     pub timeless: u64,
+    /// Tombstones of keys that a table does not have.
+    pub unknown_deletes: u64,
     /// Rows of state held now.
     pub state_rows: u64,
     /// Bytes of state held now, roughly.

@@ -221,19 +221,13 @@ impl WindowAssign {
         (in_time.count_set_bits() < ends.len()).then_some(in_time)
     }
 
-    fn window_column(&self, values: Vec<i64>) -> Result<ArrayRef> {
-        let column = PrimitiveArray::<Int64Type>::new(ScalarBuffer::from(values), None);
-        let data = column.into_data().into_builder().data_type(self.time_type.clone()).build()?;
-        Ok(make_array(data))
-    }
-
     fn emit(&self, delta: &Delta, window: Assigned, keep: Option<BooleanBuffer>) -> Result<Option<Delta>> {
         let before_end = (1_000_000 / self.unit).max(1);
         let time = window.end.iter().map(|end| end.saturating_sub(before_end)).collect();
         let mut columns = delta.batch.columns().to_vec();
-        columns.push(self.window_column(window.start)?);
-        columns.push(self.window_column(window.end)?);
-        columns.push(self.window_column(time)?);
+        columns.push(timestamps(window.start, &self.time_type)?);
+        columns.push(timestamps(window.end, &self.time_type)?);
+        columns.push(timestamps(time, &self.time_type)?);
         let out = Delta {
             batch: RecordBatch::try_new(self.spec.schema.clone(), columns)?,
             weights: delta.weights.clone(),
@@ -295,6 +289,12 @@ impl Operator for WindowAssign {
             ..Default::default()
         }
     }
+}
+
+/// Times in the unit of a timestamp type, as a column of it.
+pub(super) fn timestamps(values: Vec<i64>, kind: &DataType) -> Result<ArrayRef> {
+    let column = PrimitiveArray::<Int64Type>::new(ScalarBuffer::from(values), None);
+    Ok(make_array(column.into_data().into_builder().data_type(kind.clone()).build()?))
 }
 
 /// The latest start at or before each time, of starts that come every `every`.

@@ -66,6 +66,16 @@ impl ContextProvider for QueryContext<'_> {
             return Ok(Arc::new(StreamSource::new(stream.clone(), false)));
         }
         if let Some(stream) = name.strip_suffix(META).and_then(|n| self.definitions.streams.get(n)) {
+            if stream.is_table() {
+                let d = Diagnostic::new(format!(
+                    "only streams have _partition, _offset and _timestamp; \"{}\" is a {}",
+                    stream.name,
+                    stream.kind()
+                ));
+                return Err(mistake(
+                    d.help("leave them out: a table's row has no place in a topic of its own"),
+                ));
+            }
             return Ok(Arc::new(StreamSource::new(stream.clone(), true)));
         }
         if let Some(view) = self.view(name)? {
@@ -81,7 +91,9 @@ impl ContextProvider for QueryContext<'_> {
 
     fn get_table_function_source(&self, name: &str, _: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let d = Diagnostic::new(format!("there is no table function \"{name}\""));
-        Err(mistake(d.help("TUMBLE, HOP and CUMULATE make windows; SELECT unnest(range(1, 10)) makes rows")))
+        Err(mistake(
+            d.help("TUMBLE, HOP, CUMULATE and SESSION make windows; SELECT unnest(range(1, 10)) makes rows"),
+        ))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

@@ -4,8 +4,13 @@ use crate::catalog::StreamDef;
 use crate::operators::aggregate::AggregateSpec;
 use crate::operators::expand::ExpandSpec;
 use crate::operators::filter::FilterSpec;
+use crate::operators::in_time::InTimeSpec;
+use crate::operators::join::JoinSpec;
+use crate::operators::late::LateRule;
 use crate::operators::project::ProjectSpec;
+use crate::operators::session::SessionSpec;
 use crate::operators::unnest::UnnestSpec;
+use crate::operators::upsert::UpsertSpec;
 use crate::operators::window::WindowSpec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -17,12 +22,13 @@ use std::sync::Arc;
 pub struct SourceSpec {
     /// Its definition.
     pub stream: Arc<StreamDef>,
-    /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns.
+    /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns, or,
+    /// for a table, by the one that tells tombstones.
     pub columns: Vec<usize>,
     /// Those columns.
     pub schema: SchemaRef,
-    /// The window that its rows go into first, if the stream keeps its late rows.
-    pub late_window: Option<WindowSpec>,
+    /// What its rows meet first that leaves late ones out, if the stream keeps its late rows.
+    pub late_rule: Option<LateRule>,
 }
 
 /// What a node does.
@@ -38,16 +44,24 @@ pub enum Spec {
     Project(ProjectSpec),
     /// See [`WindowSpec`].
     Window(WindowSpec),
+    /// See [`InTimeSpec`].
+    InTime(InTimeSpec),
+    /// See [`SessionSpec`].
+    Session(SessionSpec),
     /// See [`ExpandSpec`].
     Expand(ExpandSpec),
     /// See [`UnnestSpec`].
     Unnest(UnnestSpec),
+    /// See [`UpsertSpec`].
+    Upsert(UpsertSpec),
     /// All rows of all inputs.
     Union,
     /// Sends each row to the worker that its keys' hash names; no keys: to the first.
     Exchange(Vec<Arc<dyn PhysicalExpr>>),
     /// See [`AggregateSpec`].
     Aggregate(AggregateSpec),
+    /// See [`JoinSpec`].
+    Join(Box<JoinSpec>),
 }
 
 /// One operator of the dataflow.

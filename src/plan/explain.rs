@@ -67,8 +67,11 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         Spec::Filter(spec) => spec.to_string(),
         Spec::Project(spec) => spec.to_string(),
         Spec::Window(spec) => spec.to_string(),
+        Spec::InTime(spec) => spec.to_string(),
+        Spec::Session(spec) => spec.to_string(),
         Spec::Expand(spec) => spec.to_string(),
         Spec::Unnest(spec) => spec.to_string(),
+        Spec::Upsert(spec) => spec.to_string(),
         Spec::Union => "Union".into(),
         Spec::Exchange(keys) if keys.is_empty() => "Exchange to one worker".into(),
         Spec::Exchange(keys) => {
@@ -82,5 +85,6 @@ fn describe(flow: &Dataflow, index: usize) -> String {
             format!("Exchange by hash({})", keys.join(", "))
         }
         Spec::Aggregate(spec) => spec.to_string(),
+        Spec::Join(spec) => spec.to_string(),
     }
 }

@@ -8,11 +8,16 @@
 mod context;
 pub mod dataflow;
 pub mod explain;
+pub mod in_time;
+mod join_bound;
 mod lower;
 mod mistakes;
+pub mod session;
 pub use mistakes::without_place as mistake;
 pub mod stream;
+pub mod table;
 pub mod trace;
+pub mod unique;
 pub mod window;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
@@ -22,6 +27,7 @@ use crate::sql::{self, Diagnostic};
 use context::QueryContext;
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerContext};
@@ -69,7 +75,7 @@ impl Planner {
         query: &ast::Query,
     ) -> Result<LogicalPlan, Diagnostic> {
         let mut query = query.clone();
-        sql::expose_metadata(&mut query, &|name| definitions.streams.contains_key(name));
+        sql::expose_metadata(&mut query, &|name| has_metadata(definitions, name));
         let context = QueryContext::new(self, definitions, 0);
         self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(source, &query, e))
     }
@@ -92,20 +98,44 @@ impl Planner {
             return Err(Diagnostic::new("its text is not one query"));
         };
         let mut query = query.query.as_ref().clone();
-        sql::expose_metadata(&mut query, &|name| definitions.streams.contains_key(name));
+        sql::expose_metadata(&mut query, &|name| has_metadata(definitions, name));
         let context = QueryContext::new(self, definitions, depth);
         self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(&view.query, &query, e))
     }
 
-    /// DataFusion's analyzer and optimizer over a plan. `now()` stays a call: a continuous query has no one start.
+    /// DataFusion's analyzer and optimizer over a plan, and late rows left out before joins by the rows' own times.
+    /// `now()` stays a call: a continuous query has no one start.
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
-        let options = self.state.config_options();
+        let written = join_bound::with_lateness(plan);
+        let optimized = written.and_then(|written| self.optimized(written.data));
+        let optimized = optimized.and_then(join_bound::with_lateness);
+        Ok(optimized.map_err(mistakes::without_place)?.data)
+    }
+
+    /// The plan of a bounded query, changed only where it joins rows by their own times: it then leaves out the same
+    /// late rows as the continuous query, which takes the optimizer to see.
+    pub fn bounded(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
+        let joins = plan.exists(|node| {
+            Ok(matches!(node, LogicalPlan::Join(_)) || node.expressions().iter().any(mistakes::has_subquery))
+        });
+        if !joins.map_err(mistakes::without_place)? {
+            return Ok(plan);
+        }
+        let plan = join_bound::with_lateness(plan).map_err(mistakes::without_place)?.data;
+        let seen = self.optimized(plan.clone()).and_then(join_bound::with_lateness);
+        // What the optimizer cannot plan is told where the query is run.
+        Ok(seen.ok().filter(|seen| seen.transformed).map_or(plan, |seen| seen.data))
+    }
+
+    fn optimized(&self, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
+        let mut options = self.state.config_options().as_ref().clone();
+        // Subqueries that give one value become joins, which can be maintained.
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        let options = Arc::new(options);
         let context =
             OptimizerContext::new_with_config_options(options.clone()).without_query_execution_start_time();
-        Analyzer::new()
-            .execute_and_check(plan, options, |_, _| {})
-            .and_then(|plan| Optimizer::new().optimize(plan, &context, |_, _| {}))
-            .map_err(mistakes::without_place)
+        let plan = Analyzer::new().execute_and_check(plan, &options, |_, _| {})?;
+        Optimizer::new().optimize(plan, &context, |_, _| {})
     }
 
     /// The incremental dataflow of an optimized plan.
@@ -176,6 +206,13 @@ impl Planner {
         }
         Ok(delay)
     }
+}
+
+/// Whether a bare `_offset` over this stream means its metadata, not a column of its own.
+fn has_metadata(definitions: &Definitions, name: &str) -> bool {
+    definitions.streams.get(name).is_some_and(|s| {
+        !s.is_table() || !s.columns.iter().any(|c| sql::METADATA_COLUMNS.contains(&c.name.as_str()))
+    })
 }
 
 /// All scalar functions that a query calls and that do not always give the same for the same arguments.

@@ -1,11 +1,15 @@
 //! Where a plan's columns come from, as far as time is concerned: which carry the watermark, which are
 //! bounds of a window.
 
+use super::in_time::InTimeNode;
+use super::join_bound::join_bound;
+use super::session::SessionNode;
 use super::stream::stream_of;
 use super::window::WindowNode;
 use crate::operators::window::WindowKind;
-use datafusion::common::Result;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::common::{JoinType, Result};
+use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
+use std::any::Any;
 
 /// A column that says which window its row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +50,13 @@ pub fn trace(plan: &LogicalPlan) -> Result<Vec<ColumnTrace>> {
         }
         LogicalPlan::Filter(f) => trace(&f.input)?,
         LogicalPlan::SubqueryAlias(a) => trace(&a.input)?,
-        LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
-            Some(window) => trace_window(window)?,
-            None => unknown(plan),
-        },
+        LogicalPlan::Extension(e) => trace_extension(plan, e.node.as_any())?,
         LogicalPlan::Union(u) => {
             let inputs = u.inputs.iter().map(|i| trace(i)).collect::<Result<Vec<_>>>()?;
             (0..plan.schema().fields().len()).map(|i| common(inputs.iter().map(|t| t[i]))).collect()
         }
         LogicalPlan::Aggregate(a) => trace_aggregate(a)?,
+        LogicalPlan::Join(join) => trace_join(join)?,
         LogicalPlan::Unnest(u) => {
             let input = trace(&u.input)?;
             let unnested =
@@ -96,6 +98,34 @@ fn common(mut traces: impl Iterator<Item = ColumnTrace>) -> ColumnTrace {
     })
 }
 
+/// The nodes of our own.
+fn trace_extension(plan: &LogicalPlan, node: &dyn Any) -> Result<Vec<ColumnTrace>> {
+    if let Some(window) = node.downcast_ref::<WindowNode>() {
+        return trace_window(window);
+    }
+    if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
+        let mut traces = trace(&in_time.input)?;
+        traces[in_time.time_index()?].event_time &= in_time.event_time;
+        return Ok(traces);
+    }
+    if let Some(session) = node.downcast_ref::<SessionNode>() {
+        return trace_session(session);
+    }
+    Ok(unknown(plan))
+}
+
+/// A row goes out with every change of its session, so the watermark speaks of the session's end alone, as of what lies
+/// at a fixed distance from it; the start tells nothing of the end. The watermark has the grace in it already.
+fn trace_session(session: &SessionNode) -> Result<Vec<ColumnTrace>> {
+    let input = trace(&session.input)?;
+    let closes = input[session.time_index()?].event_time;
+    let bound =
+        |to_end| ColumnTrace { event_time: closes, window: Some(WindowTrace { to_end, grace: 0, closes }) };
+    let mut traces = vec![ColumnTrace::default(); input.len() + 1];
+    traces.extend([bound(0), bound(session.before_end())]);
+    Ok(traces)
+}
+
 fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {
     let mut traces = trace(&window.input)?;
     let closes = traces[window.time_index()?].event_time;
@@ -113,6 +143,32 @@ fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {
     traces.push(ColumnTrace { event_time: false, window: bound(longest) });
     traces.push(ColumnTrace { event_time: closes, window: bound(0) });
     traces.push(ColumnTrace { event_time: closes, window: bound(millisecond) });
+    Ok(traces)
+}
+
+/// Only where the watermark bounds the join does it speak of the output, behind which it then stays by the grace.
+fn trace_join(join: &Join) -> Result<Vec<ColumnTrace>> {
+    let width = join.schema.fields().len();
+    let Some(bounded) = join_bound(join)? else { return Ok(vec![ColumnTrace::default(); width]) };
+    let side = |side: usize| -> Result<Vec<ColumnTrace>> {
+        let mut traces = trace(if side == 0 { &join.left } else { &join.right })?;
+        for (column, trace) in traces.iter_mut().enumerate() {
+            *trace = match (bounded.times, trace.window) {
+                (Some(times), _) => ColumnTrace { event_time: times[side] == column, window: None },
+                (None, Some(window)) => {
+                    ColumnTrace { window: Some(WindowTrace { grace: 0, ..window }), ..*trace }
+                }
+                (None, None) => ColumnTrace::default(),
+            };
+        }
+        Ok(traces)
+    };
+    let mut traces = match join.join_type {
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => [side(0)?, side(1)?].concat(),
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => side(0)?,
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => side(1)?,
+    };
+    traces.resize(width, ColumnTrace::default());
     Ok(traces)
 }
 

@@ -1,6 +1,7 @@
 //! The windowing table functions as a logical plan node, and how SQL becomes one.
 
 use super::context::mistake;
+use super::session;
 use super::trace::trace;
 use crate::delta::type_name;
 use crate::operators::window::{WindowKind, WindowSpec, length, unit_ns};
@@ -87,7 +88,7 @@ impl WindowNode {
 }
 
 /// The qualifier that all columns share, so that `s.window_start` resolves where `s.id` does.
-fn single_qualifier(schema: &DFSchema) -> Option<TableReference> {
+pub(super) fn single_qualifier(schema: &DFSchema) -> Option<TableReference> {
     let mut qualifiers = schema.iter().map(|(q, _)| q);
     let first = qualifiers.next()??;
     qualifiers.all(|q| q == Some(first)).then(|| first.clone())
@@ -180,8 +181,13 @@ impl RelationPlanner for WindowPlanner {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let input = context.plan(call.input.clone())?;
-        let node = window_node(&call, input, context)?;
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let plan = match call.kind {
+            sql::WindowKind::Session => session::plan(&call, input, context)?,
+            _ => {
+                let node = window_node(&call, input, context)?;
+                LogicalPlan::Extension(Extension { node: Arc::new(node) })
+            }
+        };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, call.alias))))
     }
 }
@@ -192,7 +198,37 @@ fn window_node(
     context: &mut dyn RelationPlannerContext,
 ) -> Result<WindowNode> {
     let name = call.kind.word();
-    let time = time_column(call, &input, context)?;
+    let (time, unit) = timestamp(call, &input, context)?;
+    let mut ns = |what: &str, expr: &ast::Expr| interval(context, name, what, expr);
+    let size = ns("size", &call.size)?;
+    let inner = call.slide.as_ref().map(|e| ns("slide", e)).transpose()?;
+    let offset = call.offset.as_ref().map_or(Ok(0), |e| ns("offset", e))?;
+    let grace = call.grace.as_ref().map_or(Ok(0), |e| ns("grace", e))?;
+    check_lengths(name, size, inner, offset, grace, unit)?;
+    let kind =
+        match (call.kind, inner) {
+            (sql::WindowKind::Hop, Some(slide)) => WindowKind::Hop { slide, size },
+            (sql::WindowKind::Cumulate, Some(step)) => {
+                if size % step != 0 {
+                    let d = Diagnostic::new("the size of CUMULATE must be a multiple of its step")
+                        .help(format!("the step is {} and the size {}", length(step), length(size)));
+                    return Err(mistake(d));
+                }
+                WindowKind::Cumulate { step, size }
+            }
+            _ => WindowKind::Tumble { size },
+        };
+    WindowNode::try_new(input, time, kind, offset, grace)
+}
+
+/// The time column of a call and the nanoseconds in one of its unit; and that its rows can take a window's columns.
+pub(super) fn timestamp(
+    call: &WindowCall,
+    input: &LogicalPlan,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<(Column, i64)> {
+    let name = call.kind.word();
+    let time = time_column(call, input, context)?;
     let field = input.schema().field_from_column(&time)?.clone();
     let DataType::Timestamp(unit, _) = field.data_type() else {
         let d = Diagnostic::new(format!(
@@ -210,26 +246,7 @@ fn window_node(
             return Err(mistake(d));
         }
     }
-    let mut ns = |what: &str, expr: &ast::Expr| interval(context, name, what, expr);
-    let size = ns("size", &call.size)?;
-    let inner = call.slide.as_ref().map(|e| ns("slide", e)).transpose()?;
-    let offset = call.offset.as_ref().map_or(Ok(0), |e| ns("offset", e))?;
-    let grace = call.grace.as_ref().map_or(Ok(0), |e| ns("grace", e))?;
-    check_lengths(name, size, inner, offset, grace, unit_ns(*unit))?;
-    let kind =
-        match (call.kind, inner) {
-            (sql::WindowKind::Hop, Some(slide)) => WindowKind::Hop { slide, size },
-            (sql::WindowKind::Cumulate, Some(step)) => {
-                if size % step != 0 {
-                    let d = Diagnostic::new("the size of CUMULATE must be a multiple of its step")
-                        .help(format!("the step is {} and the size {}", length(step), length(size)));
-                    return Err(mistake(d));
-                }
-                WindowKind::Cumulate { step, size }
-            }
-            _ => WindowKind::Tumble { size },
-        };
-    WindowNode::try_new(input, time, kind, offset, grace)
+    Ok((time, unit_ns(*unit)))
 }
 
 /// The column that the call names, or the input's event time.
@@ -253,13 +270,14 @@ fn time_column(
     match context.sql_to_expr(expr.clone(), input.schema())? {
         Expr::Column(column) => Ok(column),
         _ => Err(mistake(
-            Diagnostic::new(format!("the time of {name} must be a column, not an expression"))
-                .help("compute it in a subquery: TUMBLE((SELECT …, expression AS ts FROM s), ts, …)"),
+            Diagnostic::new(format!("the time of {name} must be a column, not an expression")).help(format!(
+                "compute it in a subquery: {name}((SELECT …, expression AS ts FROM s), ts, …)"
+            )),
         )),
     }
 }
 
-fn check_lengths(
+pub(super) fn check_lengths(
     name: &str,
     size: i64,
     inner: Option<i64>,
@@ -290,7 +308,7 @@ fn check_lengths(
 }
 
 /// A constant interval in nanoseconds.
-fn interval(
+pub(super) fn interval(
     context: &mut dyn RelationPlannerContext,
     name: &str,
     what: &str,

@@ -8,7 +8,8 @@
 use super::{Result, RuntimeError};
 use crate::connectors::{BadRecord, PartitionReader, Position, Read, Slice};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
-use crate::operators::window::{WindowAssign, WindowSpec, unit_ns};
+use crate::operators::late::LateRule;
+use crate::operators::window::unit_ns;
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
@@ -29,8 +30,8 @@ pub struct FeedShape {
     pub keep: Vec<usize>,
     /// The event-time column in what is read, and the declared delay (ns), if one is declared.
     pub time: Option<(usize, Option<i64>)>,
-    /// The window that decides whether a row is late, over the columns read, if late rows are kept.
-    pub late_window: Option<WindowSpec>,
+    /// What decides whether a row is late, over the columns read, if late rows are kept.
+    pub late_rule: Option<LateRule>,
 }
 
 /// A slice, ready for a step.
@@ -48,7 +49,7 @@ pub struct Prepared {
     pub behind: u64,
     /// Records that were left out.
     pub bad: Vec<BadRecord>,
-    /// Rows that are late for their window, with all columns of the stream, if they are kept.
+    /// Rows that are late, with all columns of the stream, if they are kept.
     pub late: Option<RecordBatch>,
 }
 
@@ -105,8 +106,8 @@ impl PartitionFeed {
         if let Some(stated) = slice.watermark {
             self.running = self.running.max(stated);
         }
-        let late = match (&self.shape.late_window, &marks) {
-            (Some(window), Some(marks)) => late_rows(window, &slice.batch, marks)?,
+        let late = match (&self.shape.late_rule, &marks) {
+            (Some(rule), Some(marks)) => late_rows(rule, &slice.batch, marks)?,
             _ => None,
         };
         Ok(Prepared {
@@ -178,8 +179,8 @@ fn event_times(column: &dyn Array) -> Result<Int64Array> {
     Ok(if unit == 1 { values.clone() } else { values.unary(|v| v.saturating_mul(unit)) })
 }
 
-fn late_rows(window: &WindowSpec, batch: &RecordBatch, marks: &Int64Array) -> Result<Option<RecordBatch>> {
-    let late = WindowAssign::new(window.clone()).late(batch.column(window.time), marks)?;
+fn late_rows(rule: &LateRule, batch: &RecordBatch, marks: &Int64Array) -> Result<Option<RecordBatch>> {
+    let late = rule.late(batch, marks)?;
     if late.count_set_bits() == 0 {
         return Ok(None);
     }

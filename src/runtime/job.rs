@@ -405,6 +405,7 @@ impl Run {
             metrics.late += output.metrics.late;
             metrics.after_idle += output.metrics.after_idle;
             metrics.timeless += output.metrics.timeless;
+            metrics.unknown_deletes += output.metrics.unknown_deletes;
             metrics.state_rows += output.metrics.state_rows;
             metrics.state_bytes += output.metrics.state_bytes;
             deltas.extend(output.deltas);

@@ -10,6 +10,7 @@ pub mod job;
 pub mod journal;
 mod output;
 pub mod sink;
+pub mod upsert_sink;
 mod worker;
 
 use crate::connectors::ConnectorError;

@@ -9,8 +9,12 @@ use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
 use crate::operators::filter::Filter;
+use crate::operators::in_time::InTime;
+use crate::operators::join::Join;
 use crate::operators::project::Project;
+use crate::operators::session::SessionWindow;
 use crate::operators::unnest::Unnest;
+use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
 use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable};
 use crate::plan::{Dataflow, Spec};
@@ -129,9 +133,13 @@ fn running(
         (Spec::Filter(s), _) => Running::Operator(Box::new(Filter::new(s.clone()))),
         (Spec::Project(s), _) => Running::Operator(Box::new(Project::new(s.clone()))),
         (Spec::Window(s), _) => Running::Operator(Box::new(WindowAssign::new(s.clone()))),
+        (Spec::InTime(s), _) => Running::Operator(Box::new(InTime::new(s.clone()))),
+        (Spec::Session(s), _) => Running::Operator(Box::new(SessionWindow::new(s.clone())?)),
         (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
         (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),
+        (Spec::Upsert(s), _) => Running::Operator(Box::new(Upsert::new(s.clone())?)),
         (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
+        (Spec::Join(s), _) => Running::Operator(Box::new(Join::new(s.as_ref().clone())?)),
     })
 }
 
@@ -167,7 +175,7 @@ impl Worker {
                 Spec::Source(s) => input.closed[*s],
                 Spec::Values(_) => EventTime::MAX,
                 // Its output lags behind its input; what it sends is never behind a window of its own making.
-                Spec::Aggregate(_) => WATERMARK_NONE,
+                Spec::Aggregate(_) | Spec::Join(_) | Spec::Session(_) => WATERMARK_NONE,
                 _ => before,
             });
             let later = &self.flow.nodes[i + 1..];
@@ -220,6 +228,7 @@ impl Worker {
                 sum.late += m.late;
                 sum.after_idle += m.after_idle;
                 sum.timeless += m.timeless;
+                sum.unknown_deletes += m.unknown_deletes;
                 sum.state_rows += m.state_rows;
                 sum.state_bytes += m.state_bytes;
             }

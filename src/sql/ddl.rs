@@ -1,15 +1,18 @@
-//! CREATE STREAM, CREATE VIEW and DROP.
+//! CREATE STREAM, TABLE, VIEW, MATERIALIZED VIEW, and DROP.
 
 use super::cursor::Cursor;
 use super::diagnostic::Diagnostic;
 use super::parser::{literal, query};
 use super::statement::{
-    ColumnDef, CreateStream, CreateView, Name, ObjectKind, Statement, WatermarkDef, WithOption,
+    ColumnDef, CreateKind, CreateStream, CreateView, KeyDef, Name, ObjectKind, Statement, WatermarkDef,
+    WithOption,
 };
+use super::table;
 use super::types;
 use super::words::{did_you_mean, folded, unquoted};
 use sqlparser::ast::{BinaryOperator, Expr};
 use sqlparser::tokenizer::Token;
+use std::ops::Range;
 
 const WATERMARK: &str = "write WATERMARK FOR column AS column - INTERVAL '5 seconds'";
 
@@ -21,29 +24,33 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     if cursor.eat(&["VIEW"]) {
         return view(cursor, or_replace);
     }
-    if cursor.sees(0, "STREAM") {
-        if or_replace {
-            return Err(Diagnostic::new("a stream cannot be replaced")
-                .at(start..cursor.here().end)
-                .help("DROP STREAM IF EXISTS removes the old one with its rows"));
+    let kinds: [(&[&str], CreateKind); 3] = [
+        (&["STREAM"], CreateKind::Stream),
+        (&["TABLE"], CreateKind::Table),
+        (&["MATERIALIZED", "VIEW"], CreateKind::MaterializedView),
+    ];
+    for (words, kind) in kinds {
+        if cursor.eat(words) {
+            if or_replace {
+                return Err(Diagnostic::new(format!("a {} cannot be replaced", kind.word()))
+                    .at(start..cursor.last_end())
+                    .help(format!("DROP {} IF EXISTS removes the old one with its rows", words.join(" "))));
+            }
+            return stream(cursor, kind);
         }
-        cursor.parser.advance_token();
-        return stream(cursor);
     }
     Err(not_created(cursor, start))
 }
 
 /// What cannot be created: known things by their name, with what to write instead.
 fn not_created(cursor: &mut Cursor<'_>, start: usize) -> Diagnostic {
-    let stream = "use CREATE STREAM, or CREATE VIEW for a named query";
-    let not_yet: [(&[&str], &str); 9] = [
-        (&["TABLE"], stream),
-        (&["MATERIALIZED", "VIEW"], "use CREATE STREAM name AS SELECT … EMIT FINAL, or CREATE VIEW"),
+    let table = "use CREATE TABLE, or CREATE VIEW for a named query";
+    let not_yet: [(&[&str], &str); 7] = [
         (&["EXTERNAL", "TABLE"], "use CREATE STREAM … WITH (connector = 'file', path = '…')"),
         (&["TEMPORARY", "VIEW"], "use CREATE VIEW"),
-        (&["TEMPORARY", "TABLE"], stream),
+        (&["TEMPORARY", "TABLE"], table),
         (&["TEMP", "VIEW"], "use CREATE VIEW"),
-        (&["TEMP", "TABLE"], stream),
+        (&["TEMP", "TABLE"], table),
         (&["SOURCE"], "use CREATE STREAM … WITH (connector = …)"),
         (&["SINK"], "use CREATE STREAM … WITH (connector = …) and INSERT INTO"),
     ];
@@ -79,7 +86,10 @@ fn not_created(cursor: &mut Cursor<'_>, start: usize) -> Diagnostic {
         Some(word) if known.contains(&word.as_str()) => {
             Diagnostic::new(format!("CREATE {word} is not supported")).at(start..cursor.here().end)
         }
-        _ => cursor.expected_one_of("STREAM or VIEW after CREATE", &["STREAM", "VIEW"]),
+        _ => cursor.expected_one_of(
+            "STREAM, TABLE or VIEW after CREATE",
+            &["STREAM", "TABLE", "VIEW", "MATERIALIZED"],
+        ),
     }
 }
 
@@ -109,12 +119,13 @@ fn view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<Statement, Diagnost
     Ok(Statement::CreateView(Box::new(CreateView { name, if_not_exists, or_replace, query })))
 }
 
-fn stream(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
+fn stream(cursor: &mut Cursor<'_>, kind: CreateKind) -> Result<Statement, Diagnostic> {
+    let word = kind.word();
     let if_not_exists = if_not_exists(cursor)?;
-    let name = cursor.name("a name for the stream")?;
-    let (columns, watermark) = match cursor.parser.consume_token(&Token::LParen) {
-        true => definitions(cursor)?,
-        false => (vec![], None),
+    let name = cursor.name(&format!("a name for the {word}"))?;
+    let Definitions { columns, primary_key, watermark } = match cursor.parser.consume_token(&Token::LParen) {
+        true => definitions(cursor, kind)?,
+        false => Definitions::default(),
     };
     let options = match cursor.eat(&["WITH"]) {
         true => options(cursor)?,
@@ -124,40 +135,63 @@ fn stream(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
         true => Some(query(cursor)?),
         false => None,
     };
+    let upper = word.to_uppercase();
+    if query.is_none() && kind == CreateKind::MaterializedView {
+        return Err(cursor.expected("AS SELECT").help("write CREATE MATERIALIZED VIEW name AS SELECT …"));
+    }
     // Some connectors know their columns; which do is not for the parser to say.
     let known = options.iter().any(|option| option.name.value == "connector");
-    if query.is_none() && columns.is_empty() && !known {
-        return Err(cursor
-            .expected("columns, or AS SELECT")
-            .help("write CREATE STREAM name (column TYPE, …) WITH (…), or CREATE STREAM name AS SELECT …"));
+    let inferred = known || kind == CreateKind::Table && primary_key.is_some();
+    if query.is_none() && columns.is_empty() && !inferred {
+        return Err(cursor.expected("columns, or AS SELECT").help(format!(
+            "write CREATE {upper} name (column TYPE, …) WITH (…), or CREATE {upper} name AS SELECT …"
+        )));
     }
     if query.is_none() && !cursor.at_end() {
         return Err(cursor.expected_one_of("WITH, AS or the end of the statement", &["WITH", "AS"]));
     }
-    let create = CreateStream { name, if_not_exists, columns, watermark, options, query };
+    if query.is_none() && kind == CreateKind::Table && primary_key.is_none() {
+        return Err(table::no_key(&name, &columns));
+    }
+    let create = CreateStream { kind, name, if_not_exists, columns, primary_key, watermark, options, query };
     Ok(Statement::CreateStream(Box::new(create)))
 }
 
-/// Columns and the watermark, up to the closing parenthesis.
-fn definitions(cursor: &mut Cursor<'_>) -> Result<(Vec<ColumnDef>, Option<WatermarkDef>), Diagnostic> {
-    let mut columns: Vec<ColumnDef> = vec![];
-    let mut watermark: Option<WatermarkDef> = None;
+/// What stands in the parentheses behind a stream's name.
+#[derive(Default)]
+struct Definitions {
+    columns: Vec<ColumnDef>,
+    primary_key: Option<KeyDef>,
+    watermark: Option<WatermarkDef>,
+}
+
+/// Columns, the primary key and the watermark, up to the closing parenthesis.
+fn definitions(cursor: &mut Cursor<'_>, kind: CreateKind) -> Result<Definitions, Diagnostic> {
+    let Definitions { mut columns, mut primary_key, mut watermark } = Definitions::default();
     loop {
         if cursor.sees_all(&["WATERMARK", "FOR"]) {
             let clause = watermark_clause(cursor)?;
+            if kind != CreateKind::Stream {
+                return Err(table::no_watermark(kind, clause.span));
+            }
             if watermark.is_some() {
                 return Err(Diagnostic::new("a stream has one watermark").at(clause.span));
             }
             watermark = Some(clause);
+        } else if kind != CreateKind::Stream && table::begins_key(cursor) {
+            table::set_key(&mut primary_key, table::key_clause(cursor)?)?;
         } else {
-            no_constraint(cursor)?;
+            no_constraint(cursor, kind)?;
             if !columns.is_empty() && cursor.peek().token == Token::RParen {
                 return Err(cursor.expected("a column").help("remove the comma before it"));
             }
-            let column = column(cursor)?;
-            if columns.iter().any(|other| other.name.value == column.name.value) {
+            let (column, key) = column(cursor, kind)?;
+            if columns.iter().any(|other: &ColumnDef| other.name.value == column.name.value) {
                 let message = format!("column {} is declared twice", column.name.value);
                 return Err(Diagnostic::new(message).at(column.name.span));
+            }
+            if let Some(span) = key {
+                table::set_key(&mut primary_key, KeyDef { columns: vec![column.name.clone()], span })?;
             }
             columns.push(column);
         }
@@ -170,26 +204,28 @@ fn definitions(cursor: &mut Cursor<'_>) -> Result<(Vec<ColumnDef>, Option<Waterm
     }
     cursor.parser.advance_token();
     if let Some(watermark) = &watermark {
-        watermark_column(watermark, &columns)?;
+        known_column(&watermark.column, "watermark", &columns)?;
     }
-    Ok((columns, watermark))
+    for column in primary_key.iter().flat_map(|key: &KeyDef| &key.columns) {
+        known_column(column, "primary key", &columns)?;
+    }
+    Ok(Definitions { columns, primary_key, watermark })
 }
 
-/// The watermark's column must be one of the columns, where columns are declared.
-fn watermark_column(watermark: &WatermarkDef, columns: &[ColumnDef]) -> Result<(), Diagnostic> {
-    let column = &watermark.column;
+/// The column of a clause must be one of the columns, where columns are declared.
+fn known_column(column: &Name, clause: &str, columns: &[ColumnDef]) -> Result<(), Diagnostic> {
     if columns.is_empty() || columns.iter().any(|other| other.name.value == column.value) {
         return Ok(());
     }
     let names = || columns.iter().map(|column| column.name.value.as_str());
     let help = did_you_mean(&column.value, names())
         .unwrap_or_else(|| format!("the columns are {}", names().collect::<Vec<_>>().join(", ")));
-    Err(Diagnostic::new(format!("there is no column {} for the watermark", column.value))
+    Err(Diagnostic::new(format!("there is no column {} for the {clause}", column.value))
         .at(column.span.clone())
         .help(help))
 }
 
-fn no_constraint(cursor: &mut Cursor<'_>) -> Result<(), Diagnostic> {
+fn no_constraint(cursor: &mut Cursor<'_>, kind: CreateKind) -> Result<(), Diagnostic> {
     let constraints: [(&[&str], &str); 4] = [
         (&["PRIMARY", "KEY"], "PRIMARY KEY"),
         (&["UNIQUE"], "UNIQUE"),
@@ -202,15 +238,27 @@ fn no_constraint(cursor: &mut Cursor<'_>) -> Result<(), Diagnostic> {
                 || what == "CONSTRAINT"
                 || cursor.parser.peek_nth_token_ref(1).token == Token::LParen);
         if begins {
-            return Err(Diagnostic::new(format!("{what} is not supported in a stream"))
-                .at(cursor.here())
-                .help("a stream keeps every row; the option key = 'column' places rows by a key"));
+            let help = match (kind, what) {
+                (CreateKind::Stream, "PRIMARY KEY") => {
+                    "a stream keeps every row: CREATE TABLE keeps one for each key; the option key = 'column' places rows"
+                }
+                (CreateKind::Stream, _) => {
+                    "a stream keeps every row; the option key = 'column' places rows by a key"
+                }
+                _ => "a table has a PRIMARY KEY and NOT NULL, and no other constraint",
+            };
+            let message = format!("{what} is not supported in a {}", kind.word());
+            return Err(Diagnostic::new(message).at(cursor.here()).help(help));
         }
     }
     Ok(())
 }
 
-fn column(cursor: &mut Cursor<'_>) -> Result<ColumnDef, Diagnostic> {
+/// A column; if it is declared as the primary key, where.
+fn column(
+    cursor: &mut Cursor<'_>,
+    kind: CreateKind,
+) -> Result<(ColumnDef, Option<Range<usize>>), Diagnostic> {
     let watermark = cursor.sees(0, "WATERMARK");
     let name = cursor.name("a column")?;
     let start = cursor.here().start;
@@ -226,19 +274,23 @@ fn column(cursor: &mut Cursor<'_>) -> Result<ColumnDef, Diagnostic> {
         }
         return Err(mistake.at(type_span));
     }
-    let mut not_null = false;
+    let (mut not_null, mut key) = (false, None);
     loop {
+        let here = cursor.here().start;
         if cursor.eat(&["NOT", "NULL"]) {
             not_null = true;
+        } else if kind != CreateKind::Stream && cursor.eat(&["PRIMARY", "KEY"]) {
+            cursor.eat(&["NOT", "ENFORCED"]);
+            key = Some(here..cursor.last_end());
         } else if !cursor.eat(&["NULL"]) {
             break;
         }
     }
-    no_constraint(cursor)?;
+    no_constraint(cursor, kind)?;
     if !matches!(cursor.peek().token, Token::Comma | Token::RParen) {
         return Err(cursor.expected_one_of("NOT NULL, a comma or )", &["NOT"]));
     }
-    Ok(ColumnDef { name, data_type, type_span, not_null })
+    Ok((ColumnDef { name, data_type, type_span, not_null }, key))
 }
 
 fn watermark_clause(cursor: &mut Cursor<'_>) -> Result<WatermarkDef, Diagnostic> {
@@ -326,19 +378,24 @@ fn option_name(cursor: &mut Cursor<'_>) -> Result<Name, Diagnostic> {
     Ok(Name { value, span })
 }
 
-/// DROP STREAM or VIEW.
+/// DROP STREAM, TABLE, VIEW or MATERIALIZED VIEW.
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     cursor.parser.advance_token();
-    let kind = if cursor.eat(&["STREAM"]) {
-        ObjectKind::Stream
+    let expected = "STREAM, TABLE or VIEW after DROP";
+    let (kind, what) = if cursor.eat(&["STREAM"]) {
+        (ObjectKind::Stream, "a stream")
+    } else if cursor.eat(&["TABLE"]) {
+        (ObjectKind::Table, "a table")
     } else if cursor.eat(&["VIEW"]) {
-        ObjectKind::View
-    } else if cursor.sees(0, "TABLE") || cursor.sees(0, "TOPIC") {
-        return Err(cursor.expected("STREAM or VIEW after DROP").help("write DROP STREAM"));
+        (ObjectKind::View, "a view")
+    } else if cursor.eat(&["MATERIALIZED", "VIEW"]) {
+        (ObjectKind::MaterializedView, "a materialized view")
+    } else if cursor.sees(0, "TOPIC") {
+        return Err(cursor.expected(expected).help("write DROP STREAM"));
     } else {
-        return Err(cursor.expected_one_of("STREAM or VIEW after DROP", &["STREAM", "VIEW"]));
+        return Err(cursor.expected_one_of(expected, &["STREAM", "TABLE", "VIEW", "MATERIALIZED"]));
     };
     let if_exists = cursor.eat(&["IF", "EXISTS"]);
-    let name = cursor.name(if kind == ObjectKind::Stream { "a stream" } else { "a view" })?;
+    let name = cursor.name(what)?;
     Ok(Statement::Drop { kind, name, if_exists })
 }

@@ -1,8 +1,9 @@
 //! The SQL dialect: Postgres' lexical rules, DuckDB's comforts, and `TABLE s` as a function's argument.
 
-use super::relation::{PARTITIONED_ARGUMENT, TABLE_ARGUMENT, marked, select_all, table};
+use super::partition;
+use super::relation::{TABLE_ARGUMENT, marked, partitioned, select_all, table};
 use super::words::is_word;
-use sqlparser::ast::{Expr, Ident, TableWithJoins};
+use sqlparser::ast::{Expr, Ident, TableFactor, TableWithJoins};
 use sqlparser::dialect::{Dialect, GenericDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -114,16 +115,23 @@ impl Dialect for StreamDialect {
         explicit || (!at_clause_word(parser) && self.is_column_alias(keyword, parser))
     }
 
-    /// `TABLE s` and `TABLE (SELECT …)` where a function's argument begins.
+    /// `TABLE s`, `TABLE (SELECT …)` and what has a PARTITION BY where a function's argument begins.
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-        if !parser.peek_keyword(Keyword::TABLE) || !argument_begins(parser) {
+        if !argument_begins(parser) {
             return None;
+        }
+        if !parser.peek_keyword(Keyword::TABLE) {
+            return partition::relation_follows(parser).then(|| relation_argument(parser));
         }
         match &parser.peek_nth_token_ref(1).token {
             Token::Word(word) if !matches!(word.keyword, Keyword::FROM | Keyword::AS) => {
-                Some(table_argument(parser))
+                parser.next_token();
+                Some(relation_argument(parser))
             }
-            Token::LParen => Some(query_argument(parser)),
+            Token::LParen => {
+                parser.next_token();
+                Some(query_argument(parser))
+            }
             _ => None,
         }
     }
@@ -139,24 +147,33 @@ fn argument_begins(parser: &Parser) -> bool {
     matches!(parser.get_current_token().token, Token::LParen | Token::Comma | Token::RArrow)
 }
 
-/// `TABLE s [PARTITION BY key]`, as a marked `SELECT * FROM s`.
-fn table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
-    let mut marker = Ident::with_span(parser.next_token().span, TABLE_ARGUMENT);
-    let name = parser.parse_object_name(false)?;
-    if parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
-        // Only to get past it: the window then says that it takes no partition.
-        parser.parse_expr()?;
-        marker.value = PARTITIONED_ARGUMENT.to_owned();
+/// `s [PARTITION BY key, …]`, as a marked `SELECT * FROM s`; TABLE, if it stood before, is the current token.
+fn relation_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
+    if parser.peek_token_ref().token == Token::LParen {
+        return query_argument(parser);
     }
+    let mut span = parser.peek_token_ref().span;
+    if is_word(&parser.get_current_token().token, "TABLE") {
+        span = parser.get_current_token().span;
+    }
+    let name = parser.parse_object_name(false)?;
     let from = TableWithJoins { relation: table(name, None), joins: vec![] };
-    Ok(marked(marker, select_all(from)))
+    let keys = partition::keys(parser)?;
+    let relation = marked(Ident::with_span(span, TABLE_ARGUMENT), select_all(from));
+    Ok(match keys {
+        Some(keys) => partitioned(relation, keys),
+        None => relation,
+    })
 }
 
-/// `TABLE (SELECT …)`, as the plain subquery that it is.
+/// `(SELECT …)`, as the plain subquery that it is, or marked if a PARTITION BY follows.
 fn query_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
-    parser.next_token();
+    let span = parser.peek_token_ref().span;
     parser.expect_token(&Token::LParen)?;
-    let query = parser.parse_query()?;
+    let subquery = parser.parse_query()?;
     parser.expect_token(&Token::RParen)?;
-    Ok(Expr::Subquery(query))
+    let Some(keys) = partition::keys(parser)? else { return Ok(Expr::Subquery(subquery)) };
+    let relation = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
+    let from = TableWithJoins { relation, joins: vec![] };
+    Ok(partitioned(marked(Ident::with_span(span, TABLE_ARGUMENT), select_all(from)), keys))
 }

@@ -4,7 +4,8 @@
 //! a decimal column is therefore handed over as text, and cast: `12.50` becomes `CAST('12.50' AS DECIMAL(10, 2))`.
 
 use sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Query, SetExpr, UnaryOperator, Value, ValueWithSpan,
+    CastKind, DataType, ExactNumberInfo, Expr, Query, SelectItem, SetExpr, UnaryOperator, Value,
+    ValueWithSpan,
 };
 
 /// Makes the numbers in the columns of a VALUES list exact. `columns` gives for each column of the list precision and
@@ -16,6 +17,19 @@ pub fn exact_values(query: &mut Query, columns: &[Option<(u8, i8)>]) {
             if let (Some((precision, scale)), Some(number)) = (column, number(expr)) {
                 *expr = decimal(number, *precision, *scale);
             }
+        }
+    }
+}
+
+/// The same for the first columns of a SELECT.
+pub fn exact_items(query: &mut Query, columns: &[Option<(u8, i8)>]) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    for (item, column) in select.projection.iter_mut().zip(columns) {
+        let (SelectItem::ExprWithAlias { expr, .. }, Some((precision, scale))) = (item, column) else {
+            continue;
+        };
+        if let Some(number) = number(expr) {
+            *expr = decimal(number, *precision, *scale);
         }
     }
 }

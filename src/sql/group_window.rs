@@ -5,6 +5,7 @@
 //! | `FROM s WINDOW TUMBLING (…) GROUP BY k` (ksqlDB) | `FROM tumble(s, …) AS s GROUP BY window_start, window_end, window_time, k` |
 //! | `FROM s GROUP BY k, TUMBLE(ts, size)` (Flink's older form) | `FROM tumble(s, ts, size) AS s GROUP BY k, window_start, …` |
 //! | `WINDOWSTART`, `WINDOWEND` | `window_start`, `window_end` |
+//! | `FROM s WINDOW SESSION (gap) GROUP BY k`, `FROM s GROUP BY SESSION(ts, gap), k` | `FROM session(s, …, PARTITION => (k)) AS s GROUP BY window_start, …, k`; WHERE goes with the rows: what it leaves out is in no session |
 //! | `TUMBLE_START(ts, size)`, `TUMBLE_END`, `TUMBLE_ROWTIME` | `window_start`, `window_end`, `window_time` |
 //!
 //! Grouping by all three is the same as grouping by the window, and leaves each of them free to be selected.
@@ -13,10 +14,11 @@ use super::interval;
 use super::ksql::{self, WindowClause};
 use super::place::Mistake;
 use super::relation::{alias, one_relation, qualifier};
-use super::window::{WindowCall, WindowKind, function_word, no_sessions, unnamed_args};
+use super::window::{WindowCall, WindowKind, function_word, unnamed_args};
+use super::words::folded;
 use sqlparser::ast::{
     Distinct, Expr, Function, GroupByExpr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, Spanned,
-    TableWithJoins, VisitMut, VisitorMut,
+    TableWithJoins, Value, VisitMut, VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -51,6 +53,10 @@ fn from_clause(
         return Err(needs_group());
     }
     keys.retain(|key| bound_of_name(key).is_none());
+    let partition = match clause.kind {
+        WindowKind::Session => partition(keys.iter(), &select.projection)?,
+        _ => vec![],
+    };
     keys.splice(0..0, window_columns(clause.span));
     let take = |name: &str| {
         let at = clause.intervals.iter().position(|(other, _)| other.eq_ignore_ascii_case(name))?;
@@ -58,7 +64,9 @@ fn from_clause(
     };
     let (size, slide, grace) = (take("SIZE"), take("SLIDE"), take("GRACE"));
     let size = size.ok_or_else(|| Mistake::new(clause.span, "the window needs SIZE"))?;
-    let window = Window { kind: clause.kind, time: None, size, slide, grace, span: clause.span };
+    let (kind, span) = (clause.kind, clause.span);
+    let filter = select.selection.take_if(|_| kind == WindowKind::Session);
+    let window = Window { kind, time: None, size, keys: partition, filter, slide, grace, span };
     window.wrap(&mut select.from)?;
     replace(select, order_by, &mut |expr| Ok(bound_of_name(expr)))
 }
@@ -76,13 +84,21 @@ fn from_group(
         return Ok(());
     };
     let args = unnamed_args(&function).unwrap_or_default();
-    let window = match (kind, args.as_slice()) {
-        (WindowKind::Tumble, [time, size]) => Window::group(kind, span, time, size, None),
+    let mut window = match (kind, args.as_slice()) {
+        (WindowKind::Tumble | WindowKind::Session, [time, size]) => {
+            Window::group(kind, span, time, size, None)
+        }
         (WindowKind::Hop | WindowKind::Cumulate, [time, slide, size]) => {
             Window::group(kind, span, time, size, Some(slide))
         }
         _ => return Err(Mistake::new(span, wrong_group_call(kind)).help(group_usage(kind))),
     };
+    if kind == WindowKind::Session {
+        let windows = at..at + WINDOW_COLUMNS.len();
+        let others = keys.iter().enumerate().filter(|(i, _)| !windows.contains(i)).map(|(_, key)| key);
+        window.keys = partition(others, &select.projection)?;
+        window.filter = select.selection.take();
+    }
     window.wrap(&mut select.from)?;
     replace(select, order_by, &mut |expr| bound_of_function(expr, kind, &args))
 }
@@ -90,6 +106,7 @@ fn from_group(
 fn wrong_group_call(kind: WindowKind) -> String {
     match kind {
         WindowKind::Tumble => "TUMBLE in GROUP BY takes a time column and a size".to_owned(),
+        WindowKind::Session => "SESSION in GROUP BY takes a time column and a gap".to_owned(),
         kind => format!("{} in GROUP BY takes a time column, a slide and a size", kind.word()),
     }
 }
@@ -97,6 +114,7 @@ fn wrong_group_call(kind: WindowKind) -> String {
 fn group_usage(kind: WindowKind) -> &'static str {
     match kind {
         WindowKind::Tumble => "write GROUP BY TUMBLE(ts, INTERVAL '1' HOUR)",
+        WindowKind::Session => "write GROUP BY SESSION(ts, INTERVAL '5' MINUTE), key",
         _ => "write GROUP BY HOP(ts, INTERVAL '5' MINUTE, INTERVAL '1' HOUR)",
     }
 }
@@ -108,9 +126,6 @@ fn group_call(select: &Select) -> Result<Option<(usize, WindowKind, Span)>, Mist
     for (at, key) in keys.iter().enumerate() {
         let Expr::Function(function) = key else { continue };
         let Some(name) = function_word(function) else { continue };
-        if name.value.eq_ignore_ascii_case("session") {
-            return Err(no_sessions(name.span));
-        }
         let Some(kind) = WindowKind::of(&name.value) else { continue };
         if found.is_some() {
             return Err(Mistake::new(function.span(), "a group can have one window only"));
@@ -125,6 +140,8 @@ struct Window {
     kind: WindowKind,
     time: Option<Expr>,
     size: Expr,
+    keys: Vec<Expr>,
+    filter: Option<Expr>,
     slide: Option<Expr>,
     grace: Option<Expr>,
     span: Span,
@@ -136,6 +153,8 @@ impl Window {
             kind,
             time: Some(time.clone()),
             size: size.clone(),
+            keys: vec![],
+            filter: None,
             slide: slide.cloned(),
             grace: None,
             span,
@@ -149,18 +168,73 @@ impl Window {
         }
         let Some(item) = from.pop() else { return Ok(()) };
         let input = one_relation(item);
-        let Window { kind, time, size, slide, grace, span } = self;
+        let Window { kind, time, size, keys, filter, slide, grace, span } = self;
         // Columns that are qualified by the relation's name or alias must still be found.
         let alias = qualifier(&input).cloned().map(alias);
-        let call = WindowCall { kind, input, time, size, slide, offset: None, grace, alias, span };
+        let call =
+            WindowCall { kind, input, time, size, keys, filter, slide, offset: None, grace, alias, span };
         from.push(TableWithJoins { relation: call.into_factor(), joins: vec![] });
         Ok(())
     }
 }
 
+/// What the sessions of a group are kept apart by: its other keys. One that stands for an item of the select list by its
+/// number is that item; one that is the name of an item may be a column as well, so both are handed on.
+fn partition<'a>(
+    keys: impl IntoIterator<Item = &'a Expr>,
+    projection: &[SelectItem],
+) -> Result<Vec<Expr>, Mistake> {
+    let bound = |expr: &Expr| match expr {
+        Expr::Function(function) => auxiliary(function).is_some(),
+        expr => bound_of_name(expr).is_some(),
+    };
+    let mut partition = Vec::new();
+    for key in keys {
+        let item = match key {
+            Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) => {
+                return Err(Mistake::new(key.span(), "the keys of a session cannot be grouping sets").help(
+                    "write FROM SESSION(stream, time_column, gap, PARTITION => key), and group its rows",
+                ));
+            }
+            Expr::Value(value) => numbered(&value.value, projection),
+            Expr::Identifier(name) => named(name, projection),
+            _ => None,
+        };
+        match item {
+            Some(item) if bound(item) => {}
+            Some(item) => partition.push(match key {
+                Expr::Identifier(name) => Expr::Named { expr: Box::new(item.clone()), name: name.clone() },
+                _ => item.clone(),
+            }),
+            None => partition.push(key.clone()),
+        }
+    }
+    Ok(partition)
+}
+
+/// The item with this number.
+fn numbered<'a>(number: &Value, projection: &'a [SelectItem]) -> Option<&'a Expr> {
+    let Value::Number(number, _) = number else { return None };
+    let at = number.parse::<usize>().ok()?.checked_sub(1)?;
+    match projection.get(at)? {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    }
+}
+
+/// The item with this name.
+fn named<'a>(name: &Ident, projection: &'a [SelectItem]) -> Option<&'a Expr> {
+    projection.iter().find_map(|item| match item {
+        SelectItem::ExprWithAlias { expr, alias } if folded(alias) == folded(name) => Some(expr),
+        _ => None,
+    })
+}
+
+const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
+
 /// The window's columns as group expressions.
 fn window_columns(span: Span) -> Vec<Expr> {
-    ["window_start", "window_end", "window_time"].map(|name| column(name, span)).to_vec()
+    WINDOW_COLUMNS.map(|name| column(name, span)).to_vec()
 }
 
 fn column(name: &str, span: Span) -> Expr {
@@ -188,7 +262,7 @@ fn bound_of_function(expr: &Expr, kind: WindowKind, group: &[&Expr]) -> Result<B
     let Expr::Function(function) = expr else { return Ok(None) };
     let Some((of, bound)) = auxiliary(function) else { return Ok(None) };
     let name = function_word(function).map_or_else(String::new, |name| name.value.to_ascii_lowercase());
-    let same = of == Some(kind)
+    let same = of == kind
         && unnamed_args(function).is_some_and(|args| {
             args.len() == group.len() && args.iter().zip(group).all(|(a, b)| interval::same(a, b))
         });
@@ -209,15 +283,11 @@ fn suffix_of(name: &str) -> String {
     name.rsplit('_').next().unwrap_or_default().to_ascii_uppercase()
 }
 
-/// Whether a function is TUMBLE_START or its like: the window's kind (`None`: session), and the column (`None`: there
-/// is no such column).
-pub(super) fn auxiliary(function: &Function) -> Option<(Option<WindowKind>, Option<&'static str>)> {
+/// Whether a function is TUMBLE_START or its like: the window's kind, and the column (`None`: there is no such column).
+pub(super) fn auxiliary(function: &Function) -> Option<(WindowKind, Option<&'static str>)> {
     let name = function_word(function)?.value.to_ascii_lowercase();
     let (window, what) = name.rsplit_once('_')?;
-    let kind = match window {
-        "session" => None,
-        window => Some(WindowKind::of(window)?),
-    };
+    let kind = WindowKind::of(window)?;
     match what {
         "start" => Some((kind, Some("window_start"))),
         "end" => Some((kind, Some("window_end"))),

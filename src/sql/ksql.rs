@@ -1,19 +1,23 @@
-//! ksqlDB's window clause: `FROM s WINDOW TUMBLING (SIZE 1 HOUR, GRACE PERIOD 10 MINUTES) … GROUP BY k`.
+//! ksqlDB's window clause: `FROM s WINDOW TUMBLING (SIZE 1 HOUR, GRACE PERIOD 10 MINUTES) … GROUP BY k`, and
+//! `WINDOW SESSION (5 MINUTES)`.
 //!
 //! The parser has no room for such a clause, but it has one for `LATERAL VIEW` at just that place. So the tokens are
 //! rewritten into `LATERAL VIEW "window tumbling"(SIZE => INTERVAL '1 hour', …) w AS w`, each with the place of what it
 //! stands for, and [`super::group_window`] takes the clause out of the tree again.
 
 use super::place::Mistake;
-use super::window::{WindowKind, no_sessions};
+use super::window::WindowKind;
 use super::words::{did_you_mean, is_word, nearest, unquoted};
 use sqlparser::ast::LateralView;
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 /// The marker functions; a space keeps them apart from any name that people use.
-const MARKERS: [(&str, WindowKind); 2] =
-    [("window tumbling", WindowKind::Tumble), ("window hopping", WindowKind::Hop)];
+const MARKERS: [(&str, WindowKind); 3] = [
+    ("window tumbling", WindowKind::Tumble),
+    ("window hopping", WindowKind::Hop),
+    ("window session", WindowKind::Session),
+];
 
 const UNITS: [&str; 12] = [
     "MILLISECOND",
@@ -32,12 +36,13 @@ const UNITS: [&str; 12] = [
 
 const TUMBLING: &str = "write WINDOW TUMBLING (SIZE 1 HOUR [, GRACE PERIOD 10 MINUTES])";
 const HOPPING: &str = "write WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 5 MINUTES [, GRACE PERIOD 10 MINUTES])";
+const SESSION: &str = "write WINDOW SESSION (5 MINUTES [, GRACE PERIOD 10 MINUTES])";
 
 /// A window clause as it comes out of the tree.
 pub(super) struct WindowClause {
-    /// TUMBLE or HOP.
+    /// TUMBLE, HOP or SESSION.
     pub(super) kind: WindowKind,
-    /// Intervals by argument name: SIZE, SLIDE, GRACE.
+    /// Intervals by argument name: SIZE (of sessions: the gap), SLIDE, GRACE.
     pub(super) intervals: Vec<(String, Expr)>,
     /// From WINDOW to the closing parenthesis.
     pub(super) span: Span,
@@ -69,10 +74,10 @@ fn clause_kind(tokens: &[TokenWithSpan], at: usize) -> Result<Option<(&'static s
         None => Ok(None),
         Some("TUMBLING") => Ok(Some(MARKERS[0])),
         Some("HOPPING") => Ok(Some(MARKERS[1])),
-        Some("SESSION") => Err(no_sessions(window.span.union(&word.span))),
+        Some("SESSION") => Ok(Some(MARKERS[2])),
         Some(other) => {
-            let help = did_you_mean(other, ["TUMBLING", "HOPPING"])
-                .unwrap_or_else(|| "the kinds are TUMBLING and HOPPING".to_owned());
+            let help = did_you_mean(other, ["TUMBLING", "HOPPING", "SESSION"])
+                .unwrap_or_else(|| "the kinds are TUMBLING, HOPPING and SESSION".to_owned());
             Err(Mistake::new(word.span, format!("unknown kind of window {}", word.token)).help(help))
         }
     }
@@ -128,15 +133,22 @@ impl Clause<'_> {
         Ok(self.at)
     }
 
-    /// One of `SIZE n unit`, `ADVANCE BY n unit`, `GRACE PERIOD n unit`, `RETENTION n unit`.
+    /// One of `SIZE n unit`, `ADVANCE BY n unit`, `GRACE PERIOD n unit`, `RETENTION n unit`; the gap of sessions is `n unit`.
     fn argument(&mut self, args: &mut Vec<(&'static str, String, Span)>) -> Result<(), Mistake> {
         let at = self.at;
         let hopping = self.kind == WindowKind::Hop;
+        let session = self.kind == WindowKind::Session;
+        if session && args.is_empty() {
+            let gap = self.duration()?;
+            args.push(("SIZE", gap, self.tokens[at].span));
+            return Ok(());
+        }
         let (name, then) = match self.word().as_deref() {
-            Some("SIZE") => ("SIZE", None),
+            Some("SIZE") if !session => ("SIZE", None),
             Some("ADVANCE") if hopping => ("SLIDE", Some("BY")),
             Some("GRACE") => ("GRACE", Some("PERIOD")),
             Some("RETENTION") => ("RETENTION", None),
+            _ if session => return Err(self.expected("GRACE PERIOD or RETENTION")),
             _ if hopping => return Err(self.expected("SIZE, ADVANCE BY, GRACE PERIOD or RETENTION")),
             _ => return Err(self.expected("SIZE, GRACE PERIOD or RETENTION")),
         };
@@ -187,7 +199,11 @@ impl Clause<'_> {
     }
 
     fn usage(&self) -> &'static str {
-        if self.kind == WindowKind::Hop { HOPPING } else { TUMBLING }
+        match self.kind {
+            WindowKind::Hop => HOPPING,
+            WindowKind::Session => SESSION,
+            _ => TUMBLING,
+        }
     }
 
     fn peek(&self) -> Option<&Token> {

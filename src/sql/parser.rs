@@ -7,6 +7,7 @@ use super::diagnostic::Diagnostic;
 use super::place::LineIndex;
 use super::rewrite;
 use super::statement::{Emit, EmitQuery, Insert, Name, ObjectKind, ParsedStatement, Statement};
+use super::table;
 use super::tokens::{Segment, segments};
 use super::words::{did_you_mean, unquoted};
 use sqlparser::ast::SetExpr;
@@ -15,17 +16,16 @@ use std::ops::Range;
 
 /// The words that begin a statement.
 const VERBS: &[&str] = &[
-    "CREATE", "INSERT", "SELECT", "WITH", "VALUES", "DROP", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET",
-    "RESET",
+    "CREATE", "INSERT", "UPDATE", "DELETE", "SELECT", "WITH", "VALUES", "DROP", "SHOW", "DESCRIBE", "DESC",
+    "EXPLAIN", "SET", "RESET",
 ];
 
 /// Statements that other systems have, with what to write here instead, if anything.
 const FOREIGN: &[(&str, Option<&str>)] = &[
-    ("UPDATE", Some("streams are append-only: INSERT INTO adds rows")),
-    ("DELETE", Some("streams are append-only: DROP STREAM removes a stream with its rows")),
-    ("TRUNCATE", Some("DROP STREAM removes a stream with its rows")),
-    ("MERGE", Some("streams are append-only: INSERT INTO adds rows")),
-    ("REPLACE", Some("streams are append-only: INSERT INTO adds rows")),
+    ("TRUNCATE", Some("DELETE FROM a table deletes its rows; DROP STREAM removes a stream with its rows")),
+    ("MERGE", Some("INSERT INTO a table replaces the rows whose keys are there")),
+    ("UPSERT", Some("INSERT INTO a table replaces the rows whose keys are there")),
+    ("REPLACE", Some("INSERT INTO a table replaces the rows whose keys are there")),
     ("ALTER", Some("DROP and CREATE it again")),
     ("COPY", Some("CREATE STREAM … WITH (connector = 'file', path = '…') reads a file")),
     ("LOAD", Some("CREATE STREAM … WITH (connector = 'file', path = '…') reads a file")),
@@ -123,6 +123,8 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
         Some("CREATE") => ddl::create(cursor),
         Some("DROP") => ddl::drop(cursor),
         Some("INSERT") => insert(cursor),
+        Some("UPDATE") => table::update(cursor),
+        Some("DELETE") => table::delete(cursor),
         Some("SELECT" | "WITH" | "VALUES") => Ok(Statement::Query(query(cursor)?)),
         None if cursor.peek().token == Token::LParen => Ok(Statement::Query(query(cursor)?)),
         Some("SHOW") => show(cursor),
@@ -186,7 +188,7 @@ fn emit(cursor: &mut Cursor<'_>) -> Result<Option<(Emit, Range<usize>)>, Diagnos
 fn insert(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     cursor.parser.advance_token();
     cursor.expect("INTO")?;
-    let table = cursor.name("a stream")?;
+    let table = cursor.name("a stream or a table")?;
     let mut columns: Vec<Name> = vec![];
     let query_follows = ["SELECT", "WITH", "VALUES"].iter().any(|word| cursor.sees(1, word));
     if cursor.peek().token == Token::LParen && !query_follows {
@@ -222,27 +224,39 @@ fn show(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     if cursor.eat(&["STREAMS"]) {
         return Ok(Statement::Show { kind: ObjectKind::Stream });
     }
+    if cursor.eat(&["TABLES"]) {
+        return Ok(Statement::Show { kind: ObjectKind::Table });
+    }
+    if cursor.eat(&["MATERIALIZED", "VIEWS"]) {
+        return Ok(Statement::Show { kind: ObjectKind::MaterializedView });
+    }
     if cursor.eat(&["VIEWS"]) {
         return Ok(Statement::Show { kind: ObjectKind::View });
     }
     if cursor.eat(&["ALL"]) {
         return Ok(Statement::ShowSetting(None));
     }
-    if ["TABLES", "TOPICS", "SOURCES", "SINKS", "STREAM"].iter().any(|word| cursor.sees(0, word)) {
-        return Err(cursor.expected("STREAMS, VIEWS, ALL or a setting").help("write SHOW STREAMS"));
+    let expected = "STREAMS, TABLES, VIEWS, ALL or a setting";
+    if ["TOPICS", "SOURCES", "SINKS", "STREAM"].iter().any(|word| cursor.sees(0, word)) {
+        return Err(cursor.expected(expected).help("write SHOW STREAMS"));
     }
-    Ok(Statement::ShowSetting(Some(cursor.name("STREAMS, VIEWS, ALL or a setting")?)))
+    if cursor.sees(0, "TABLE") {
+        return Err(cursor.expected(expected).help("write SHOW TABLES"));
+    }
+    Ok(Statement::ShowSetting(Some(cursor.name(expected)?)))
 }
 
 fn describe(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     cursor.parser.advance_token();
     let named = |word: &Token| matches!(word, Token::Word(_));
-    if (cursor.sees(0, "STREAM") || cursor.sees(0, "VIEW"))
-        && named(&cursor.parser.peek_nth_token_ref(1).token)
-    {
-        cursor.parser.advance_token();
+    let kinds: [&[&str]; 4] = [&["STREAM"], &["TABLE"], &["VIEW"], &["MATERIALIZED", "VIEW"]];
+    for words in kinds {
+        if cursor.sees_all(words) && named(&cursor.parser.peek_nth_token_ref(words.len()).token) {
+            cursor.eat(words);
+            break;
+        }
     }
-    Ok(Statement::Describe(cursor.name("a stream or a view")?))
+    Ok(Statement::Describe(cursor.name("a stream, a table or a view")?))
 }
 
 fn explain(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {

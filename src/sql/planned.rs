@@ -31,12 +31,23 @@ impl RelationPlanner for Windows {
     ) -> Result<RelationPlanning> {
         let call = window_call(&relation)
             .map_err(|error| datafusion::error::DataFusionError::External(error.into()))?;
-        let Some(WindowCall { input, time, size, slide, offset, grace, alias, .. }) = call else {
+        let Some(WindowCall { input, time, size, keys, filter, slide, offset, grace, alias, .. }) = call
+        else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let input = context.plan(input)?;
         if let Some(time) = time {
             context.sql_to_expr(time, input.schema())?;
+        }
+        if let Some(filter) = filter {
+            context.sql_to_expr(filter, input.schema())?;
+        }
+        for key in keys {
+            let key = match key {
+                ast::Expr::Named { expr, .. } => *expr,
+                key => key,
+            };
+            context.sql_to_expr(key, input.schema())?;
         }
         for interval in [Some(size), slide, offset, grace].into_iter().flatten() {
             let interval = context.sql_to_expr(interval, &DFSchema::empty())?;
@@ -139,12 +150,58 @@ fn every_spelling_plans() {
         "SELECT s.k, TUMBLE_START(s.ts, INTERVAL '1' HOUR) AS window_start, count(*) AS n FROM s GROUP BY TUMBLE(s.ts, INTERVAL '60' MINUTES), s.k ORDER BY TUMBLE_START(ts, INTERVAL '1' HOUR)",
         "SELECT k, window_start, count(*) AS n FROM HOP((SELECT * FROM s WHERE v > 1), ts, SIZE => INTERVAL 1 HOUR, SLIDE => INTERVAL '5' MINUTES) AS w GROUP BY w.k, w.window_start",
         "SELECT x.k, WINDOWSTART AS window_start, count(*) AS n FROM s AS x WINDOW HOPPING (SIZE 90 SECONDS, ADVANCE BY 500 MILLISECONDS) GROUP BY k",
+        "SELECT k, window_start, count(*) AS n FROM TABLE(SESSION(TABLE s PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' MINUTES)) GROUP BY k, window_start, window_end",
+        "SELECT k, window_start, count(*) AS n FROM SESSION(s, ts, INTERVAL '5 minutes', PARTITION => k, GRACE => INTERVAL '1 minute') GROUP BY 1, 2",
+        "SELECT s.k, WINDOWSTART AS window_start, count(*) AS n FROM s WINDOW SESSION (5 MINUTES, GRACE PERIOD 1 MINUTE) WHERE s.v > 1 GROUP BY s.k",
+        "SELECT s.k, SESSION_START(s.ts, INTERVAL '5' MINUTE) AS window_start, count(*) AS n FROM s GROUP BY SESSION(s.ts, INTERVAL '5' MINUTES), s.k HAVING SESSION_END(s.ts, INTERVAL '5' MINUTE) IS NOT NULL",
         "WITH s AS (SELECT * FROM r) SELECT k, window_start, count(*) AS n FROM CUMULATE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' HOUR, INTERVAL '1 day') GROUP BY 1, 2",
     ];
     for sql in spellings {
         let names: Vec<String> =
             plan(sql).schema().fields().iter().map(|field| field.name().clone()).collect();
         assert_eq!(names, ["k", "window_start", "n"], "{sql}");
+    }
+}
+
+/// What sessions are kept apart by, wherever it is written.
+#[test]
+fn keys_of_sessions_are_found() {
+    let cases = [
+        ("TABLE(SESSION(TABLE s, DESCRIPTOR(ts), INTERVAL '5' MINUTES))", ""),
+        ("TABLE(SESSION(TABLE s PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' MINUTES))", "k"),
+        ("TABLE(SESSION(TABLE s PARTITION BY k, v, DESCRIPTOR(ts), INTERVAL '5' MINUTES))", "k, v"),
+        ("SESSION(TABLE s PARTITION BY (k, v), DESCRIPTOR(ts), INTERVAL '5' MINUTES)", "k, v"),
+        (
+            "SESSION(DATA => TABLE s PARTITION BY k, upper(k), TIMECOL => DESCRIPTOR(ts), GAP => INTERVAL '5' MINUTES)",
+            "k, upper(k)",
+        ),
+        ("SESSION(s PARTITION BY k, v, ts, INTERVAL '5 minutes')", "k, v"),
+        ("SESSION(s PARTITION BY k, ts, 5 * INTERVAL '1 minute')", "k"),
+        ("SESSION(s PARTITION BY k, v, TIMECOL => ts, GAP => INTERVAL '5 minutes')", "k, v"),
+        (
+            "SESSION((SELECT ts, (k), v FROM s WHERE k IN ('a', 'b')) PARTITION BY k, ts, INTERVAL '5 minutes')",
+            "k",
+        ),
+        ("SESSION(TABLE (SELECT * FROM s) PARTITION BY k, ts, INTERVAL '5 minutes')", "k"),
+        ("SESSION(s, ts, INTERVAL '5 minutes', PARTITION => k)", "k"),
+        ("SESSION(s, ts, INTERVAL '5 minutes', PARTITION => (k, v))", "k, v"),
+        (
+            "s WINDOW SESSION (5 MINUTES, RETENTION 1 DAY) GROUP BY k, WINDOWSTART, upper(s.k)",
+            "k, upper(s.k)",
+        ),
+        ("s GROUP BY v, SESSION(ts, INTERVAL '5' MINUTE), k", "v, k"),
+        ("s GROUP BY SESSION(ts, INTERVAL '5' MINUTE)", ""),
+        ("s WINDOW SESSION (5 MINUTES) GROUP BY 2, n", "k, count(*) AS n"),
+    ];
+    for (from, expected) in cases {
+        let sql = format!("SELECT count(*) AS n, k FROM {from}");
+        let statement = parse(&sql).unwrap_or_else(|e| panic!("{sql}: {e:?}")).remove(0).statement;
+        let Statement::Query(query) = statement else { panic!("{sql} is no query") };
+        let relation = &query.query.body.as_select().unwrap().from[0].relation;
+        let call = window_call(relation).unwrap().unwrap();
+        let keys: Vec<String> = call.keys.iter().map(ToString::to_string).collect();
+        assert_eq!(keys.join(", "), expected, "{sql}");
+        assert_eq!(call.size.to_string().matches("INTERVAL").count(), 1, "{sql}");
     }
 }
 

@@ -194,7 +194,7 @@ pub(super) fn table_factor(factor: &TableFactor) -> Result<(), Mistake> {
         }
         // Calls in TABLE(…) are known to be windows by now; the rest of what TABLE may hold is not.
         TableFactor::TableFunction { expr: sqlparser::ast::Expr::Function(_), .. } => return Ok(()),
-        TableFactor::TableFunction { .. } => "TABLE(…) around anything but TUMBLE, HOP or CUMULATE",
+        TableFactor::TableFunction { .. } => "TABLE(…) around anything but TUMBLE, HOP, CUMULATE or SESSION",
         TableFactor::Derived { .. } => "TABLESAMPLE",
         TableFactor::JsonTable { .. } => "JSON_TABLE",
         TableFactor::OpenJsonTable { .. } => "OPENJSON",

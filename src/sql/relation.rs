@@ -31,6 +31,24 @@ pub(super) fn marker(expr: &Expr) -> Option<(&Ident, &Query)> {
     }
 }
 
+/// A marked relation with the keys of its PARTITION BY, which stand where a select's DISTRIBUTE BY would.
+pub(super) fn partitioned(relation: Expr, keys: Vec<Expr>) -> Expr {
+    let Expr::Prefixed { mut prefix, mut value } = relation else { return relation };
+    prefix.value = PARTITIONED_ARGUMENT.to_owned();
+    if let Expr::Subquery(query) = value.as_mut()
+        && let SetExpr::Select(select) = query.body.as_mut()
+    {
+        select.distribute_by = keys;
+    }
+    Expr::Prefixed { prefix, value }
+}
+
+/// The keys of a relation's PARTITION BY.
+pub(super) fn keys_of(relation: &Expr) -> Option<Vec<Expr>> {
+    let (marker, query) = marker(relation)?;
+    (marker.value == PARTITIONED_ARGUMENT).then(|| query.body.as_select())?.map(|s| s.distribute_by.clone())
+}
+
 /// The one relation of a marked `SELECT * FROM …`.
 pub(super) fn marked_relation(query: &Query) -> Option<TableFactor> {
     match query.body.as_select()?.from.as_slice() {

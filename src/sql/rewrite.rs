@@ -3,8 +3,8 @@
 use super::group_window;
 use super::place::Mistake;
 use super::refuse;
-use super::relation::{RELATION_ARGUMENT, marker};
-use super::window::{self, WindowKind, function_word, no_sessions};
+use super::relation::{PARTITIONED_ARGUMENT, RELATION_ARGUMENT, marker};
+use super::window::{self, WindowKind, function_word};
 use sqlparser::ast::{Expr, Function, Query, Select, SetExpr, Spanned, TableFactor, VisitMut, VisitorMut};
 use std::ops::ControlFlow;
 
@@ -68,6 +68,11 @@ impl VisitorMut for Passes {
         let result = match expr {
             Expr::Function(function) => misplaced(function),
             other => match marker(other) {
+                Some((ident, query)) if ident.value == PARTITIONED_ARGUMENT => {
+                    let at = ident.span.union(&query.span());
+                    Err(Mistake::new(at, "PARTITION BY stands behind the relation of SESSION only")
+                        .help(WindowKind::Session.usage()))
+                }
                 Some((ident, query)) if ident.value != RELATION_ARGUMENT => {
                     let at = ident.span.union(&query.span());
                     Err(Mistake::new(at, "TABLE stands before the first argument of a window only")
@@ -83,11 +88,7 @@ impl VisitorMut for Passes {
 /// Window functions that stand where no window is.
 fn misplaced(function: &Function) -> Result<(), Mistake> {
     let Some(name) = function_word(function) else { return Ok(()) };
-    if name.value.eq_ignore_ascii_case("session") {
-        return Err(no_sessions(name.span));
-    }
     if let Some((kind, _)) = group_window::auxiliary(function) {
-        let Some(kind) = kind else { return Err(no_sessions(name.span)) };
         let written = name.value.to_ascii_uppercase();
         let message = format!("{written} needs {} in GROUP BY", kind.word());
         return Err(Mistake::new(function.span(), message)

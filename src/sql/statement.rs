@@ -76,15 +76,50 @@ pub struct WatermarkDef {
     pub span: Range<usize>,
 }
 
-/// CREATE STREAM.
+/// What of a stream's kind is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateKind {
+    /// CREATE STREAM: rows that only come.
+    Stream,
+    /// CREATE TABLE: a row for each key.
+    Table,
+    /// CREATE MATERIALIZED VIEW: a table that a query keeps.
+    MaterializedView,
+}
+
+impl CreateKind {
+    /// As messages call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            CreateKind::Stream => "stream",
+            CreateKind::Table => "table",
+            CreateKind::MaterializedView => "materialized view",
+        }
+    }
+}
+
+/// PRIMARY KEY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDef {
+    /// Its columns, one at least, none twice.
+    pub columns: Vec<Name>,
+    /// Place of the clause.
+    pub span: Range<usize>,
+}
+
+/// CREATE STREAM, CREATE TABLE and CREATE MATERIALIZED VIEW.
 #[derive(Debug, Clone)]
 pub struct CreateStream {
+    /// Which of them.
+    pub kind: CreateKind,
     /// Its name.
     pub name: Name,
     /// IF NOT EXISTS was written.
     pub if_not_exists: bool,
     /// Declared columns; may be empty with AS SELECT.
     pub columns: Vec<ColumnDef>,
+    /// PRIMARY KEY, of a table.
+    pub primary_key: Option<KeyDef>,
     /// WATERMARK clause.
     pub watermark: Option<WatermarkDef>,
     /// WITH options, in order; no duplicates.
@@ -119,6 +154,26 @@ pub struct Insert {
     pub is_values: bool,
 }
 
+/// UPDATE.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The table.
+    pub table: Name,
+    /// The columns that get new values.
+    pub columns: Vec<Name>,
+    /// `SELECT values FROM table WHERE …`: the new values, in the columns' order. See [`crate::sql::with_columns`].
+    pub query: EmitQuery,
+}
+
+/// DELETE.
+#[derive(Debug, Clone)]
+pub struct Delete {
+    /// The table.
+    pub table: Name,
+    /// `SELECT … FROM table WHERE …`, of no columns yet. See [`crate::sql::with_columns`].
+    pub query: EmitQuery,
+}
+
 /// What DROP names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
@@ -126,17 +181,25 @@ pub enum ObjectKind {
     Stream,
     /// A view.
     View,
+    /// A table, also one that a query keeps.
+    Table,
+    /// A table that a query keeps.
+    MaterializedView,
 }
 
 /// A statement.
 #[derive(Debug, Clone)]
 pub enum Statement {
-    /// CREATE STREAM.
+    /// CREATE STREAM, TABLE or MATERIALIZED VIEW.
     CreateStream(Box<CreateStream>),
     /// CREATE VIEW.
     CreateView(Box<CreateView>),
     /// INSERT INTO … VALUES / SELECT.
     Insert(Box<Insert>),
+    /// UPDATE.
+    Update(Box<Update>),
+    /// DELETE FROM.
+    Delete(Box<Delete>),
     /// SELECT, with or without EMIT.
     Query(EmitQuery),
     /// DROP STREAM / VIEW.

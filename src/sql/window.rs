@@ -5,15 +5,16 @@
 //! | Flink, positional | `TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' HOUR))` |
 //! | Flink, named | `TABLE(HOP(DATA => TABLE s, TIMECOL => DESCRIPTOR(ts), SLIDE => …, SIZE => …))` |
 //! | RisingWave | `TUMBLE(s, ts, INTERVAL '1 hour')` |
+//! | sessions per key | `SESSION(TABLE s PARTITION BY k, DESCRIPTOR(ts), gap)`, `SESSION(s, ts, gap, PARTITION => k)` |
 //! | ksqlDB, and Flink's `GROUP BY TUMBLE(…)` | rewritten into the form below before they get here |
 //!
-//! The one form is `TABLE(tumble(DATA => …, TIMECOL => …, SIZE => …, …)) AS alias`.
+//! The one form is `TABLE(tumble(DATA => …, TIMECOL => …, SIZE => …, …)) AS alias`; that of a session has `GAP => …` and
+//! `PARTITION => (k, …)`.
 
 use super::diagnostic::Diagnostic;
+use super::partition;
 use super::place::Mistake;
-use super::relation::{
-    PARTITIONED_ARGUMENT, RELATION_ARGUMENT, marked, marked_relation, marker, select_all, table,
-};
+use super::relation::{RELATION_ARGUMENT, keys_of, marked, marked_relation, marker, select_all, table};
 use super::words::did_you_mean;
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArgumentList,
@@ -30,21 +31,27 @@ pub enum WindowKind {
     Hop,
     /// They begin together every `size` and end one `step` after the other.
     Cumulate,
+    /// From row to row of a key, as long as none is further than a gap from the next.
+    Session,
 }
 
 /// A time window over a relation, as one reads it from a FROM clause.
 #[derive(Debug, Clone)]
 pub struct WindowCall {
-    /// TUMBLE, HOP or CUMULATE.
+    /// TUMBLE, HOP, CUMULATE or SESSION.
     pub kind: WindowKind,
     /// What it is over: a table by name, a derived table, or a nested join. Its own alias, if any, is inside.
     pub input: TableFactor,
     /// The time column, to be resolved against the input; `None` means the input's event time.
     pub time: Option<Expr>,
-    /// The length of a window: an interval.
+    /// The length of a window, or the gap of sessions: an interval.
     pub size: Expr,
+    /// What sessions are kept apart by, to be resolved against the input; empty for other windows.
+    pub keys: Vec<Expr>,
     /// The slide of HOP or the step of CUMULATE: an interval. Always there for these two, never for TUMBLE.
     pub slide: Option<Expr>,
+    /// Which rows of the input it is over, to be resolved against it, where a window in the group has WHERE before it.
+    pub filter: Option<Expr>,
     /// How far windows are moved from the epoch: an interval, may be negative.
     pub offset: Option<Expr>,
     /// How long after its end a window still takes rows: an interval.
@@ -63,6 +70,8 @@ enum Slot {
     Size,
     Slide,
     Offset,
+    Keys,
+    Filter,
     Grace,
 }
 
@@ -75,12 +84,13 @@ impl WindowKind {
             WindowKind::Tumble => "TUMBLE",
             WindowKind::Hop => "HOP",
             WindowKind::Cumulate => "CUMULATE",
+            WindowKind::Session => "SESSION",
         }
     }
 
     /// The kind of a function name, in any case.
     pub(super) fn of(word: &str) -> Option<WindowKind> {
-        [WindowKind::Tumble, WindowKind::Hop, WindowKind::Cumulate]
+        [WindowKind::Tumble, WindowKind::Hop, WindowKind::Cumulate, WindowKind::Session]
             .into_iter()
             .find(|kind| kind.word().eq_ignore_ascii_case(word))
     }
@@ -89,6 +99,7 @@ impl WindowKind {
     fn positions(self) -> &'static [Slot] {
         match self {
             WindowKind::Tumble => &[Slot::Data, Slot::Time, Slot::Size, Slot::Offset],
+            WindowKind::Session => &[Slot::Data, Slot::Time, Slot::Size],
             _ => &[Slot::Data, Slot::Time, Slot::Slide, Slot::Size, Slot::Offset],
         }
     }
@@ -105,6 +116,9 @@ impl WindowKind {
             WindowKind::Cumulate => {
                 "write CUMULATE(stream, time_column, step, size), as in CUMULATE(s, ts, INTERVAL '1 hour', INTERVAL '1 day')"
             }
+            WindowKind::Session => {
+                "write SESSION(stream, time_column, INTERVAL '5 minutes', PARTITION => key) or SESSION(TABLE stream PARTITION BY key, DESCRIPTOR(time_column), INTERVAL '5' MINUTES); several keys are (k1, k2), and without a key there are sessions of all rows"
+            }
         }
     }
 
@@ -112,7 +126,11 @@ impl WindowKind {
         match (slot, self) {
             (Slot::Data, _) => "DATA",
             (Slot::Time, _) => "TIMECOL",
+            (Slot::Size, WindowKind::Session) => "GAP",
             (Slot::Size, _) => "SIZE",
+            (Slot::Keys, _) => "PARTITION",
+            // A space keeps it apart from what people write.
+            (Slot::Filter, _) => "ROWS WHERE",
             (Slot::Slide, WindowKind::Cumulate) => "STEP",
             (Slot::Slide, _) => "SLIDE",
             (Slot::Offset, _) => "OFFSET",
@@ -140,9 +158,6 @@ pub(super) fn read(factor: &TableFactor) -> Result<Option<WindowCall>, Mistake> 
         _ => return Ok(None),
     };
     let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else { return Ok(None) };
-    if name.value.eq_ignore_ascii_case("session") {
-        return Err(no_sessions(name.span));
-    }
     let Some(kind) = WindowKind::of(&name.value) else {
         return match factor {
             TableFactor::TableFunction { .. } => Err(unknown_function(name)),
@@ -153,14 +168,9 @@ pub(super) fn read(factor: &TableFactor) -> Result<Option<WindowCall>, Mistake> 
     arguments(kind, name.span, args)?.call(kind, span, alias.clone()).map(Some)
 }
 
-/// Session windows in any spelling.
-pub(super) fn no_sessions(at: Span) -> Mistake {
-    Mistake::new(at, "session windows are not supported yet").help("use TUMBLE, HOP or CUMULATE")
-}
-
 fn unknown_function(name: &Ident) -> Mistake {
     let help = did_you_mean(&name.value, WindowKind::NAMES)
-        .unwrap_or_else(|| "TABLE(…) takes TUMBLE, HOP or CUMULATE".to_owned());
+        .unwrap_or_else(|| "TABLE(…) takes TUMBLE, HOP, CUMULATE or SESSION".to_owned());
     Mistake::new(name.span, format!("unknown table function {}", name.value)).help(help)
 }
 
@@ -202,12 +212,15 @@ fn arguments(kind: WindowKind, name: Span, args: &[FunctionArg]) -> Result<Argum
 }
 
 fn slot_named(kind: WindowKind, name: &Ident) -> Result<Slot, Mistake> {
-    let mut slots = vec![Slot::Data, Slot::Time, Slot::Size, Slot::Offset, Slot::Grace];
-    if kind != WindowKind::Tumble {
-        slots.push(Slot::Slide);
-    }
-    let known = slots.iter().find(|slot| kind.slot_word(**slot).eq_ignore_ascii_case(&name.value));
-    known.copied().ok_or_else(|| {
+    let mut slots = vec![Slot::Data, Slot::Time, Slot::Size, Slot::Grace];
+    slots.extend(match kind {
+        WindowKind::Tumble => [Slot::Offset].as_slice(),
+        WindowKind::Session => &[Slot::Keys],
+        WindowKind::Hop | WindowKind::Cumulate => &[Slot::Offset, Slot::Slide],
+    });
+    let known = slots.iter().chain([&Slot::Filter]);
+    let known = known.copied().find(|slot| kind.slot_word(*slot).eq_ignore_ascii_case(&name.value));
+    known.ok_or_else(|| {
         let words: Vec<&str> = slots.iter().map(|slot| kind.slot_word(*slot)).collect();
         let help = did_you_mean(&name.value, words.iter().copied())
             .unwrap_or_else(|| format!("its arguments are {}", words.join(", ")));
@@ -237,30 +250,43 @@ impl Arguments {
         span: Span,
         alias: Option<TableAlias>,
     ) -> Result<WindowCall, Mistake> {
-        let input = relation(kind, self.need(kind, Slot::Data)?)?;
+        let data = self.need(kind, Slot::Data)?;
+        let keys = self.keys(kind, &data)?;
+        let input = relation(kind, data)?;
         let time = self.take(Slot::Time).map(|time| time_column(kind, time)).transpose()?;
         let size = interval(kind, self.need(kind, Slot::Size)?)?;
         let slide = match kind {
-            WindowKind::Tumble => None,
+            WindowKind::Tumble | WindowKind::Session => None,
             _ => Some(interval(kind, self.need(kind, Slot::Slide)?)?),
         };
         let offset = self.take(Slot::Offset).map(|expr| interval(kind, expr)).transpose()?;
         let grace = self.take(Slot::Grace).map(|expr| interval(kind, expr)).transpose()?;
-        Ok(WindowCall { kind, input, time, size, slide, offset, grace, alias, span })
+        let filter = self.take(Slot::Filter);
+        Ok(WindowCall { kind, input, time, size, keys, filter, slide, offset, grace, alias, span })
+    }
+
+    /// The keys of sessions, behind the relation or as an argument.
+    fn keys(&mut self, kind: WindowKind, data: &Expr) -> Result<Vec<Expr>, Mistake> {
+        let (behind, argument) = (keys_of(data), self.take(Slot::Keys));
+        match (behind, argument) {
+            (Some(_), _) if kind != WindowKind::Session => {
+                Err(Mistake::new(data.span(), format!("{} takes no PARTITION BY", kind.word()))
+                    .help("leave it out: name the keys in GROUP BY"))
+            }
+            (Some(_), Some(argument)) => {
+                Err(Mistake::new(argument.span(), "PARTITION is given twice").help(kind.usage()))
+            }
+            (Some(keys), None) => Ok(keys),
+            (None, Some(argument)) => Ok(partition::flat(argument)),
+            (None, None) => Ok(vec![]),
+        }
     }
 }
 
 /// The relation argument: `TABLE s`, `s`, or a subquery.
 fn relation(kind: WindowKind, data: Expr) -> Result<TableFactor, Mistake> {
-    if let Some((marker, query)) = marker(&data) {
-        if marker.value == PARTITIONED_ARGUMENT {
-            let message = format!("{} takes no PARTITION BY", kind.word());
-            return Err(Mistake::new(marker.span.union(&query.span()), message)
-                .help("leave it out: name the keys in GROUP BY"));
-        }
-        if let Some(relation) = marked_relation(query) {
-            return Ok(relation);
-        }
+    if let Some(relation) = marker(&data).and_then(|(_, query)| marked_relation(query)) {
+        return Ok(relation);
     }
     let span = data.span();
     match data {
@@ -357,6 +383,8 @@ impl WindowCall {
             (Slot::Data, Some(data)),
             (Slot::Time, self.time),
             (Slot::Size, Some(self.size)),
+            (Slot::Keys, (!self.keys.is_empty()).then_some(Expr::Tuple(self.keys))),
+            (Slot::Filter, self.filter),
             (Slot::Slide, self.slide),
             (Slot::Offset, self.offset),
             (Slot::Grace, self.grace),

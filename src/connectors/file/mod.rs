@@ -13,6 +13,9 @@
 //! file means decompressing what is before it.
 
 mod parquet;
+mod table;
+
+pub use self::table::TableFiles;
 
 use std::path::Path;
 
@@ -23,7 +26,7 @@ use super::options::{ConnectorInfo, OptionError, OptionInfo, check_options};
 use super::source::{Compression, Fill, open};
 use super::text::{TextOptions, TextReader};
 use super::{ConnectorError, OnBad, PartitionReader, Position};
-use crate::formats::{CsvOptions, Format, RowDecoder, SAMPLE_RECORDS, infer};
+use crate::formats::{Changes, CsvOptions, Format, SAMPLE_RECORDS, TableColumns, infer};
 
 /// What `WITH (connector = 'file')` offers.
 pub const FILE: ConnectorInfo = ConnectorInfo {
@@ -31,7 +34,11 @@ pub const FILE: ConnectorInfo = ConnectorInfo {
     help: "reads files of JSON lines, CSV or Parquet",
     options: &[
         OptionInfo { name: "path", default: None, help: "a file, or a pattern such as 'data/*.jsonl.gz'" },
-        OptionInfo { name: "format", default: Some("by extension"), help: "json, csv or parquet" },
+        OptionInfo {
+            name: "format",
+            default: Some("by extension"),
+            help: "json, csv, parquet, or debezium_json (changes of a table)",
+        },
         OptionInfo {
             name: "compression",
             default: Some("by extension"),
@@ -46,6 +53,11 @@ pub const FILE: ConnectorInfo = ConnectorInfo {
             name: "on_bad",
             default: Some("fail"),
             help: "a record that does not fit the columns: fail, skip, or topic (kept in <stream>_bad)",
+        },
+        OptionInfo {
+            name: "op_column",
+            default: Some(""),
+            help: "tables: the field of a JSON or CSV record that tells what it does (c r u i +I +U; d -D -U)",
         },
         OptionInfo {
             name: "delimiter",
@@ -83,6 +95,8 @@ pub struct FileConfig {
     pub follow: bool,
     /// What becomes of a record that does not fit.
     pub on_bad: OnBad,
+    /// How the records tell changes of a table.
+    pub changes: Changes,
     /// `None` = by each file's extension.
     compression: Option<Compression>,
 }
@@ -100,6 +114,7 @@ impl FileConfig {
         }
         let compression = compression_named(given("compression"))?;
         let format = format_named(path, given("format"), given("delimiter"), given("header"))?;
+        let changes = changes_named(format, given("format"), given("op_column"))?;
         let follow = boolean("follow", given("follow"), false)?;
         let on_bad = match given("on_bad") {
             None | Some("fail") => OnBad::Fail,
@@ -119,12 +134,16 @@ impl FileConfig {
             let message = "a Parquet file says itself how it is compressed";
             return Err(OptionError::new("compression", message, "leave 'compression' out"));
         }
-        Ok(FileConfig { path: path.to_owned(), format, follow, on_bad, compression })
+        Ok(FileConfig { path: path.to_owned(), format, follow, on_bad, changes, compression })
     }
 
     /// Columns from the first records of the first file that has any, or from a Parquet file's own
     /// schema. Fails where there is no such file, or nothing to see in it.
     pub fn infer_schema(&self) -> Result<SchemaRef, ConnectorError> {
+        if self.changes == Changes::Debezium {
+            let message = "the columns of debezium_json cannot be inferred: declare them";
+            return Err(ConnectorError::Other(message.into()));
+        }
         let mut empty = None;
         for path in files(&self.path)? {
             let FileFormat::Text(format) = self.format else { return parquet_schema(&path) };
@@ -146,6 +165,30 @@ impl FileConfig {
 
     fn compression_of(&self, path: &str) -> Compression {
         self.compression.unwrap_or_else(|| by_extension(path).1)
+    }
+}
+
+/// The format of Debezium's change records.
+const DEBEZIUM: &str = "debezium_json";
+
+fn changes_named(
+    format: FileFormat,
+    named: Option<&str>,
+    operation: Option<&str>,
+) -> Result<Changes, OptionError> {
+    let debezium = matches!(named, Some(DEBEZIUM | "debezium-json"));
+    let wrong = |message: &str, help: &str| Err(OptionError::new("op_column", message, help));
+    match operation {
+        None if debezium => Ok(Changes::Debezium),
+        None => Ok(Changes::Upserts),
+        Some("") => wrong("'op_column' names no column", "write op_column = 'op'"),
+        Some(_) if debezium => {
+            wrong("debezium_json tells the operation itself, not in an op_column", "leave 'op_column' out")
+        }
+        Some(_) if format == FileFormat::Parquet => {
+            wrong("'op_column' is an option of JSON and CSV, and the format is not", "leave 'op_column' out")
+        }
+        Some(column) => Ok(Changes::Operation(column.to_owned())),
     }
 }
 
@@ -180,9 +223,13 @@ fn format_named(
     let format = match (format, extension.as_str()) {
         (Some("csv"), _) => return csv(tab_or_comma),
         (None, "csv" | "tsv") => return csv(tab_or_comma),
-        (Some("json"), _) | (None, "json" | "jsonl" | "ndjson") => FileFormat::Text(Format::Json),
+        (Some("json" | DEBEZIUM | "debezium-json"), _) | (None, "json" | "jsonl" | "ndjson") => {
+            FileFormat::Text(Format::Json)
+        }
         (Some("parquet"), _) | (None, "parquet" | "pq") => FileFormat::Parquet,
-        (Some(other), _) => return Err(OptionError::value("format", other, "'json', 'csv' or 'parquet'")),
+        (Some(other), _) => {
+            return Err(OptionError::value("format", other, "'json', 'csv', 'parquet' or 'debezium_json'"));
+        }
         (None, _) => {
             let message = format!("the name '{path}' does not tell the format");
             return Err(OptionError::new("path", message, "add format = 'json', 'csv' or 'parquet'"));
@@ -287,13 +334,15 @@ fn sample(path: &str, compression: Compression) -> Result<(Vec<u8>, bool), Conne
 }
 
 /// Files opened as a source: the partitions are known, each can be read from any position.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileSource {
     config: FileConfig,
     schema: SchemaRef,
     projection: Option<Vec<usize>>,
     delivered: SchemaRef,
     paths: Vec<String>,
+    /// A table's columns, if the records are changes of one.
+    columns: Option<TableColumns>,
 }
 
 impl FileSource {
@@ -306,25 +355,47 @@ impl FileSource {
         schema: SchemaRef,
         projection: Option<Vec<usize>>,
     ) -> Result<FileSource, ConnectorError> {
+        FileSource::open_with(config, schema, projection, None)
+    }
+
+    /// The same for records that are changes of a table with these columns; `projection` is of its topic's.
+    fn open_changes(
+        config: FileConfig,
+        schema: SchemaRef,
+        columns: TableColumns,
+        projection: Vec<usize>,
+    ) -> Result<FileSource, ConnectorError> {
+        FileSource::open_with(config, schema, Some(projection), Some(columns))
+    }
+
+    fn open_with(
+        config: FileConfig,
+        schema: SchemaRef,
+        projection: Option<Vec<usize>>,
+        columns: Option<TableColumns>,
+    ) -> Result<FileSource, ConnectorError> {
         let paths = files(&config.path)?;
         let origin = || config.path.clone();
         let format_error = |source| ConnectorError::Format { origin: origin(), source };
+        let whole = columns.as_ref().map_or(&schema, |columns| &columns.topic);
         let delivered = match &projection {
-            Some(columns) => schema.project(columns).map(Into::into).map_err(|e| format_error(e.into()))?,
-            None => schema.clone(),
+            Some(columns) => whole.project(columns).map(Into::into).map_err(|e| format_error(e.into()))?,
+            None => whole.clone(),
         };
+        let source = FileSource { config: config.clone(), schema, projection, delivered, paths, columns };
+        let FileSource { schema, projection, paths, .. } = &source;
         match config.format {
             FileFormat::Text(format) => {
-                RowDecoder::new(format, schema.clone(), true).map_err(format_error)?;
-                for path in &paths {
+                source.text_options(format).decoder().map_err(format_error)?;
+                for path in paths {
                     open(path, config.compression_of(path), config.follow)?;
                 }
             }
             FileFormat::Parquet => {
-                for path in &paths {
+                for path in paths {
                     ParquetReader::open(
                         path,
-                        &schema,
+                        schema,
                         projection.as_deref(),
                         config.on_bad,
                         Position::default(),
@@ -332,7 +403,17 @@ impl FileSource {
                 }
             }
         }
-        Ok(FileSource { config, schema, projection, delivered, paths })
+        Ok(source)
+    }
+
+    fn text_options(&self, format: Format) -> TextOptions {
+        TextOptions {
+            format,
+            schema: self.schema.clone(),
+            projection: self.projection.clone(),
+            on_bad: self.config.on_bad,
+            changes: self.columns.clone().map(|columns| (self.config.changes.clone(), columns)),
+        }
     }
 
     /// The partitions' names: the files' paths, in order.
@@ -362,13 +443,7 @@ impl FileSource {
         match self.config.format {
             FileFormat::Text(format) => {
                 let source = open(path, self.config.compression_of(path), self.config.follow)?;
-                let options = TextOptions {
-                    format,
-                    schema: self.schema.clone(),
-                    projection: self.projection.clone(),
-                    on_bad: self.config.on_bad,
-                };
-                Ok(Box::new(TextReader::open(path.clone(), source, options, start)?))
+                Ok(Box::new(TextReader::open(path.clone(), source, self.text_options(format), start)?))
             }
             FileFormat::Parquet => Ok(Box::new(ParquetReader::open(
                 path,

@@ -158,7 +158,7 @@ impl Maker {
         };
         let channel = draws(Lane::Channel);
         let urls = self.model.draws(Lane::Url);
-        Ok(match column {
+        let texts = match column {
             Column::Name => rows(events, 16, draws(Lane::Name), |to, draw| {
                 let (first, last) = name(draw);
                 [first, " ", last].into_iter().for_each(|piece| to.push(piece));
@@ -185,9 +185,8 @@ impl Maker {
             Column::Channel => rows(events, 16, channel, |to, draw| Channel::draw(draw).push_name(to)),
             Column::Url => rows(events, 80, channel, |to, draw| Channel::draw(draw).push_url(urls, to)),
             _ => self.filler(events),
-        }
-        .finish()
-        .map(|texts| Arc::new(texts) as ArrayRef)?)
+        };
+        Ok(Arc::new(texts.finish()?))
     }
 
     /// The text that makes rows as long as those of their kind are on average.

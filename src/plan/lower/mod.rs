@@ -1,9 +1,14 @@
 //! From an optimized logical plan to operators; what cannot be maintained is refused here.
 
 mod aggregate;
+mod join;
+mod session;
+mod table;
 mod window;
 
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
+use super::in_time::InTimeNode;
+use super::session::SessionNode;
 use super::stream::stream_of;
 use super::trace::{ColumnTrace, trace};
 use super::window::WindowNode;
@@ -22,6 +27,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, TableScan, Union, Unnest, Values};
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use std::any::Any;
 use std::sync::Arc;
 
 type Result<T, E = Diagnostic> = std::result::Result<T, E>;
@@ -41,8 +47,13 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
         let d = Diagnostic::new(
             "EMIT FINAL needs a result that can be final: this one may change with every row",
         );
-        let timeless = |node: &Node| matches!(node.spec, Spec::Window(_)) && node.event_time.is_none();
-        return Err(if lowering.flow.nodes.iter().any(timeless) {
+        let timeless = |node: &Node| {
+            matches!(node.spec, Spec::Window(_) | Spec::Session(_)) && node.event_time.is_none()
+        };
+        let table = |node: &Node| matches!(node.spec, Spec::Upsert(_));
+        return Err(if lowering.flow.nodes.iter().any(table) {
+            d.note("the rows of a table may change at any time").help("use EMIT CHANGES")
+        } else if lowering.flow.nodes.iter().any(timeless) {
             d.note("the window is over a column that has no watermark, so it never closes")
                 .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'")
         } else {
@@ -67,6 +78,7 @@ impl Lowering {
             LogicalPlan::Projection(projection) => self.project(plan, projection),
             LogicalPlan::Union(union) => self.union(plan, union),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(plan, aggregate),
+            LogicalPlan::Join(join) => self.join(plan, join),
             LogicalPlan::Unnest(unnest) => self.unnest(plan, unnest),
             LogicalPlan::Values(values) => self.values(plan, values),
             LogicalPlan::EmptyRelation(empty) => {
@@ -78,12 +90,23 @@ impl Lowering {
                 let batch = RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options);
                 self.add(plan, Spec::Values(batch.map_err(mistakes::arrow)?), vec![], true, None)
             }
-            LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
-                Some(window) => self.window(plan, window),
-                None => Err(refused(plan)),
-            },
+            LogicalPlan::Extension(e) => self.extension(plan, e.node.as_any()),
             other => Err(refused(other)),
         }
+    }
+
+    /// The nodes of our own.
+    fn extension(&mut self, plan: &LogicalPlan, node: &dyn Any) -> Result<usize> {
+        if let Some(window) = node.downcast_ref::<WindowNode>() {
+            return self.window(plan, window);
+        }
+        if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
+            return self.in_time(plan, in_time);
+        }
+        if let Some(session) = node.downcast_ref::<SessionNode>() {
+            return self.session(plan, session);
+        }
+        Err(refused(plan))
     }
 
     fn add(
@@ -107,13 +130,16 @@ impl Lowering {
 
     fn scan(&mut self, plan: &LogicalPlan, scan: &TableScan) -> Result<usize> {
         let Some(source) = stream_of(&scan.source) else { return Err(refused(plan)) };
+        if source.stream.is_table() {
+            return self.table(plan, scan, &source.stream);
+        }
         let all: Vec<usize> = (0..scan.source.schema().fields().len()).collect();
         let columns = scan.projection.clone().unwrap_or(all);
         self.flow.sources.push(SourceSpec {
             stream: source.stream.clone(),
             columns,
             schema: arrow_schema(plan),
-            late_window: None,
+            late_rule: None,
         });
         self.add(plan, Spec::Source(self.flow.sources.len() - 1), vec![], true, None)
     }
@@ -265,7 +291,6 @@ pub(super) fn values_batch(values: &Values, schema: &SchemaRef) -> Result<Record
 fn refused(plan: &LogicalPlan) -> Diagnostic {
     let once = "a SELECT without EMIT answers it once, over what is there now";
     let (what, help) = match plan {
-        LogicalPlan::Join(_) => ("a join is not maintained continuously yet", once),
         LogicalPlan::Sort(_) => (
             "ORDER BY cannot be kept over a result without end",
             "leave it out, or write the result to a stream and SELECT … ORDER BY from that",

@@ -76,3 +76,27 @@ fn the_grace_period_lets_late_rows_in() {
                 GROUP BY note EMIT FINAL";
     assert_eq!(place.rows(ksql).len(), 600);
 }
+
+#[test]
+fn sessions_leave_out_what_is_late_by_its_own_time_and_the_topic_keeps_it() {
+    const VISITS: &str = "SELECT id % 3 AS k, window_start, window_end, count(*) AS n, sum(id) AS ids
+        FROM SESSION(trips, ts, INTERVAL '4 minutes', PARTITION => id % 3) GROUP BY id % 3, window_start, window_end";
+    let place = Place::new();
+    place.file("trips.jsonl", trips());
+    place.file(
+        "visits.sql",
+        format!("SET step_rows = 13; {STREAM} CREATE STREAM visits AS {VISITS} EMIT FINAL;"),
+    );
+    let ran = place.run(&["run", "visits.sql"]).ok();
+    let late = place.rows("SELECT * FROM trips_late");
+    // The delay of one minute is exceeded by the trips told two minutes late as well.
+    assert!(late.len() > 180, "{}", late.len());
+    assert!(ran.err.contains(&format!("{} late", late.len())), "{}", ran.err);
+    let last = place.rows("SELECT * FROM visits");
+    assert_eq!(place.rows(VISITS), last);
+    assert_eq!(place.rows(&format!("{VISITS} EMIT FINAL")), last);
+    let counted = place.sql("SELECT CAST(sum(n) AS BIGINT) AS n FROM visits");
+    assert_eq!(json(&counted)["n"].as_i64().unwrap() + late.len() as i64, 600);
+    place.run(&["run", "visits.sql"]).ok();
+    assert_eq!(place.rows("SELECT * FROM trips_late"), late);
+}

@@ -3,7 +3,7 @@
 //! Each `x.sql` in `tests/sql`, `queries/tour` and `queries/nexmark` has its answers beside it in `x.out`; run with
 //! `MILLSTREAM_BLESS=1` to write them anew, with `MILLSTREAM_CASE=part/of/name` to run some only. A case is a
 //! few statements. Every query among them is asked in each mode that it allows (bounded, EMIT CHANGES, EMIT FINAL, and kept
-//! in a stream), at several worker counts and step sizes, and cut off and resumed; all ways must give the golden
+//! in a stream, or where it changes and has a key in a materialized view), at several worker counts and step sizes, and cut off and resumed; all ways must give the golden
 //! rows. The golden says which ways there are, and why the others are refused.
 //!
 //! Directives are comments on the first lines of a case:

@@ -29,8 +29,15 @@ pub(super) enum Mode {
     Bounded,
     Changes,
     Final,
-    /// CREATE STREAM … AS the query, EMIT CHANGES or FINAL, cut off and resumed; then what the stream holds.
-    Kept(Emit),
+    /// CREATE … AS the query, EMIT CHANGES or FINAL, cut off and resumed; then what that holds.
+    Kept(Emit, Keeper),
+}
+
+/// What keeps a query's result.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Keeper {
+    Stream,
+    MaterializedView,
 }
 
 /// A statement's answer, or why there is none.
@@ -139,7 +146,7 @@ impl Run {
             Mode::Bounded => None,
             Mode::Changes => Some((Emit::Changes, place)),
             Mode::Final => Some((Emit::Final, place)),
-            Mode::Kept(emit) => return self.keep(&kept(&self.source, &statement, emit)),
+            Mode::Kept(emit, by) => return self.keep(&kept(&self.source, &statement, emit, by)),
         };
         self.settle()?;
         self.statement(&statement)
@@ -159,21 +166,23 @@ impl Run {
     }
 }
 
-/// The statement that keeps a query's result in a stream.
-fn kept(source: &str, statement: &ParsedStatement, emit: Emit) -> String {
+/// The statement that keeps a query's result.
+fn kept(source: &str, statement: &ParsedStatement, emit: Emit, by: Keeper) -> String {
     let Statement::Query(query) = &statement.statement else { unreachable!("only queries are asked") };
     let end = query.emit.as_ref().map_or(query.span.end, |(_, place)| place.start);
     let word = if emit == Emit::Final { "FINAL" } else { "CHANGES" };
-    format!("CREATE STREAM {KEPT} AS {} EMIT {word};", &source[query.span.start..end])
+    let kind = if by == Keeper::Stream { "STREAM" } else { "MATERIALIZED VIEW" };
+    format!("CREATE {kind} {KEPT} AS {} EMIT {word};", &source[query.span.start..end])
 }
 
-/// The case up to `query`, which is kept in a stream: cut off again and again wherever it happens to be, each time
+/// The case up to `query`, whose result is kept: cut off again and again wherever it happens to be, each time
 /// resumed with other workers and steps, and at last run to its end.
 pub(super) fn cut_and_resumed(
     text: &str,
     set_up: &[ParsedStatement],
     query: &ParsedStatement,
     emit: Emit,
+    by: Keeper,
 ) -> Answer {
     let dir = tempfile::tempdir().unwrap();
     for cut in 0..=CUTS {
@@ -182,7 +191,7 @@ pub(super) fn cut_and_resumed(
         for statement in set_up {
             run.set_up(statement, way)?;
         }
-        let (source, statements) = parsed(&kept(text, query, emit))?;
+        let (source, statements) = parsed(&kept(text, query, emit, by))?;
         if cut < CUTS {
             run.source = source;
             statements.iter().try_for_each(|s| run.statement(s).map(|_| ()))?;
@@ -193,7 +202,7 @@ pub(super) fn cut_and_resumed(
             drop(run.engine);
             continue;
         }
-        return run.keep(&kept(text, query, emit));
+        return run.keep(&kept(text, query, emit, by));
     }
     unreachable!("the last round returns")
 }

@@ -94,6 +94,7 @@ impl Shape {
             connector: "topic".into(),
             options: vec![],
             query: None,
+            primary_key: None,
         }
     }
 
@@ -113,12 +114,16 @@ impl Shape {
 /// The partitions of one stream, each in its order.
 pub(super) type Partitions = Vec<RecordBatch>;
 
-/// Random contents of both streams.
-pub(super) fn draw_data(d: &mut Draw, shape: &Shape) -> [Partitions; 2] {
-    let large = d.chance(2);
+/// Random contents of both streams; `small` for queries whose answer may be as long as a product of both.
+pub(super) fn draw_data(d: &mut Draw, shape: &Shape, small: bool) -> [Partitions; 2] {
+    let large = d.chance(2) && !small;
     let mut stream = |first_id: i64| {
         let partitions = 1 + d.below(4);
-        let most = if large { 1500 } else { d.one(&[2, 10, 30, 60, 100, 200]) };
+        let most = match (large, small) {
+            (true, _) => 1500,
+            (_, true) => d.one(&[2, 5, 10, 20, 40]),
+            _ => d.one(&[2, 10, 30, 60, 100, 200]),
+        };
         let mut id = first_id;
         (0..partitions)
             .map(|_| {

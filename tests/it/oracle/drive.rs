@@ -168,7 +168,7 @@ pub(super) fn run(
                 name: spec.stream.name.clone(),
                 partitions: data[stream].len(),
                 open: Box::new(open),
-                shape: FeedShape { keep: spec.columns.clone(), time, late_window: None },
+                shape: FeedShape { keep: spec.columns.clone(), time, late_rule: None },
                 bad_topic: None,
                 late_topic: None,
             }

@@ -56,12 +56,14 @@
 
 mod batch;
 mod data;
-mod draw;
+pub(crate) mod draw;
 mod drive;
 mod expr;
 mod logged;
 mod query;
-mod rows;
+mod relational;
+pub(crate) mod rows;
+mod sessions;
 mod windows;
 
 use batch::Reference;
@@ -73,6 +75,7 @@ use millstream::catalog::{Definitions, ViewDef};
 use millstream::plan::{Dataflow, EmitMode, Planner};
 use millstream::sql::{self, Diagnostic, Statement};
 use query::{Query, draw_query};
+use relational::draw_relational;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -93,14 +96,39 @@ struct Seen {
     cases: AtomicUsize,
     /// Cases that the reference cannot answer.
     unanswered: AtomicUsize,
+    /// Cases whose query is refused.
+    refused: AtomicUsize,
     finals: AtomicUsize,
     logged: AtomicUsize,
     /// Cases with an answer that has rows.
     full: AtomicUsize,
 }
 
+/// What kind of queries are drawn, and what is to be expected of them.
+#[derive(Clone, Copy)]
+struct Grammar {
+    draw: fn(&mut Draw, &Shape) -> Query,
+    /// Answers may be as long as a product of both streams.
+    small: bool,
+    /// In how many of a hundred cases, at most, the reference may have no answer.
+    unanswered: usize,
+    /// In how many of a hundred cases, at most, the query may be refused.
+    refused: usize,
+    /// In how many of a hundred cases, at least, the answer may be final.
+    finals: usize,
+}
+
 #[test]
 fn every_way_to_run_a_query_gives_the_batch_answer() {
+    run(Grammar { draw: draw_query, small: false, unanswered: 2, refused: 0, finals: 40 });
+}
+
+#[test]
+fn every_way_to_run_a_relational_query_gives_the_batch_answer() {
+    run(Grammar { draw: draw_relational, small: true, unanswered: 10, refused: 5, finals: 5 });
+}
+
+fn run(grammar: Grammar) {
     let one = number("MILLSTREAM_ORACLE_SEED");
     let first = one.or(number("MILLSTREAM_ORACLE_FIRST")).unwrap_or(0);
     let seeds = one.map_or(number("MILLSTREAM_ORACLE_CASES").unwrap_or(CASES).div_ceil(DATA_SETS), |_| 1);
@@ -114,7 +142,8 @@ fn every_way_to_run_a_query_gives_the_batch_answer() {
             if seed >= first + seeds || failures.lock().unwrap().len() >= enough {
                 return;
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| query_cases(seed, &planner, &logged, &seen)));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| query_cases(seed, grammar, &planner, &logged, &seen)));
             let failure = match outcome {
                 Ok(Ok(())) => continue,
                 Ok(Err(failure)) => failure,
@@ -135,9 +164,12 @@ fn every_way_to_run_a_query_gives_the_batch_answer() {
     assert!(failures.is_empty(), "{} failed\n\n{}", failures.len(), failures.join("\n\n"));
     let count = |n: &AtomicUsize| n.load(Ordering::SeqCst);
     let cases = count(&seen.cases);
-    assert!(count(&seen.unanswered) * 50 <= cases, "{} of {cases} have no answer", count(&seen.unanswered));
+    let unanswered = count(&seen.unanswered);
+    assert!(unanswered * 100 <= cases * grammar.unanswered, "{unanswered} of {cases} have no answer");
+    let refused = count(&seen.refused);
+    assert!(refused * 100 <= cases * grammar.refused, "{refused} of {cases} are refused");
     if one.is_none() && cases >= 1000 {
-        let shares = [(&seen.finals, 40), (&seen.logged, 15), (&seen.full, 50)];
+        let shares = [(&seen.finals, grammar.finals), (&seen.logged, 15), (&seen.full, 50)];
         for (seen, percent) in shares {
             assert!(count(seen) * 100 >= cases * percent, "{} of {cases}, not {percent} %", count(seen));
         }
@@ -155,10 +187,16 @@ struct Planned<'a> {
 }
 
 /// The cases of one seed.
-fn query_cases(seed: u64, planner: &Planner, logged: &Logged, seen: &Seen) -> Result<(), String> {
+fn query_cases(
+    seed: u64,
+    grammar: Grammar,
+    planner: &Planner,
+    logged: &Logged,
+    seen: &Seen,
+) -> Result<(), String> {
     let mut d = Draw::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x6d69_6c6c);
     let shape = Shape::draw(&mut d);
-    let query = draw_query(&mut d, &shape);
+    let query = (grammar.draw)(&mut d, &shape);
     let texts = format!(
         "seed {seed}\nours       {}\nview v     {:?}\nreference  {}",
         query.ours, query.view, query.reference
@@ -175,7 +213,15 @@ fn query_cases(seed: u64, planner: &Planner, logged: &Logged, seen: &Seen) -> Re
         }
     };
     let flow = |mode| flow(planner, &shape, &query, mode);
-    let changes = flow(EmitMode::Changes).map_err(|e| format!("{texts}\nnot planned: {e:?}"))?;
+    let changes = match flow(EmitMode::Changes) {
+        Ok(flow) => flow,
+        Err(refused) if grammar.refused > 0 && refused.message.contains("is not maintained continuously") => {
+            seen.refused.fetch_add(DATA_SETS as usize, Ordering::SeqCst);
+            seen.cases.fetch_add(DATA_SETS as usize, Ordering::SeqCst);
+            return Ok(());
+        }
+        Err(e) => return Err(format!("{texts}\nnot planned: {e:?}")),
+    };
     let last = match flow(EmitMode::Final) {
         Ok(flow) => Some(flow),
         Err(refused) if refused.message.starts_with("EMIT FINAL needs") => None,
@@ -184,7 +230,7 @@ fn query_cases(seed: u64, planner: &Planner, logged: &Logged, seen: &Seen) -> Re
     let planned = Planned { shape, query, changes, last, reference, logged };
     for set in 0..DATA_SETS {
         let d = Draw::new(d.bits());
-        let data = draw_data(&mut d.clone(), &planned.shape);
+        let data = draw_data(&mut d.clone(), &planned.shape, grammar.small);
         seen.cases.fetch_add(1, Ordering::SeqCst);
         let logged = (seed + set).is_multiple_of(4);
         if let Err(failure) = planned.check(&mut d.clone(), &data, logged, Some(seen)) {

@@ -39,7 +39,7 @@ pub(super) fn both(ours: &str, reference: &str) -> String {
 }
 
 /// The two texts in `text`.
-fn split(text: &str) -> (String, String) {
+pub(super) fn split(text: &str) -> (String, String) {
     let (mut ours, mut reference) = (String::new(), String::new());
     for (i, part) in text.split('⟦').enumerate() {
         let mut shared = part;
@@ -66,7 +66,7 @@ pub(super) struct Making<'a> {
 
 /// A random query.
 pub(super) fn draw_query(d: &mut Draw, shape: &Shape) -> Query {
-    let mut making = Making { d, shape, view: None, with: Vec::new() };
+    let mut making = Making::new(d, shape);
     let body = making.top();
     let with = match making.with.as_slice() {
         [] => String::new(),
@@ -78,6 +78,13 @@ pub(super) fn draw_query(d: &mut Draw, shape: &Shape) -> Query {
 
 pub(super) fn names(cols: &[Col]) -> String {
     cols.iter().map(|c| c.0.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+impl<'a> Making<'a> {
+    /// Nothing yet.
+    pub(super) fn new(d: &'a mut Draw, shape: &'a Shape) -> Self {
+        Making { d, shape, view: None, with: Vec::new() }
+    }
 }
 
 impl Making<'_> {

@@ -43,15 +43,28 @@ impl Making<'_> {
         if from.windowed || from.cols.iter().any(|c| c.0.starts_with("window_")) {
             return from;
         }
+        let side = self.side();
         let lengths = Lengths::draw(self.d);
+        self.windowed(from, lengths)
+    }
+
+    fn windowed(&mut self, from: Relation, lengths: Lengths) -> Relation {
         let time = from.time.clone().unwrap_or_else(|| "ts".into());
         let (before, after) = self.spelling(&lengths, &time, from.named);
+        if let Some(side) = side {
+            return self.session(side, from);
+        }
         let (reference_before, reference_after) = self.reference(&lengths, &time, &from);
         let text =
             format!("{}{}{}", both(&before, &reference_before), from.text, both(&after, &reference_after));
         let mut cols = from.cols.clone();
         cols.extend(["window_start", "window_end", "window_time"].map(|name| (name.to_string(), Time)));
         Relation { text, named: false, cols, windowed: true, ..from }
+    }
+
+    /// The rows of a stream in windows of `size` seconds.
+    pub(super) fn tumble(&mut self, from: Relation, size: i64) -> Relation {
+        self.windowed(from, Lengths { size, inner: None, cumulate: false, offset: 0, grace: 0 })
     }
 
     /// What stands before and after the relation in one of the spellings.
@@ -126,6 +139,9 @@ impl Making<'_> {
 
     /// ksqlDB's clause, or Flink's older window in GROUP BY.
     pub(super) fn old_spelling(&mut self) -> String {
+        if let Some(side) = self.side() {
+            return self.old_session(side);
+        }
         let from = self.stream();
         let mut w = Lengths::draw(self.d);
         w.offset = 0;

@@ -1,1 +1,1 @@
-UPDATE trips SET fare = 1;
+MERGE INTO trips USING other ON trips.id = other.id;

@@ -1,0 +1,126 @@
+//! The operator's state as tables, and back: a table a side, its rows by key with their weights and matches.
+
+use super::Join;
+use crate::delta::Delta;
+use crate::operators::{OperatorError, Result, StateTable};
+use crate::state::key_table::NO_SLOT;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Int64Type, Schema};
+use std::sync::Arc;
+
+/// The tables: keys `key<i>`, the rows' columns `column<i>` (none where only their number matters), their weight, and
+/// how often rows of the other side match them.
+const TABLES: [&str; 2] = ["left", "right"];
+const WEIGHT: &str = "weight";
+const MATCHED: &str = "matched";
+
+impl Join {
+    /// The whole state.
+    pub(super) fn save(&mut self) -> Result<Vec<StateTable>> {
+        let mut tables = Vec::new();
+        for (side, name) in TABLES.into_iter().enumerate() {
+            let (slots, columns, weights, matched): (Vec<u32>, Vec<ArrayRef>, Int64Array, Int64Array) =
+                if self.counts_only[side] {
+                    let used = self.keys.used().filter(|s| self.slots[*s as usize].weights[side] != 0);
+                    let slots: Vec<u32> = used.collect();
+                    let weights = slots.iter().map(|s| self.slots[*s as usize].weights[side]).collect();
+                    let matched = Int64Array::from_value(0, slots.len());
+                    (slots, vec![], weights, matched)
+                } else {
+                    let rows = &self.rows[side];
+                    let ids: Vec<u32> = rows.ids().collect();
+                    let of = |column: fn(&crate::state::row_lists::RowEntry) -> i64| -> Int64Array {
+                        ids.iter().map(|id| column(rows.get(*id))).collect()
+                    };
+                    let (weights, matched) = (of(|row| row.weight), of(|row| row.matched));
+                    let slots = ids.iter().map(|id| rows.get(*id).slot).collect();
+                    (slots, rows.decode(ids.iter().copied())?, weights, matched)
+                };
+            if slots.is_empty() {
+                continue;
+            }
+            let keys = self.keys.columns(slots.iter().copied())?;
+            // A NOT IN stands on one worker, whatever its key is.
+            let key_columns = if self.spec.null_aware { 0 } else { keys.len() };
+            let mut fields = Vec::new();
+            for (i, key) in keys.iter().enumerate() {
+                fields.push(Field::new(format!("key{i}"), key.data_type().clone(), true));
+            }
+            for (i, column) in columns.iter().enumerate() {
+                fields.push(Field::new(format!("column{i}"), column.data_type().clone(), true));
+            }
+            for (name, column) in [(WEIGHT, &weights), (MATCHED, &matched)] {
+                fields.push(Field::new(name, column.data_type().clone(), false));
+            }
+            let counts: [ArrayRef; 2] = [Arc::new(weights), Arc::new(matched)];
+            let columns = keys.into_iter().chain(columns).chain(counts).collect();
+            let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+            tables.push(StateTable { name: name.into(), batch, key_columns });
+        }
+        Ok(tables)
+    }
+
+    /// Takes state tables in.
+    pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        for StateTable { name, batch, .. } in tables {
+            let Some(side) = TABLES.iter().position(|table| *table == name) else {
+                return Err(misfit(format!("no table {name}")));
+            };
+            self.load_side(side, &batch)?;
+        }
+        Ok(())
+    }
+
+    fn load_side(&mut self, side: usize, batch: &RecordBatch) -> Result<()> {
+        let input = &self.spec.inputs[side];
+        let width = if self.counts_only[side] { 0 } else { input.schema.fields().len() };
+        let wanted = input.keys.len() + width + 2;
+        if batch.num_columns() != wanted {
+            return Err(misfit(format!("{} columns instead of {wanted}", batch.num_columns())));
+        }
+        let (keys, rest) = batch.columns().split_at(input.keys.len());
+        let (columns, counts) = rest.split_at(width);
+        let [weights, matched] = [&counts[0], &counts[1]].map(|c| c.as_primitive_opt::<Int64Type>());
+        let (Some(weights), Some(matched)) = (weights, matched) else {
+            return Err(misfit("weights are not integers".into()));
+        };
+        let rows = batch.num_rows();
+        self.intern(keys, rows)?;
+        let slots = std::mem::take(&mut self.scratch);
+        self.note_windows(keys, &slots)?;
+        if self.spec.null_aware {
+            let counted = Delta::weighted(batch.clone(), Some(weights.clone()));
+            self.note_nulls(side, keys, &counted, &slots);
+        }
+        for (i, slot) in slots.iter().enumerate() {
+            if *slot == NO_SLOT {
+                return Err(misfit("a row without a key".into()));
+            }
+            self.slots[*slot as usize].weights[side] += weights.value(i);
+        }
+        if !self.counts_only[side] {
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            let schema = self.spec.inputs[side].schema.clone();
+            let own = RecordBatch::try_new_with_options(schema, columns.to_vec(), &options)?;
+            let until = self.until(side, &Delta::insert(own))?;
+            let encoded = self.rows[side].encode(columns, rows)?;
+            for (i, slot) in slots.iter().enumerate() {
+                let (id, _) = self.rows[side].entry(*slot, encoded.row(i));
+                let entry = self.rows[side].get_mut(id);
+                (entry.weight, entry.matched) = (weights.value(i), matched.value(i));
+                self.slots[*slot as usize].entries[side] += 1;
+                if let Some(until) = &until {
+                    entry.until = until[i];
+                    self.due[side].entry(until[i]).or_default().push(id);
+                }
+            }
+        }
+        self.scratch = slots;
+        self.step = super::presence::Changes::default();
+        Ok(())
+    }
+}
+
+fn misfit(reason: String) -> OperatorError {
+    OperatorError::Restore { operator: "join", reason }
+}

@@ -1,0 +1,278 @@
+//! `FROM SESSION(s, ts, gap, PARTITION => k)` in all its spellings
+//!
+//! | | |
+//! |---|---|
+//! | Law | per key (nulls are one), rows no further than the gap apart are in one session; each row goes out with its session's `window_start` (first row), `window_end` (last row + gap), `window_time` (end - 1 ms; - 1 s over whole seconds) |
+//! | State | per key its rows in the order of their times, and where its sessions begin and end; a session is dropped when the watermark has passed its end plus grace, without a watermark never |
+//! | In | append-only or changing; none late or without a time (see `in_time`); marks are ignored |
+//! | Out | changes: per step the rows of the sessions that have changed, taken back and added; final: each session's rows once, when it is over |
+//! | Watermark | less the grace and what `window_time` lies before the end: no row of a session that is still open lies behind it |
+//! | Cost | final: O(log state) for each row; changes: O(rows of the sessions touched), since all of them get new bounds |
+//!
+//! A row exactly at the end still belongs to the session, so a session is over only when the watermark lies past its
+//! end plus grace. Whether an earlier row's session ended before a late row's has no bearing on it: the late row was
+//! left out by its own time, so sessions of a key never overlap.
+
+mod checkpoint;
+mod leaving;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use super::aggregate::EmitMode;
+use super::window::{length, unit_ns};
+use super::{Operator, OperatorMetrics, Result};
+use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::state::bag::RowCodec;
+use crate::state::keys::Keys;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use arrow::compute::{cast, is_not_null};
+use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use arrow::row::SortField;
+use leaving::Leaving;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use timeline::{Change, Rows, Session, Size, Timeline, Touched};
+
+/// Puts rows into sessions.
+#[derive(Debug, Clone)]
+pub struct SessionSpec {
+    /// Index of the time column (a timestamp).
+    pub time: usize,
+    /// Indices of the columns that sessions are kept apart by.
+    pub keys: Vec<usize>,
+    /// How far a row may be from the next, in nanoseconds: a whole number of the time column's unit.
+    pub gap: i64,
+    /// How long after its end a session still waits for rows, in nanoseconds of event time.
+    pub grace: i64,
+    /// When rows go out. Final only where sessions close.
+    pub mode: EmitMode,
+    /// Whether the watermark speaks of the time column.
+    pub closes: bool,
+    /// The input's columns and the three of the window.
+    pub schema: SchemaRef,
+}
+
+impl fmt::Display for SessionSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |i: &usize| self.schema.field(*i).name().as_str();
+        let keys: Vec<&str> = self.keys.iter().map(name).collect();
+        write!(f, "Session {} gap={} keys=[{}]", name(&self.time), length(self.gap), keys.join(", "))?;
+        if self.grace != 0 {
+            write!(f, " grace={}", length(self.grace))?;
+        }
+        f.write_str(match self.mode {
+            EmitMode::Changes => " emit=changes",
+            EmitMode::Final => " emit=final",
+        })
+    }
+}
+
+/// The columns that the operator adds.
+const WINDOW_COLUMNS: usize = 3;
+/// Keys without rows are forgotten when there are as many keys as this and most of them have none.
+const MANY_KEYS: usize = 1024;
+
+/// The running operator: one worker's keys.
+pub struct SessionWindow {
+    spec: SessionSpec,
+    /// Nanoseconds in one of the time column's unit.
+    unit: i64,
+    /// The gap in that unit.
+    gap: i64,
+    codec: RowCodec,
+    keys: Keys,
+    /// A key's rows, by the key's slot.
+    timelines: Vec<Timeline>,
+    /// How many timelines have rows.
+    live: usize,
+    /// Where sessions close: the last row's time, slot and first row's time of each.
+    ends: BTreeSet<(i64, usize, i64)>,
+    /// What the step has brought.
+    pending: Vec<Delta>,
+    size: Size,
+}
+
+impl SessionWindow {
+    /// An operator by `spec`. Errors: a type that the row format lacks.
+    pub fn new(spec: SessionSpec) -> Result<Self> {
+        let unit = match spec.schema.field(spec.time).data_type() {
+            DataType::Timestamp(unit, _) => unit_ns(*unit),
+            _ => 1,
+        };
+        let width = spec.schema.fields().len() - WINDOW_COLUMNS;
+        let types: Vec<DataType> =
+            spec.schema.fields().iter().take(width).map(|f| f.data_type().clone()).collect();
+        let codec = RowCodec::new(types.iter().cloned().map(SortField::new).collect(), types)?;
+        let keys = Keys::new(Arc::new(Schema::new(
+            spec.keys.iter().map(|k| spec.schema.field(*k).clone().with_nullable(true)).collect::<Vec<_>>(),
+        )))?;
+        Ok(SessionWindow {
+            unit,
+            gap: spec.gap / unit,
+            codec,
+            keys,
+            timelines: Vec::new(),
+            live: 0,
+            ends: BTreeSet::new(),
+            pending: Vec::new(),
+            size: Size::default(),
+            spec,
+        })
+    }
+
+    /// Columns of the input.
+    fn width(&self) -> usize {
+        self.spec.schema.fields().len() - WINDOW_COLUMNS
+    }
+
+    /// Puts rows into their places. Gives the slots that were touched and what happened there.
+    fn absorb(
+        &mut self,
+        columns: &[ArrayRef],
+        weights: Option<&Int64Array>,
+    ) -> Result<Vec<(usize, Touched)>> {
+        let times = cast(&columns[self.spec.time], &DataType::Int64)?;
+        let times = times.as_primitive::<Int64Type>().values().clone();
+        let rows = times.len();
+        let key_columns: Vec<ArrayRef> = self.spec.keys.iter().map(|k| columns[*k].clone()).collect();
+        let mut slots = Vec::with_capacity(rows);
+        self.keys.intern(&key_columns, rows, &mut slots)?;
+        self.timelines.resize_with(self.keys.len(), Timeline::default);
+        let encoded = self.codec.encode(columns)?;
+        let mut order: Vec<usize> = (0..rows).collect();
+        order.sort_unstable_by_key(|i| (slots[*i], times[*i]));
+        let change = |i: &usize| Change {
+            time: times[*i],
+            row: encoded.row(*i).data(),
+            weight: weights.map_or(1, |w| w.value(*i)),
+        };
+        let mut touched = Vec::new();
+        for run in order.chunk_by(|a, b| slots[*a] == slots[*b]) {
+            let slot = slots[run[0]];
+            let changes: Vec<Change> = run.iter().map(change).collect();
+            let timeline = &mut self.timelines[slot];
+            let had = !timeline.is_empty();
+            let remember = self.spec.mode == EmitMode::Changes;
+            let what = timeline.apply(&changes, self.gap, remember, &mut self.size);
+            match (had, timeline.is_empty()) {
+                (false, false) => self.live += 1,
+                (true, true) => self.live -= 1,
+                _ => {}
+            }
+            if self.spec.closes {
+                for Session { start, last } in &what.old {
+                    self.ends.remove(&(*last, slot, *start));
+                }
+                self.ends.extend(what.new.iter().map(|s| (s.last, slot, s.start)));
+            }
+            touched.push((slot, what));
+        }
+        Ok(touched)
+    }
+
+    /// The rows of the step.
+    fn take_pending(&mut self) -> Result<Option<Delta>> {
+        let pending = std::mem::take(&mut self.pending);
+        let Some(first) = pending.first() else { return Ok(None) };
+        let all = Delta::concat(&first.schema(), &pending)?;
+        if all.batch.column(self.spec.time).null_count() == 0 {
+            return Ok(Some(all));
+        }
+        Ok(Some(all.filter(&is_not_null(all.batch.column(self.spec.time))?)?))
+    }
+
+    /// Whether a session with this last row is over.
+    fn is_over(&self, last: i64, watermark: EventTime) -> bool {
+        let end = i128::from(last) * i128::from(self.unit) + i128::from(self.spec.gap);
+        watermark == WATERMARK_END || i128::from(watermark) > end + i128::from(self.spec.grace)
+    }
+
+    /// Takes out the sessions that are over.
+    fn close(&mut self, watermark: EventTime) -> Vec<(Session, Rows)> {
+        let mut over = Vec::new();
+        if !self.spec.closes || watermark == WATERMARK_NONE {
+            return over;
+        }
+        while let Some((last, slot, _)) = self.ends.first().copied() {
+            if !self.is_over(last, watermark) {
+                break;
+            }
+            self.ends.pop_first();
+            let timeline = &mut self.timelines[slot];
+            // Of a key's sessions the first has the least end.
+            over.extend(timeline.take_first(&mut self.size));
+            self.live -= usize::from(timeline.is_empty());
+        }
+        over
+    }
+
+    /// Forgets the keys without rows when they are most of many.
+    fn sweep(&mut self) -> Result<()> {
+        if self.timelines.len() < MANY_KEYS || self.live * 2 > self.timelines.len() {
+            return Ok(());
+        }
+        let kept: Vec<usize> = (0..self.timelines.len()).filter(|s| !self.timelines[*s].is_empty()).collect();
+        self.keys.retain(&kept)?;
+        self.timelines = kept.iter().map(|slot| std::mem::take(&mut self.timelines[*slot])).collect();
+        if self.spec.closes {
+            let timelines = self.timelines.iter().enumerate();
+            let ends = timelines.flat_map(|(slot, t)| t.sessions().map(move |s| (s.last, slot, s.start)));
+            self.ends = ends.collect();
+        }
+        Ok(())
+    }
+}
+
+impl Operator for SessionWindow {
+    fn push(&mut self, _port: usize, delta: Delta, _out: &mut Vec<Delta>) -> Result<()> {
+        self.pending.push(delta);
+        Ok(())
+    }
+
+    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+        let touched = match self.take_pending()? {
+            Some(delta) => self.absorb(delta.batch.columns(), delta.weights.as_ref())?,
+            None => Vec::new(),
+        };
+        if self.spec.mode == EmitMode::Changes {
+            let mut leaving = Leaving::new(self, true);
+            for (slot, touched) in &touched {
+                leaving.changes(&self.timelines[*slot], touched)?;
+            }
+            out.extend(leaving.finish()?);
+        }
+        let over = self.close(watermark);
+        if self.spec.mode == EmitMode::Final {
+            let mut leaving = Leaving::new(self, false);
+            for (session, rows) in &over {
+                leaving.session(*session, rows)?;
+            }
+            out.extend(leaving.finish()?);
+        }
+        self.sweep()?;
+        Ok(match watermark {
+            WATERMARK_END | WATERMARK_NONE => watermark,
+            _ if !self.spec.closes => watermark,
+            _ => watermark.saturating_sub(self.spec.grace).saturating_sub(self.unit.max(1_000_000)),
+        })
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<super::StateTable>> {
+        self.save()
+    }
+
+    fn restore(&mut self, tables: Vec<super::StateTable>) -> Result<()> {
+        self.load(tables)
+    }
+
+    fn metrics(&self) -> OperatorMetrics {
+        OperatorMetrics {
+            state_rows: self.size.rows as u64,
+            state_bytes: (self.size.bytes + self.keys.bytes() + self.timelines.len() * size_of::<Timeline>())
+                as u64,
+            ..Default::default()
+        }
+    }
+}

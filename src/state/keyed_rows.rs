@@ -1,0 +1,285 @@
+//! Key → its current row, and what has changed since the last look: a table's state.
+//!
+//! Keys and rows are bytes (Arrow's row format); they never leave memory: checkpoints get columns again
+//! ([`KeyedRows::save`]). Look-ups go by hashes that were computed for a whole batch. A key that is deleted
+//! gives its memory back at the end of the step.
+
+use super::bag::RowCodec;
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::row::{Rows, SortField};
+use hashbrown::HashTable;
+
+/// Columns ⇄ row bytes, also of no columns at all: then every row is the same.
+#[derive(Debug)]
+pub struct RowBytes {
+    /// `None` without columns.
+    codec: Option<RowCodec>,
+}
+
+/// Encoded rows.
+pub struct EncodedRows(Option<Rows>);
+
+impl EncodedRows {
+    /// The bytes of row `i`.
+    pub fn row(&self, i: usize) -> &[u8] {
+        // The rows own the bytes; a `Row` only borrows them.
+        self.0.as_ref().map_or(&[], |rows| rows.row(i).data())
+    }
+}
+
+impl RowBytes {
+    /// For columns of these types; an error if the row format lacks one.
+    pub fn new(types: Vec<DataType>) -> Result<Self, ArrowError> {
+        if types.is_empty() {
+            return Ok(RowBytes { codec: None });
+        }
+        let fields = types.iter().map(|t| SortField::new(t.clone())).collect();
+        Ok(RowBytes { codec: Some(RowCodec::new(fields, types)?) })
+    }
+
+    /// For the columns of a schema.
+    pub fn of(schema: &SchemaRef) -> Result<Self, ArrowError> {
+        RowBytes::new(schema.fields().iter().map(|f| f.data_type().clone()).collect())
+    }
+
+    /// The rows of `columns`.
+    pub fn encode(&self, columns: &[ArrayRef]) -> Result<EncodedRows, ArrowError> {
+        Ok(EncodedRows(self.codec.as_ref().map(|codec| codec.encode(columns)).transpose()?))
+    }
+
+    /// The columns of rows that were encoded here.
+    pub fn decode<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>, ArrowError> {
+        self.codec.as_ref().map_or(Ok(Vec::new()), |codec| codec.decode(rows))
+    }
+}
+
+/// A key and what is known of it.
+#[derive(Debug)]
+struct Entry {
+    hash: u64,
+    key: Box<[u8]>,
+    /// `None` = deleted in this step; the entry goes at its end.
+    row: Option<Box<[u8]>>,
+    /// It is among the changed ones of this step.
+    touched: bool,
+}
+
+/// The rows, by key.
+#[derive(Debug, Default)]
+pub struct KeyedRows {
+    /// Indices into `entries`.
+    table: HashTable<u32>,
+    entries: Vec<Entry>,
+    /// Entries that are no key's now.
+    free: Vec<u32>,
+    /// The entries that were touched since the last look, in that order, and their rows before.
+    changed: Vec<(u32, Option<Box<[u8]>>)>,
+    bytes: usize,
+}
+
+/// Rough cost of an entry beside its bytes.
+const ENTRY_BYTES: usize = std::mem::size_of::<Entry>() + 8;
+
+impl KeyedRows {
+    /// Makes `row` the row of `key`, whose hash is `hash`.
+    pub fn put(&mut self, hash: u64, key: &[u8], row: &[u8]) {
+        let slot = match self.find(hash, key) {
+            Some(slot) => slot,
+            None => self.add(hash, key),
+        };
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        if entry.row.as_deref() == Some(row) {
+            return;
+        }
+        let before = entry.row.replace(row.into());
+        self.bytes += row.len();
+        self.note(slot, before);
+    }
+
+    /// Forgets the row of `key`; says whether there was one.
+    pub fn delete(&mut self, hash: u64, key: &[u8]) -> bool {
+        let Some(slot) = self.find(hash, key) else { return false };
+        let before = self.entries.get_mut(slot as usize).and_then(|entry| entry.row.take());
+        let there = before.is_some();
+        if there {
+            self.note(slot, before);
+        }
+        there
+    }
+
+    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        let entries = &self.entries;
+        let same = |slot: &u32| {
+            entries.get(*slot as usize).is_some_and(|entry| entry.hash == hash && *entry.key == *key)
+        };
+        self.table.find(hash, same).copied()
+    }
+
+    fn add(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let entry = Entry { hash, key: key.into(), row: None, touched: false };
+        self.bytes += key.len() + ENTRY_BYTES;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => self.entries.len() as u32,
+        };
+        match self.entries.get_mut(slot as usize) {
+            Some(free) => *free = entry,
+            None => self.entries.push(entry),
+        }
+        let entries = &self.entries;
+        let hash_of = |slot: &u32| entries.get(*slot as usize).map_or(0, |entry| entry.hash);
+        self.table.insert_unique(hash, slot, hash_of);
+        slot
+    }
+
+    /// Takes note that an entry had the row `before`.
+    fn note(&mut self, slot: u32, before: Option<Box<[u8]>>) {
+        self.bytes -= before.as_ref().map_or(0, |row| row.len());
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        if !entry.touched {
+            entry.touched = true;
+            self.changed.push((slot, before));
+        }
+    }
+
+    /// Ends a step: what has changed since the last one, net, in the order of the keys' first change. Rows that
+    /// are as they were before are left out.
+    pub fn changes(&mut self) -> Vec<RowChange> {
+        let mut changes = Vec::with_capacity(self.changed.len());
+        for (slot, before) in std::mem::take(&mut self.changed) {
+            let Some(entry) = self.entries.get_mut(slot as usize) else { continue };
+            entry.touched = false;
+            if entry.row != before {
+                changes.push(RowChange { before, slot: entry.row.is_some().then_some(slot) });
+            }
+            if entry.row.is_none() {
+                self.remove(slot);
+            }
+        }
+        changes
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == slot) {
+            found.remove();
+        }
+        self.bytes -= entry.key.len() + ENTRY_BYTES;
+        entry.key = Box::default();
+        self.free.push(slot);
+    }
+
+    /// The row of a slot that [`KeyedRows::changes`] has just named.
+    pub fn row(&self, slot: u32) -> &[u8] {
+        self.entries.get(slot as usize).and_then(|entry| entry.row.as_deref()).unwrap_or_default()
+    }
+
+    /// All keys with their rows, between two steps.
+    pub fn save(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().filter_map(|entry| Some((&*entry.key, entry.row.as_deref()?)))
+    }
+
+    /// Takes a row from a checkpoint: it is no change.
+    pub fn load(&mut self, hash: u64, key: &[u8], row: &[u8]) {
+        let slot = self.add(hash, key);
+        self.bytes += row.len();
+        if let Some(entry) = self.entries.get_mut(slot as usize) {
+            entry.row = Some(row.into());
+        }
+    }
+
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Bytes held, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// A key's change over a step.
+#[derive(Debug)]
+pub struct RowChange {
+    /// Its row before; `None` = it was not there.
+    pub before: Option<Box<[u8]>>,
+    /// Where its row is now, see [`KeyedRows::row`]; `None` = it is gone.
+    pub slot: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn step(rows: &mut KeyedRows) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+        let changes = rows.changes();
+        changes
+            .iter()
+            .map(|c| (c.before.as_ref().map(|b| b.to_vec()), c.slot.map(|s| rows.row(s).to_vec())))
+            .collect()
+    }
+
+    #[test]
+    fn a_step_tells_what_is_left_of_its_changes() {
+        let mut rows = KeyedRows::default();
+        rows.put(1, b"a", b"1");
+        rows.put(1, b"b", b"2");
+        rows.put(1, b"a", b"3");
+        assert!(!rows.delete(1, b"c"));
+        assert_eq!(step(&mut rows), [(None, Some(b"3".to_vec())), (None, Some(b"2".to_vec()))]);
+        rows.put(1, b"a", b"4");
+        rows.put(1, b"a", b"3");
+        assert!(rows.delete(1, b"b"));
+        assert!(!rows.delete(1, b"b"), "it is gone already");
+        rows.put(1, b"d", b"5");
+        assert!(rows.delete(1, b"d"));
+        assert_eq!(step(&mut rows), [(Some(b"2".to_vec()), None)]);
+        assert_eq!(rows.len(), 1);
+        assert!(step(&mut rows).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_and_its_changes_add_up(
+            steps in proptest::collection::vec(proptest::collection::vec((0u8..6, proptest::option::of(0u8..3)), 0..12), 1..8)
+        ) {
+            let (mut rows, mut model) = (KeyedRows::default(), BTreeMap::new());
+            for changes in steps {
+                let before = model.clone();
+                for (key, row) in changes {
+                    // Hashes that collide.
+                    let hash = u64::from(key % 2);
+                    match row {
+                        Some(row) => {
+                            rows.put(hash, &[key], &[row]);
+                            model.insert(key, row);
+                        }
+                        None => prop_assert_eq!(rows.delete(hash, &[key]), model.remove(&key).is_some()),
+                    }
+                }
+                let told = step(&mut rows).len();
+                let differ = (0..6).filter(|k| before.get(k) != model.get(k)).count();
+                prop_assert_eq!(told, differ);
+                let mut saved: Vec<_> = rows.save().map(|(k, r)| (k[0], r[0])).collect();
+                saved.sort_unstable();
+                prop_assert_eq!(saved, model.iter().map(|(k, r)| (*k, *r)).collect::<Vec<_>>());
+                prop_assert_eq!(rows.len(), model.len());
+            }
+            for key in 0..6u8 {
+                rows.delete(u64::from(key % 2), &[key]);
+            }
+            rows.changes();
+            prop_assert_eq!((rows.len(), rows.bytes()), (0, 0));
+        }
+    }
+}

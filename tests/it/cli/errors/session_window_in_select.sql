@@ -1,0 +1,2 @@
+CREATE STREAM trips (ts TIMESTAMP, city TEXT, fare DOUBLE, WATERMARK FOR ts AS ts);
+SELECT session(ts, INTERVAL '1' HOUR) FROM trips;

@@ -1,0 +1,1 @@
+CREATE STREAM trips (id BIGINT PRIMARY KEY, city TEXT);

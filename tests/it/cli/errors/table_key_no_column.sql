@@ -1,0 +1,1 @@
+CREATE TABLE trips (id BIGINT, city TEXT, PRIMARY KEY (id, cty));

@@ -1,0 +1,1 @@
+CREATE TABLE trips (stops TEXT[], PRIMARY KEY (stops));

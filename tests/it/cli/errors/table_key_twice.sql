@@ -1,0 +1,1 @@
+CREATE TABLE trips (id BIGINT PRIMARY KEY, city TEXT, PRIMARY KEY (city));

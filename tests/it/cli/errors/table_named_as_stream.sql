@@ -1,0 +1,2 @@
+CREATE STREAM trips (id BIGINT, city TEXT);
+CREATE TABLE trips (id BIGINT PRIMARY KEY, city TEXT);

@@ -1,0 +1,2 @@
+CREATE STREAM trips (id BIGINT, city TEXT);
+UPDATE trips SET city = 'Lyon';

@@ -1,0 +1,3 @@
+CREATE TABLE trips (id BIGINT PRIMARY KEY, city TEXT NOT NULL);
+INSERT INTO trips VALUES (1, 'Lyon');
+UPDATE trips SET city = NULL;

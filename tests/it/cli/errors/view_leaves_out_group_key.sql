@@ -1,0 +1,2 @@
+CREATE STREAM trips (id BIGINT, city TEXT);
+CREATE MATERIALIZED VIEW counts AS SELECT count(*) AS n FROM trips GROUP BY city;

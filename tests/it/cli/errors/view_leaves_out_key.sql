@@ -1,0 +1,2 @@
+CREATE TABLE trips (id BIGINT PRIMARY KEY, city TEXT);
+CREATE TABLE cities AS SELECT city FROM trips WHERE id > 3;

@@ -1,0 +1,2 @@
+CREATE STREAM trips (id BIGINT, city TEXT);
+CREATE MATERIALIZED VIEW rows AS SELECT id, city FROM trips;
