@@ -61,14 +61,14 @@
 
 mod batch;
 mod data;
-mod draw;
+pub(crate) mod draw;
 mod drive;
 mod expr;
 mod logged;
 mod query;
 mod rank;
 mod relational;
-mod rows;
+pub(crate) mod rows;
 mod sessions;
 mod windows;
 
