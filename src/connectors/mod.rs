@@ -3,6 +3,7 @@
 
 mod blackhole;
 mod file;
+mod nexmark;
 mod options;
 mod source;
 mod stdin;
@@ -11,6 +12,7 @@ pub mod topic;
 
 pub use blackhole::{BLACKHOLE, Blackhole};
 pub use file::{FILE, FileConfig, FileFormat, FileSource, TableFiles};
+pub use nexmark::{NEXMARK, NexmarkConfig};
 pub use options::{ConnectorInfo, OptionError, OptionInfo, check_options, nearest};
 pub use stdin::StdinSource;
 pub use topic::TOPIC;
@@ -20,7 +22,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use crate::formats::FormatError;
 
 /// Every connector that `CREATE STREAM … WITH (connector = …)` knows; help and SHOW are made from it.
-pub const CONNECTORS: &[&ConnectorInfo] = &[&TOPIC, &FILE, &BLACKHOLE];
+pub const CONNECTORS: &[&ConnectorInfo] = &[&TOPIC, &FILE, &NEXMARK, &BLACKHOLE];
 
 /// What happens to a record that does not fit the declared columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

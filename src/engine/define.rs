@@ -5,7 +5,9 @@ use super::sources::option_diagnostic;
 use super::table::check_table;
 use super::{Engine, Result};
 use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
-use crate::connectors::{CONNECTORS, FileConfig, OptionError, OptionInfo, check_options, nearest};
+use crate::connectors::{
+    CONNECTORS, FileConfig, NexmarkConfig, OptionError, OptionInfo, check_options, nearest,
+};
 use crate::log::{Codec, TopicOptions};
 use crate::plan::{Dataflow, EmitMode};
 use crate::sql::{CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
@@ -16,7 +18,7 @@ pub(super) const COMMON_OPTIONS: &[OptionInfo] = &[
     OptionInfo {
         name: "connector",
         default: Some("topic"),
-        help: "what holds the rows: topic, file or blackhole",
+        help: "what holds the rows: topic, file, nexmark or blackhole",
     },
     OptionInfo {
         name: "late_topic",
@@ -113,7 +115,10 @@ fn definition(
     let mut columns = planner.columns(&create.columns)?;
     check_duplicates(create)?;
     if let Some(flow) = flow {
+        check_writable(create, &connector)?;
         columns = result_columns(create, flow, columns)?;
+    } else if connector == "nexmark" {
+        columns = super::nexmark::generated_columns(create, &options, columns)?;
     } else if columns.is_empty() {
         if connector != "file" {
             let word = create.kind.word();
@@ -207,10 +212,24 @@ fn check_connector(create: &CreateStream, connector: &str, options: &[(String, S
     check_options(info, options, COMMON_OPTIONS).map_err(at)?;
     match connector {
         "file" => FileConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
+        "nexmark" => NexmarkConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
         "topic" => topic_options(options).map(|_| ()).map_err(at)?,
         _ => {}
     }
     Ok(())
+}
+
+/// A query's result cannot go where rows only come from.
+fn check_writable(create: &CreateStream, connector: &str) -> Result<()> {
+    if !matches!(connector, "file" | "nexmark") {
+        return Ok(());
+    }
+    let place = create.options.iter().find(|o| o.name.value == "connector");
+    let d =
+        Diagnostic::new(format!("connector '{connector}' only reads; the result of a query cannot go there"))
+            .at(place.map_or(create.name.span.clone(), |o| o.value_span.clone()))
+            .help("leave WITH (…) out: then the result goes into a topic");
+    Err(d.into())
 }
 
 fn topic_options(options: &[(String, String)]) -> Result<TopicOptions, OptionError> {

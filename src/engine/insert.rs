@@ -55,6 +55,14 @@ pub(super) fn target<'a>(
             ))
             .into());
     }
+    if stream.connector == "nexmark" {
+        let d =
+            Diagnostic::new(format!("stream \"{}\" makes its own rows; it cannot be written", name.value));
+        return Err(d
+            .at(name.span.clone())
+            .help("write to a stream in a topic: CREATE STREAM … without connector = 'nexmark'")
+            .into());
+    }
     Ok(stream)
 }
 

@@ -8,6 +8,7 @@ mod describe;
 mod insert;
 mod jobs;
 mod marks;
+mod nexmark;
 mod physical;
 mod session;
 mod session_windows;

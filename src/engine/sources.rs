@@ -3,7 +3,9 @@
 use super::{Engine, Result};
 use crate::catalog::StreamDef;
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
-use crate::connectors::{FileConfig, FileSource, OptionError, PartitionReader, Position, TableFiles};
+use crate::connectors::{
+    FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position, TableFiles,
+};
 use crate::formats::TableColumns;
 use crate::operators::late::LateRule;
 use crate::plan::stream::metadata_fields;
@@ -74,6 +76,7 @@ pub(super) fn partitions_of(engine: &Engine, stream: &StreamDef) -> Result<usize
         // The changes of a key may be spread over files.
         "file" if stream.is_table() => 1,
         "file" => file_source(stream, None)?.partitions().len(),
+        "nexmark" => nexmark(stream)?.partitions(),
         // Standard input.
         _ => 1,
     })
@@ -105,6 +108,10 @@ pub(super) fn open_partition(
         }
         "file" if stream.is_table() => Ok(table_files(stream, &wanted.read)?.reader(start)?),
         "file" => Ok(file_source(stream, Some(wanted.read.clone()))?.reader(partition, start)?),
+        "nexmark" => {
+            let clock = (!bounded).then(|| engine.0.clock.clone());
+            Ok(nexmark(stream)?.reader(wanted.schema.clone(), partition, start, clock)?)
+        }
         other => Err(Diagnostic::new(format!("rows of a '{other}' stream cannot be read")).into()),
     }
 }
@@ -113,6 +120,10 @@ fn file_source(stream: &StreamDef, read: Option<Vec<usize>>) -> Result<FileSourc
     let config =
         FileConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?;
     Ok(FileSource::open(config, stream.schema(), read)?)
+}
+
+fn nexmark(stream: &StreamDef) -> Result<NexmarkConfig> {
+    Ok(NexmarkConfig::parse(&stream.options, super::define::COMMON_OPTIONS).map_err(option_diagnostic)?)
 }
 
 fn table_files(stream: &StreamDef, read: &[usize]) -> Result<TableFiles> {

@@ -139,7 +139,9 @@ fn stream(cursor: &mut Cursor<'_>, kind: CreateKind) -> Result<Statement, Diagno
     if query.is_none() && kind == CreateKind::MaterializedView {
         return Err(cursor.expected("AS SELECT").help("write CREATE MATERIALIZED VIEW name AS SELECT …"));
     }
-    let inferred = kind == CreateKind::Table && primary_key.is_some();
+    // Some connectors know their columns; which do is not for the parser to say.
+    let known = options.iter().any(|option| option.name.value == "connector");
+    let inferred = known || kind == CreateKind::Table && primary_key.is_some();
     if query.is_none() && columns.is_empty() && !inferred {
         return Err(cursor.expected("columns, or AS SELECT").help(format!(
             "write CREATE {upper} name (column TYPE, …) WITH (…), or CREATE {upper} name AS SELECT …"

@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cli;
+mod fed;
 mod golden;
 mod oracle;
+mod select;
+mod tpch;

@@ -20,8 +20,10 @@ const WAYS: [Way; 4] = [
 /// Runs the case and compares it with its golden, or writes that.
 pub(super) fn check(path: &Path, bless: bool) -> Result<(), String> {
     let text = std::fs::read_to_string(path).unwrap();
-    let once = text.lines().take_while(|l| l.starts_with("--")).any(|l| l.starts_with("-- as written:"));
-    let (golden, faults) = run(&text, once);
+    let mut directives = text.lines().take_while(|l| l.starts_with("--"));
+    let once = directives.clone().any(|l| l.starts_with("-- as written:"));
+    let most = directives.find_map(|l| l.strip_prefix("-- rows shown: ")).map(|n| n.trim().parse().unwrap());
+    let (golden, faults) = run(&text, once, most.unwrap_or(usize::MAX));
     let out = path.with_extension("out");
     if bless {
         std::fs::write(&out, &golden).unwrap();
@@ -43,7 +45,7 @@ fn same(expected: &str, got: &str) -> bool {
 }
 
 /// What the golden says, and where the ways do not agree.
-fn run(text: &str, once: bool) -> (String, Vec<String>) {
+fn run(text: &str, once: bool, most: usize) -> (String, Vec<String>) {
     let (mut golden, mut faults) = (String::new(), Vec::new());
     let (source, statements) = match parsed(text) {
         Ok(parsed) => parsed,
@@ -58,7 +60,7 @@ fn run(text: &str, once: bool) -> (String, Vec<String>) {
         let (ordered, words) = (has_order(statement), one_line(&source[statement.span.clone()]));
         let failed = answer.is_err();
         if failed || shows(statement) {
-            let _ = write!(golden, "-- {words}\n{}\n", shown(&answer, ordered || !answered));
+            let _ = write!(golden, "-- {words}\n{}\n", shown(&answer, ordered || !answered, most));
         }
         answers.push(answer);
         if failed && !answered {
@@ -86,7 +88,7 @@ fn run(text: &str, once: bool) -> (String, Vec<String>) {
             let words = one_line(&source[statement.span.clone()]);
             let order = has_order(statement) || !is_query(statement);
             let notes: String = modes[i].iter().map(|m| format!("-- {m}\n")).collect();
-            let _ = write!(golden, "-- {words}\n{notes}{}\n", shown(&answers[i], order));
+            let _ = write!(golden, "-- {words}\n{notes}{}\n", shown(&answers[i], order, most));
         }
     }
     (golden, faults)
@@ -257,7 +259,8 @@ fn one_line(text: &str) -> String {
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
-fn shown(answer: &Answer, ordered: bool) -> String {
+/// The lines of an answer; of those beyond `most` how many there are, with a digest of the whole answer.
+fn shown(answer: &Answer, ordered: bool, most: usize) -> String {
     match answer {
         Err(reason) => format!("error: {reason}\n"),
         Ok(lines) => {
@@ -265,7 +268,12 @@ fn shown(answer: &Answer, ordered: bool) -> String {
             if !ordered {
                 lines.sort();
             }
-            lines.iter().map(|l| format!("{l}\n")).collect()
+            let mut text: String = lines.iter().take(most).map(|l| format!("{l}\n")).collect();
+            if let Some(more @ 1..) = lines.len().checked_sub(most) {
+                let digest = xxhash_rust::xxh3::xxh3_64(comparable(&lines, ordered).join("\n").as_bytes());
+                let _ = writeln!(text, "… and {more} more, all with the digest {digest:016x}");
+            }
+            text
         }
     }
 }

@@ -1,13 +1,14 @@
 //! SQL files and their golden answers.
 //!
-//! Each `tests/sql/**/x.sql` and `queries/tour/x.sql` has its answers beside it in `x.out`; run with
+//! Each `x.sql` in `tests/sql`, `queries/tour` and `queries/nexmark` has its answers beside it in `x.out`; run with
 //! `MILLSTREAM_BLESS=1` to write them anew, with `MILLSTREAM_CASE=part/of/name` to run some only. A case is a
 //! few statements. Every query among them is asked in each mode that it allows (bounded, EMIT CHANGES, EMIT FINAL, and kept
 //! in a stream, or where it changes and has a key in a materialized view), at several worker counts and step sizes, and cut off and resumed; all ways must give the golden
 //! rows. The golden says which ways there are, and why the others are refused.
 //!
 //! Directives are comments on the first lines of a case:
-//! `-- as written: reason` runs it once, without the other ways.
+//! `-- as written: reason` runs it once, without the other ways;
+//! `-- rows shown: 10` lets the golden hold so many rows of each answer only, and a digest of all of them.
 
 mod case;
 mod lines;
@@ -18,7 +19,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The folders of cases.
-const FOLDERS: [&str; 2] = ["tests/sql", "queries/tour"];
+const FOLDERS: [&str; 3] = ["tests/sql", "queries/tour", "queries/nexmark"];
 /// Cases that run at once: they wait for each other's files more than they compute.
 const AT_ONCE: usize = 4;
 

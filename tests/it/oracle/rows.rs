@@ -50,7 +50,7 @@ type Row = Vec<Cell>;
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     types: Vec<DataType>,
     rows: Vec<Row>,
 }
@@ -78,12 +78,12 @@ fn types(schema: &arrow::datatypes::Schema) -> Vec<DataType> {
 
 impl Answer {
     /// The rows of batches.
-    pub(super) fn of(schema: &arrow::datatypes::Schema, batches: &[RecordBatch]) -> Self {
+    pub(crate) fn of(schema: &arrow::datatypes::Schema, batches: &[RecordBatch]) -> Self {
         Answer { types: types(schema), rows: batches.iter().flat_map(row_cells).collect() }
     }
 
     /// The sum of deltas; fails if a row is there a negative number of times.
-    pub(super) fn fold<'a>(
+    pub(crate) fn fold<'a>(
         schema: &arrow::datatypes::Schema,
         deltas: impl Iterator<Item = &'a Delta>,
     ) -> Result<Self, String> {
@@ -103,7 +103,7 @@ impl Answer {
         Ok(Answer { types: types(schema), rows })
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
@@ -120,7 +120,7 @@ impl Answer {
     }
 
     /// What is in one and not in the other; nothing if they are the same.
-    pub(super) fn difference(&self, expected: &Answer) -> Option<String> {
+    pub(crate) fn difference(&self, expected: &Answer) -> Option<String> {
         if self.types != expected.types {
             return Some(format!("types {:?} instead of {:?}", self.types, expected.types));
         }

@@ -1,0 +1,1 @@
+CREATE TABLE bid (PRIMARY KEY (auction)) WITH (connector = 'nexmark', table = 'bid');

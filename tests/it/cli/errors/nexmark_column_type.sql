@@ -1,0 +1,1 @@
+CREATE STREAM bid (auction BIGINT, price INT) WITH (connector = 'nexmark', table = 'bid');

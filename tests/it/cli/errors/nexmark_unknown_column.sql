@@ -1,0 +1,1 @@
+CREATE STREAM bid (auction BIGINT, dateTime TIMESTAMP) WITH (connector = 'nexmark', table = 'bid');

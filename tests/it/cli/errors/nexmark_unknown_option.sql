@@ -1,0 +1,1 @@
+CREATE STREAM bid WITH (connector = 'nexmark', table = 'bid', event = 100);

@@ -1,0 +1,1 @@
+CREATE STREAM bid WITH (connector = 'nexmark', events = 100);

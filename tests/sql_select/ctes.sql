@@ -1,0 +1,26 @@
+-- Named subqueries: used once and twice, one over another, and derived tables.
+WITH q AS (SELECT a, b FROM r WHERE a > 1) SELECT * FROM q;
+WITH q AS (SELECT a, sum(b) AS total FROM r GROUP BY a) SELECT * FROM q WHERE total > 20;
+WITH q AS (SELECT a, sum(b) AS total FROM r GROUP BY a) SELECT max(total) AS hi FROM q;
+WITH q AS (SELECT a FROM r), p AS (SELECT a FROM q WHERE a > 2) SELECT count(*) AS n FROM p;
+WITH q AS (SELECT a, count(*) AS n FROM r GROUP BY a) SELECT x.a, y.a AS ya FROM q AS x JOIN q AS y ON x.n = y.n;
+WITH q AS (SELECT a, count(*) AS n FROM r GROUP BY a) SELECT a FROM q WHERE n = (SELECT max(n) FROM q);
+WITH q (k1, k2) AS (SELECT a, b FROM r) SELECT k2, k1 FROM q WHERE k1 = 1;
+WITH q AS (SELECT a FROM r UNION SELECT a FROM s) SELECT q.a, k.v FROM q LEFT JOIN k ON q.a = k.a;
+WITH d AS (SELECT dept, avg(salary) AS mean FROM emp GROUP BY dept) SELECT e.name FROM emp e JOIN d ON e.dept = d.dept WHERE e.salary > d.mean;
+WITH d AS (SELECT dept, avg(salary) AS mean FROM emp GROUP BY dept), m AS (SELECT max(mean) AS top FROM d) SELECT d.dept FROM d JOIN m ON d.mean = m.top;
+WITH v AS (SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t (id, x)) SELECT * FROM v;
+WITH v AS (SELECT 1 AS a) SELECT r.a, r.b FROM r JOIN v ON r.a = v.a;
+SELECT q.a, q.b + 1 AS b FROM (SELECT a, b FROM r WHERE b IS NOT NULL) AS q WHERE q.b > 10;
+SELECT o.a, o.n FROM (SELECT i.a, count(*) AS n FROM (SELECT a FROM r WHERE a IS NOT NULL) AS i GROUP BY i.a) AS o WHERE o.n > 1;
+SELECT t.x FROM (SELECT a AS x FROM r UNION ALL SELECT b AS x FROM r) AS t WHERE t.x > 5;
+SELECT * EXCEPT (c) FROM r;
+SELECT * EXCLUDE (b, c) FROM r WHERE a = 3;
+SELECT r.* FROM r WHERE t = 'x';
+SELECT r.*, k.v FROM r JOIN k ON r.a = k.a;
+WITH big AS (SELECT emp, sum(amount) AS total FROM sales GROUP BY emp HAVING sum(amount) > 10), who AS (SELECT e.name, b.total FROM big b LEFT JOIN emp e ON e.id = b.emp) SELECT name, total FROM who;
+WITH a1 AS (SELECT a, b FROM r), a2 AS (SELECT a, b FROM s) SELECT a1.a, count(*) AS n FROM a1 JOIN a2 ON a1.a = a2.a GROUP BY a1.a;
+SELECT 1 AS one, 'x' AS x, NULL AS n, true AS t;
+SELECT * FROM (VALUES (1, 'a'), (2, NULL), (NULL, 'c')) AS v (n, s) WHERE n IS NOT NULL;
+VALUES (1, 'a'), (2, 'b');
+SELECT a FROM r WHERE 1 = 1 AND 2 > 1;

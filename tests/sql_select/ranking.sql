@@ -1,0 +1,27 @@
+-- The first of something: LIMIT and OFFSET, ranks, running and neighbouring values.
+SELECT a, b, c, t FROM r ORDER BY a, b, c, t LIMIT 5;
+SELECT a, b, c, t FROM r ORDER BY a DESC NULLS LAST, b, c, t LIMIT 3;
+SELECT a, b, c, t FROM r ORDER BY a NULLS FIRST, b, c, t LIMIT 3 OFFSET 2;
+SELECT a, b FROM r ORDER BY a, b, c, t;
+SELECT id FROM emp ORDER BY salary DESC, id LIMIT 4;
+SELECT id FROM emp ORDER BY salary, id OFFSET 5;
+SELECT a FROM r ORDER BY a LIMIT 0;
+SELECT a FROM nothing ORDER BY a LIMIT 3;
+SELECT t, sum(b) AS total FROM r GROUP BY t ORDER BY total DESC NULLS LAST, t LIMIT 2;
+SELECT q.a FROM (SELECT a FROM r ORDER BY a, b LIMIT 4) AS q;
+SELECT k.v, q.a FROM k JOIN (SELECT a, b FROM s ORDER BY a, b, u LIMIT 5) AS q ON q.a = k.a;
+SELECT id, name FROM (SELECT id, name, row_number() OVER (ORDER BY salary DESC, id) AS n FROM emp) AS q WHERE n <= 3;
+SELECT dept, name FROM (SELECT dept, name, row_number() OVER (PARTITION BY dept ORDER BY salary DESC, id) AS n FROM emp) AS q WHERE n = 1;
+SELECT dept, name, n FROM (SELECT dept, name, rank() OVER (PARTITION BY dept ORDER BY salary DESC) AS n FROM emp) AS q WHERE n <= 2;
+SELECT dept, name, n FROM (SELECT dept, name, dense_rank() OVER (PARTITION BY dept ORDER BY salary DESC) AS n FROM emp) AS q WHERE n <= 2;
+SELECT id, row_number() OVER (ORDER BY id) AS n FROM emp;
+SELECT id, rank() OVER (ORDER BY salary) AS n FROM emp;
+SELECT id, sum(salary) OVER (PARTITION BY dept) AS pay FROM emp;
+SELECT id, count(*) OVER () AS n FROM emp;
+SELECT id, sum(id) OVER (ORDER BY id) AS running FROM emp;
+SELECT id, lag(id) OVER (ORDER BY id) AS before, lead(id) OVER (ORDER BY id) AS after FROM emp;
+SELECT id, ntile(3) OVER (ORDER BY id) AS third FROM emp;
+SELECT id, avg(amount) OVER (PARTITION BY emp ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS two FROM sales;
+SELECT id, first_value(id) OVER (PARTITION BY emp ORDER BY day, id) AS first FROM sales;
+SELECT id FROM sales QUALIFY row_number() OVER (PARTITION BY emp ORDER BY amount DESC, id) = 1;
+SELECT d.title, (SELECT e.name FROM emp e WHERE e.dept = 10 ORDER BY e.id LIMIT 1) AS first FROM dept d;

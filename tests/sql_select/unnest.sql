@@ -1,0 +1,24 @@
+-- Lists: their elements as rows, and functions over them.
+SELECT id, unnest(tags) AS tag FROM sales;
+SELECT tag, count(*) AS n FROM (SELECT unnest(tags) AS tag FROM sales) AS t GROUP BY tag;
+SELECT DISTINCT unnest(tags) AS tag FROM sales;
+SELECT unnest([1, 2, 3]) AS n;
+SELECT unnest(range(0, 5)) AS n;
+SELECT a, unnest([a, b]) AS x FROM r;
+SELECT a, unnest(range(0, a)) AS n FROM k;
+SELECT k.a, g.n FROM k CROSS JOIN unnest([10, 20]) AS g (n);
+SELECT id, array_length(tags) AS l FROM sales;
+SELECT id, tags[1] AS first, tags[-1] AS last FROM sales;
+SELECT id FROM sales WHERE array_has(tags, 2);
+SELECT id, array_to_string(tags, '-') AS t FROM sales;
+SELECT id, array_sort(tags) AS t FROM sales;
+SELECT id, cardinality(tags) AS c FROM sales;
+SELECT emp, array_agg(id ORDER BY id) AS ids FROM sales GROUP BY emp;
+SELECT q.tag, k.v FROM (SELECT unnest(tags) AS tag FROM sales) AS q JOIN k ON q.tag = k.a;
+SELECT sum(tag) AS total FROM (SELECT id, unnest(tags) AS tag FROM sales) AS q WHERE id > 102;
+SELECT id, array_append(tags, 9) AS t FROM sales WHERE tags IS NOT NULL;
+SELECT id, array_distinct(tags) AS t FROM sales WHERE id = 104;
+SELECT string_to_array(w, ',') AS parts FROM words WHERE w LIKE '%,%';
+SELECT unnest(string_to_array(w, ',')) AS part FROM words WHERE w LIKE '%,%';
+SELECT struct(a, b)['c0'] AS x FROM r;
+SELECT named_struct('p', a, 'q', t)['q'] AS q FROM r;
