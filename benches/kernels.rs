@@ -1,11 +1,12 @@
-//! The kernels that a job's speed comes from, one by one: formats, frames, exchange, windows, aggregates, printing.
+//! The kernels that a job's speed comes from, one by one: formats, frames, exchange, windows, aggregates, rankings,
+//! printing.
 //!
 //!     cargo bench --bench kernels                all
 //!     cargo bench --bench kernels -- json        those whose name has this in it
 //!
 //! Throughput is rows (`elem`) or bytes of text a second. Where a library does the same, it runs beside ours.
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::csv::ReaderBuilder as CsvReaderBuilder;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -20,6 +21,8 @@ use millstream::formats::{Chunk, CsvOptions, Format, Limit, RowDecoder};
 use millstream::log::{Append, Codec, Log, TopicOptions};
 use millstream::operators::Operator;
 use millstream::operators::aggregate::{Aggregate, AggregateSpec, EmitMode};
+use millstream::operators::top_n::{TopN, TopNSpec};
+use millstream::operators::upsert::{Upsert, UpsertSpec};
 use millstream::operators::window::{WindowAssign, WindowKind, WindowSpec};
 use millstream::plan::{Planner, Spec};
 use millstream::sql::{Statement, parse_all};
@@ -249,8 +252,8 @@ fn windows(c: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
-/// What the planner makes of a GROUP BY over the bids.
-fn aggregate_spec(query: &str, mode: EmitMode) -> Result<AggregateSpec> {
+/// What the planner makes of a query over the bids.
+fn specs(query: &str, mode: EmitMode) -> Result<Vec<Spec>> {
     let schema = bid_schema();
     let columns = schema.fields().iter().map(|f| Column {
         name: f.name().clone(),
@@ -276,11 +279,80 @@ fn aggregate_spec(query: &str, mode: EmitMode) -> Result<AggregateSpec> {
     let plan = planner.query(&definitions, query, &parsed.query).map_err(|d| d.message)?;
     let plan = planner.optimize(plan).map_err(|d| d.message)?;
     let flow = planner.dataflow(&plan, mode).map_err(|d| d.message)?;
-    let mut specs = flow.nodes.into_iter().filter_map(|node| match node.spec {
+    Ok(flow.nodes.into_iter().map(|node| node.spec).collect())
+}
+
+/// What the planner makes of a GROUP BY over the bids.
+fn aggregate_spec(query: &str, mode: EmitMode) -> Result<AggregateSpec> {
+    let mut specs = specs(query, mode)?.into_iter().filter_map(|spec| match spec {
         Spec::Aggregate(spec) => Some(spec),
         _ => None,
     });
     specs.next().ok_or_else(|| "no aggregate".into())
+}
+
+/// What the planner makes of a ranking of the bids, as if they came and went (`changing`) or not.
+fn top_n_spec(query: &str, changing: bool) -> Result<TopNSpec> {
+    let specs = specs(query, EmitMode::Changes)?.into_iter().filter_map(|spec| match spec {
+        Spec::TopN(spec) => Some(spec),
+        _ => None,
+    });
+    let spec = specs.last().ok_or("no ranking")?;
+    Ok(TopNSpec { input_append_only: !changing, ..spec })
+}
+
+/// What a changed row costs over a state of so many rows, in steps of few rows and of many.
+fn rankings(c: &mut Criterion) -> Result<()> {
+    let last = "SELECT auction, price, ts FROM (SELECT *, row_number() OVER (PARTITION BY auction ORDER BY ts DESC) AS n FROM bids) WHERE n = 1 EMIT CHANGES";
+    let top = "SELECT auction, price, ts FROM bids ORDER BY price DESC LIMIT 10 EMIT CHANGES";
+    let place = "SELECT auction, price, ts, n FROM (SELECT *, row_number() OVER (PARTITION BY auction ORDER BY price DESC) AS n FROM bids) WHERE n <= 10 EMIT CHANGES";
+    let cases = [
+        ("last row of each key, append-only", last, false),
+        ("top 10 of all, changing", top, true),
+        ("top 10 with place of each of 1,000 keys, changing", place, true),
+    ];
+    for (name, query, changing) in cases {
+        for rows in [10_000usize, 100_000, 1_000_000] {
+            let keys = if changing { 1_000 } else { rows as u64 };
+            let mut operator = TopN::new(top_n_spec(query, changing)?)?;
+            let mut out = Vec::new();
+            // With as many keys as rows some keys come twice; that is near enough.
+            for from in (0..rows).step_by(BATCH) {
+                let batch = bids(BATCH.min(rows - from), keys, from as i64)?;
+                operator.push(0, Delta::insert(batch), &mut out)?;
+                operator.finish_step(WATERMARK_NONE, &mut out)?;
+                out.clear();
+            }
+            let mut group = c.benchmark_group(name);
+            for step in [10usize, 1024] {
+                group.throughput(Throughput::Elements(step as u64));
+                let mut at = rows as i64;
+                group.bench_function(BenchmarkId::new(format!("{rows} rows of state"), step), |b| {
+                    b.iter(|| {
+                        let come = bids(step, keys, at).map(Delta::insert);
+                        // What comes and goes leaves the state as large as it was.
+                        let deltas = match (come, changing) {
+                            (Ok(come), true) => {
+                                let minus = Int64Array::from_value(-1, step);
+                                let go = Delta::weighted(come.batch.clone(), Some(minus));
+                                vec![come, go]
+                            }
+                            (Ok(come), false) => vec![come],
+                            (Err(_), _) => vec![],
+                        };
+                        at += step as i64;
+                        out.clear();
+                        deltas.into_iter().all(|delta| {
+                            operator.push(0, delta, &mut out).is_ok()
+                                && operator.finish_step(WATERMARK_NONE, &mut out).is_ok()
+                        })
+                    })
+                });
+            }
+            group.finish();
+        }
+    }
+    Ok(())
 }
 
 fn aggregates(c: &mut Criterion) -> Result<()> {
@@ -329,6 +401,53 @@ fn aggregates(c: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
+/// Upserts of a table that has so many keys: the cost of a changed row must not follow the size of the state.
+fn upserts(c: &mut Criterion) -> Result<()> {
+    let mut fields: Vec<Field> = bid_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new("_deleted", DataType::Boolean, false));
+    let spec = UpsertSpec {
+        table: "bids".into(),
+        input_schema: Arc::new(Schema::new(fields)),
+        keys: vec![0],
+        deleted: 3,
+        columns: vec![0, 1, 2],
+        schema: bid_schema(),
+    };
+    let upserts = |bids: &RecordBatch| -> Result<Delta> {
+        let mut columns = bids.columns().to_vec();
+        columns.push(Arc::new(BooleanArray::from(vec![false; bids.num_rows()])));
+        Ok(Delta::insert(RecordBatch::try_new(spec.input_schema.clone(), columns)?))
+    };
+    let mut group = c.benchmark_group("upsert");
+    for (name, keys) in [("10k keys", 10_000), ("100k keys", 100_000), ("1M keys", 1_000_000)] {
+        let mut table = Upsert::new(spec.clone())?;
+        let mut step = |delta: &Delta| -> millstream::operators::Result<usize> {
+            let mut out = Vec::new();
+            table.push(0, delta.clone(), &mut out)?;
+            table.finish_step(WATERMARK_NONE, &mut out)?;
+            Ok(out.iter().map(Delta::num_rows).sum())
+        };
+        for first in (0..keys as i64).step_by(BATCH) {
+            let ids = Int64Array::from_iter_values(first..(first + BATCH as i64).min(keys as i64));
+            let rows = bids(ids.len(), keys, first)?;
+            let columns = vec![Arc::new(ids) as ArrayRef, rows.column(1).clone(), rows.column(2).clone()];
+            step(&upserts(&RecordBatch::try_new(bid_schema(), columns)?)?)?;
+        }
+        for rows in [10, BATCH] {
+            let deltas = (0..64)
+                .map(|i| upserts(&bids(rows, keys, (1 << 30) + i * rows as i64)?))
+                .collect::<Result<Vec<_>>>()?;
+            let mut next = deltas.iter().cycle();
+            group.throughput(Throughput::Elements(rows as u64));
+            group.bench_function(BenchmarkId::new(name, format!("{rows} rows a step")), |b| {
+                b.iter(|| next.next().map_or(0, |delta| step(delta).unwrap_or(0)))
+            });
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
 fn printing(c: &mut Criterion) -> Result<()> {
     let bids = bids(BATCH, 10_000, 0)?;
     let names = StringArray::from_iter_values((0..BATCH).map(|i| format!("channel {i}")));
@@ -350,7 +469,7 @@ fn printing(c: &mut Criterion) -> Result<()> {
 }
 
 fn all(c: &mut Criterion) {
-    let groups = [formats, frames, exchange, windows, aggregates, printing];
+    let groups = [formats, frames, exchange, windows, aggregates, rankings, upserts, printing];
     for group in groups {
         if let Err(error) = group(c) {
             panic!("{error}");

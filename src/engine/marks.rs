@@ -87,6 +87,11 @@ fn marked(plan: LogicalPlan, provide: Provide) -> Result<(LogicalPlan, Option<Co
             let (input, mark) = marked(Arc::unwrap_or_clone(filter.input), provide)?;
             Ok((LogicalPlanBuilder::from(input).filter(filter.predicate)?.build()?, mark))
         }
+        // A continuous query knows no such node.
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+            let (input, mark) = marked(Arc::unwrap_or_clone(sort.input), provide)?;
+            Ok((LogicalPlanBuilder::from(input).sort(sort.expr)?.build()?, mark))
+        }
         LogicalPlan::Projection(projection) => {
             let (input, mark) = marked(Arc::unwrap_or_clone(projection.input), provide)?;
             let mut columns = projection.expr;

@@ -11,6 +11,7 @@ mod plain;
 pub mod project;
 pub mod session;
 pub(crate) mod shown;
+pub mod top_n;
 pub mod unnest;
 pub mod upsert;
 pub mod window;

@@ -39,6 +39,10 @@ pub(crate) fn tidy(name: &str) -> String {
         "LargeUtf8(",
         "__unnest_placeholder(",
     ];
+    const FRAMES: [&str; 2] = [
+        " RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+        " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+    ];
     let mut text = String::with_capacity(name.len());
     let mut rest = name;
     while let Some(next) = rest.chars().next() {
@@ -61,6 +65,10 @@ pub(crate) fn tidy(name: &str) -> String {
                 rest = &rest[next.len_utf8()..];
             }
         }
+    }
+    // Ranks do not hang on the frame.
+    for frame in FRAMES {
+        text = text.replace(frame, "");
     }
     text.replace("count(1)", "count(*)")
 }

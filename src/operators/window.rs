@@ -58,6 +58,8 @@ pub struct WindowSpec {
     pub offset: i64,
     /// How long after its end a window still takes rows, in nanoseconds of event time.
     pub grace: i64,
+    /// Whether the watermark speaks of the time column. If not, no row is late and no window closes.
+    pub event_time: bool,
     /// The input's columns and the three of the window.
     pub schema: SchemaRef,
 }
@@ -181,7 +183,7 @@ impl WindowAssign {
         let last = self
             .closed
             .checked_sub(self.spec.grace)
-            .filter(|_| self.closed != WATERMARK_NONE)?
+            .filter(|_| self.spec.event_time && self.closed != WATERMARK_NONE)?
             .div_euclid(self.unit);
         if !window.end.iter().any(|end| *end <= last) {
             return None;
@@ -259,7 +261,8 @@ impl Operator for WindowAssign {
         let times = times.as_primitive::<Int64Type>().values().clone();
         let (mut late, mut after_idle): (Option<BooleanBuffer>, Option<BooleanBuffer>) = (None, None);
         for window in self.assign(&times) {
-            let mut missed = delta.marks.as_ref().and_then(|marks| self.missed(&window, marks));
+            let marks = delta.marks.as_ref().filter(|_| self.spec.event_time);
+            let mut missed = marks.and_then(|marks| self.missed(&window, marks));
             if let Some(missed) = &missed {
                 late = Some(late.map_or(missed.clone(), |late| &late | missed));
             }
@@ -354,8 +357,14 @@ mod tests {
             .map(|name| Field::new(name, time.clone(), true))
             .collect();
         let schema = Arc::new(Schema::new(fields));
-        let mut window =
-            WindowAssign::new(WindowSpec { time: 0, kind, offset, grace, schema: schema.clone() });
+        let mut window = WindowAssign::new(WindowSpec {
+            time: 0,
+            kind,
+            offset,
+            grace,
+            event_time: true,
+            schema: schema.clone(),
+        });
         let mut delta = drawn(&input, rows);
         let ts = cast(delta.batch.column(0), &time).unwrap();
         let one = Arc::new(Schema::new(vec![schema.field(0).clone()]));
@@ -429,8 +438,14 @@ mod tests {
         let schema =
             Arc::new(Schema::new(["ts", "window_start", "window_end", "window_time"].map(field).to_vec()));
         let kind = WindowKind::Tumble { size: 10 * S };
-        let mut window =
-            WindowAssign::new(WindowSpec { time: 0, kind, offset: 0, grace: S, schema: schema.clone() });
+        let mut window = WindowAssign::new(WindowSpec {
+            time: 0,
+            kind,
+            offset: 0,
+            grace: S,
+            event_time: true,
+            schema: schema.clone(),
+        });
         let ts = arrow::array::TimestampMillisecondArray::from(vec![9_999, 10_000]);
         let batch =
             RecordBatch::try_new(Arc::new(schema.project(&[0]).unwrap()), vec![Arc::new(ts)]).unwrap();
@@ -441,6 +456,24 @@ mod tests {
             assert_eq!(out.iter().map(Delta::num_rows).sum::<usize>(), kept, "closed at {closed}");
         }
         assert_eq!((window.metrics().late, window.metrics().after_idle), (0, 3));
+    }
+
+    #[test]
+    fn no_row_is_late_for_a_window_over_a_time_of_which_no_watermark_speaks() {
+        let time = DataType::Timestamp(TimeUnit::Second, None);
+        let field = |name: &str| Field::new(name, time.clone(), true);
+        let schema =
+            Arc::new(Schema::new(["ts", "window_start", "window_end", "window_time"].map(field).to_vec()));
+        let kind = WindowKind::Tumble { size: 10 * S };
+        let spec = WindowSpec { time: 0, kind, offset: 0, grace: 0, event_time: false, schema };
+        let mut window = WindowAssign::new(spec.clone());
+        window.begin_step(i64::MAX);
+        let ts = arrow::array::TimestampSecondArray::from(vec![5]);
+        let batch = RecordBatch::try_new(Arc::new(spec.schema.project(&[0]).unwrap()), vec![Arc::new(ts)]);
+        let marks = Some(Int64Array::from(vec![99 * S]));
+        let mut out = Vec::new();
+        window.push(0, Delta { batch: batch.unwrap(), weights: None, marks }, &mut out).unwrap();
+        assert_eq!((out.len(), window.metrics()), (1, OperatorMetrics::default()));
     }
 
     #[test]

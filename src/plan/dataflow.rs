@@ -9,6 +9,7 @@ use crate::operators::join::JoinSpec;
 use crate::operators::late::LateRule;
 use crate::operators::project::ProjectSpec;
 use crate::operators::session::SessionSpec;
+use crate::operators::top_n::TopNSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::upsert::UpsertSpec;
 use crate::operators::window::WindowSpec;
@@ -62,6 +63,8 @@ pub enum Spec {
     Aggregate(AggregateSpec),
     /// See [`JoinSpec`].
     Join(Box<JoinSpec>),
+    /// See [`TopNSpec`].
+    TopN(TopNSpec),
 }
 
 /// One operator of the dataflow.

@@ -86,5 +86,6 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         }
         Spec::Aggregate(spec) => spec.to_string(),
         Spec::Join(spec) => spec.to_string(),
+        Spec::TopN(spec) => spec.to_string(),
     }
 }

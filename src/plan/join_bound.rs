@@ -208,7 +208,7 @@ mod tests {
                 event_time: Some(EventTimeDef { column: "ts".into(), delay: Some(0) }),
                 connector: "topic".into(),
                 options: vec![],
-                primary_key: vec![],
+                primary_key: None,
                 query: None,
             };
             definitions.streams.insert(name.into(), Arc::new(stream));

@@ -2,7 +2,7 @@
 //! and `config`; knows no connector, no running job, nothing async.
 //!
 //! The passes, in order: [`Planner::query`] (SQL to DataFusion's logical plan, windows as a node of ours),
-//! [`Planner::optimize`] (DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
+//! [`Planner::optimize`] ([`order`], then DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
 //! what cannot be maintained), [`explain`].
 
 mod context;
@@ -14,6 +14,7 @@ mod lower;
 mod mistakes;
 pub mod session;
 pub use mistakes::without_place as mistake;
+pub mod order;
 pub mod stream;
 pub mod table;
 pub mod trace;
@@ -33,6 +34,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerContext};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use order::LastLimit;
 use sqlparser::ast;
 use std::sync::Arc;
 
@@ -106,7 +108,7 @@ impl Planner {
     /// DataFusion's analyzer and optimizer over a plan, and late rows left out before joins by the rows' own times.
     /// `now()` stays a call: a continuous query has no one start.
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
-        let written = join_bound::with_lateness(plan);
+        let written = order::total(plan, LastLimit::Least).and_then(join_bound::with_lateness);
         let optimized = written.and_then(|written| self.optimized(written.data));
         let optimized = optimized.and_then(join_bound::with_lateness);
         Ok(optimized.map_err(mistakes::without_place)?.data)

@@ -8,7 +8,7 @@ use super::stream::stream_of;
 use super::window::WindowNode;
 use crate::operators::window::WindowKind;
 use datafusion::common::{JoinType, Result};
-use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan, Window};
 use std::any::Any;
 
 /// A column that says which window its row belongs to.
@@ -57,6 +57,9 @@ pub fn trace(plan: &LogicalPlan) -> Result<Vec<ColumnTrace>> {
         }
         LogicalPlan::Aggregate(a) => trace_aggregate(a)?,
         LogicalPlan::Join(join) => trace_join(join)?,
+        // An order alone changes nothing of the rows.
+        LogicalPlan::Sort(s) if s.fetch.is_none() => trace(&s.input)?,
+        LogicalPlan::Window(w) => trace_ranks(w)?,
         LogicalPlan::Unnest(u) => {
             let input = trace(&u.input)?;
             let unnested =
@@ -128,7 +131,7 @@ fn trace_session(session: &SessionNode) -> Result<Vec<ColumnTrace>> {
 
 fn trace_window(window: &WindowNode) -> Result<Vec<ColumnTrace>> {
     let mut traces = trace(&window.input)?;
-    let closes = traces[window.time_index()?].event_time;
+    let closes = traces[window.time_index()?].event_time && window.event_time;
     // Bounds of an inner window say nothing of the outer one, and a state can be cut by one only.
     traces.iter_mut().for_each(|t| t.window = None);
     let bound = |to_end| Some(WindowTrace { to_end, grace: window.grace, closes });
@@ -192,6 +195,40 @@ fn trace_aggregate(aggregate: &Aggregate) -> Result<Vec<ColumnTrace>> {
             traces[i] = ColumnTrace { event_time: key.event_time && window.closes, window: Some(bound) };
         }
     }
+    Ok(traces)
+}
+
+/// What is known of the columns of ranked rows, by what is known of the input's. Rows leave a ranking as others come
+/// before them, at any time; only where a window cuts the partitions does the watermark still speak of its bounds,
+/// and stays behind by the grace.
+pub(super) fn ranked(input: &[ColumnTrace], keys: &[Option<usize>]) -> Vec<ColumnTrace> {
+    let mut traces = vec![ColumnTrace::default(); input.len()];
+    for i in keys.iter().flatten() {
+        if let Some(window) = input[*i].window.filter(|w| w.closes) {
+            let bound = WindowTrace { grace: 0, ..window };
+            traces[*i] = ColumnTrace { event_time: input[*i].event_time, window: Some(bound) };
+        }
+    }
+    traces
+}
+
+/// Which columns of the input the keys of a ranking are.
+pub(super) fn key_columns(keys: &[Expr], input: &LogicalPlan) -> Vec<Option<usize>> {
+    let column = |e: &Expr| match e.clone().unalias() {
+        Expr::Column(c) => input.schema().index_of_column(&c).ok(),
+        _ => None,
+    };
+    keys.iter().map(column).collect()
+}
+
+fn trace_ranks(window: &Window) -> Result<Vec<ColumnTrace>> {
+    let mut traces = trace(&window.input)?;
+    for expr in &window.window_expr {
+        if let Expr::WindowFunction(function) = expr.clone().unalias_nested().data {
+            traces = ranked(&traces, &key_columns(&function.params.partition_by, &window.input));
+        }
+    }
+    traces.resize(window.schema.fields().len(), ColumnTrace::default());
     Ok(traces)
 }
 

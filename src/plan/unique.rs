@@ -9,7 +9,7 @@
 //! | a stream in a topic, with metadata | (_partition, _offset) |
 //! | GROUP BY, DISTINCT | the group keys; also a key of the input that is among them |
 //! | an aggregate without GROUP BY, one row of VALUES, LIMIT 1 | none of the columns: there is at most one row |
-//! | filter, sort, limit, window function, tumbling window | the input's; a column that a filter holds to one value is left out |
+//! | filter, sort, limit, window function, tumbling window, session | the input's; a column that a filter holds to one value is left out |
 //! | `row_number()` | also its PARTITION BY with the number |
 //! | other windows | the input's with the window's bounds |
 //! | projection | the input's, where all of its columns are kept |
@@ -17,6 +17,8 @@
 //! | semi join, anti join | the kept side's |
 //! | anything else, such as UNION ALL | none |
 
+use super::in_time::InTimeNode;
+use super::session::SessionNode;
 use super::stream::stream_of;
 use super::trace::group_keys;
 use super::window::WindowNode;
@@ -27,6 +29,7 @@ use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Expr, FetchType, Filter, Join, LogicalPlan, Operator, Projection, TableScan,
     Window, WindowFunctionDefinition,
 };
+use std::any::Any;
 
 /// More keys than this are not followed: further ones add nothing that people ask for.
 const MOST_KEYS: usize = 16;
@@ -100,11 +103,22 @@ pub fn unique_keys(plan: &LogicalPlan) -> UniqueKeys {
         LogicalPlan::Values(_) => UniqueKeys::none("rows of VALUES have no key"),
         LogicalPlan::Union(_) => UniqueKeys::none("UNION ALL may give the same row twice"),
         LogicalPlan::Unnest(_) => UniqueKeys::none("unnest may give the same row twice"),
-        LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowNode>() {
-            Some(window) => of_window(window),
-            None => UniqueKeys::none("the query's rows have no key"),
-        },
+        LogicalPlan::Extension(e) => of_node(e.node.as_any()),
         _ => UniqueKeys::none("the query's rows have no key"),
+    }
+}
+
+/// The keys of a node of ours.
+fn of_node(node: &dyn Any) -> UniqueKeys {
+    if let Some(window) = node.downcast_ref::<WindowNode>() {
+        of_window(window)
+    } else if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
+        unique_keys(&in_time.input)
+    } else if let Some(session) = node.downcast_ref::<SessionNode>() {
+        // At every moment a row lies in one session.
+        unique_keys(&session.input)
+    } else {
+        UniqueKeys::none("the query's rows have no key")
     }
 }
 
@@ -497,7 +511,7 @@ mod tests {
             ("SELECT a.id, b.id AS bid FROM t a LEFT JOIN t b ON a.id = b.id", "(id)"),
             ("SELECT a.id, b.id AS bid FROM t a RIGHT JOIN t b ON a.id = b.id", "(bid)"),
             ("SELECT a.id, b.id AS bid FROM t a FULL JOIN t b ON a.id = b.id", "(id, bid)"),
-            ("SELECT a.id, b.g, b.id AS bid FROM t a LEFT JOIN u b ON a.id = b.id", "(id, bid, g)"),
+            ("SELECT a.id, b.g, b.id AS bid FROM t a LEFT JOIN u b ON a.id = b.id", "(id, g, bid)"),
             ("SELECT a.id, b.x FROM t a LEFT JOIN u b ON a.id = b.id AND a.g = b.g AND a.x < b.x", "(id)"),
             ("SELECT a.id FROM t a JOIN s b ON a.id = b.id", no_key),
             ("SELECT a.id FROM t a WHERE a.x IN (SELECT x FROM s)", "(id)"),

@@ -37,6 +37,9 @@ pub struct WindowNode {
     pub offset: i64,
     /// Grace, ns.
     pub grace: i64,
+    /// Whether the watermark speaks of the time column: else no row is late. It is seen once, in the plan as it was
+    /// written, so that all modes leave out the same rows, whatever their optimizers make of the plan.
+    pub event_time: bool,
     /// The input's column of marks (Int64, ns), where a bounded query carries them in one.
     pub mark: Option<Column>,
     schema: DFSchemaRef,
@@ -53,13 +56,13 @@ impl WindowNode {
         }
         let schema =
             Arc::new(DFSchema::new_with_metadata(fields, input.schema().as_ref().metadata().clone())?);
-        Ok(WindowNode { input, time, kind, offset, grace, mark: None, schema })
+        Ok(WindowNode { input, time, kind, offset, grace, event_time: false, mark: None, schema })
     }
 
     /// The same windows over another plan of the same rows, whose marks are in a column.
     pub fn over(&self, input: LogicalPlan, mark: Option<Column>) -> Result<Self> {
         let node = WindowNode::try_new(input, self.time.clone(), self.kind, self.offset, self.grace)?;
-        Ok(WindowNode { mark, ..node })
+        Ok(WindowNode { mark, event_time: self.event_time, ..node })
     }
 
     /// The operator's spec: indices into the input's columns.
@@ -69,6 +72,7 @@ impl WindowNode {
             kind: self.kind,
             offset: self.offset,
             grace: self.grace,
+            event_time: self.event_time,
             schema: Arc::new(self.schema.as_arrow().clone()),
         })
     }
@@ -101,6 +105,7 @@ impl PartialEq for WindowNode {
             && self.kind == other.kind
             && self.offset == other.offset
             && self.grace == other.grace
+            && self.event_time == other.event_time
             && self.mark == other.mark
     }
 }
@@ -152,7 +157,7 @@ impl UserDefinedLogicalNodeCore for WindowNode {
             return datafusion::common::internal_err!("a window has one input and one time column");
         };
         let node = WindowNode::try_new(input, column(time)?, self.kind, self.offset, self.grace)?;
-        Ok(WindowNode { mark, ..node })
+        Ok(WindowNode { mark, event_time: self.event_time, ..node })
     }
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let width = self.input.schema().fields().len();
@@ -218,7 +223,8 @@ fn window_node(
             }
             _ => WindowKind::Tumble { size },
         };
-    WindowNode::try_new(input, time, kind, offset, grace)
+    let event_time = trace(&input)?[input.schema().index_of_column(&time)?].event_time;
+    Ok(WindowNode { event_time, ..WindowNode::try_new(input, time, kind, offset, grace)? })
 }
 
 /// The time column of a call and the nanoseconds in one of its unit; and that its rows can take a window's columns.

@@ -13,6 +13,7 @@ use crate::operators::in_time::InTime;
 use crate::operators::join::Join;
 use crate::operators::project::Project;
 use crate::operators::session::SessionWindow;
+use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
@@ -140,6 +141,7 @@ fn running(
         (Spec::Upsert(s), _) => Running::Operator(Box::new(Upsert::new(s.clone())?)),
         (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
         (Spec::Join(s), _) => Running::Operator(Box::new(Join::new(s.as_ref().clone())?)),
+        (Spec::TopN(s), _) => Running::Operator(Box::new(TopN::new(s.clone())?)),
     })
 }
 
@@ -175,7 +177,7 @@ impl Worker {
                 Spec::Source(s) => input.closed[*s],
                 Spec::Values(_) => EventTime::MAX,
                 // Its output lags behind its input; what it sends is never behind a window of its own making.
-                Spec::Aggregate(_) | Spec::Join(_) | Spec::Session(_) => WATERMARK_NONE,
+                Spec::Aggregate(_) | Spec::Join(_) | Spec::Session(_) | Spec::TopN(_) => WATERMARK_NONE,
                 _ => before,
             });
             let later = &self.flow.nodes[i + 1..];

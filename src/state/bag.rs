@@ -4,12 +4,15 @@
 //! rows are its extremes and walking it gives the rows in the order of the sort options. The bytes
 //! never leave memory: checkpoints get columns again ([`Bags::save`]).
 
-use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, Int64Array, PrimitiveArray, downcast_primitive_array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, RowParser, SortField};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Turns columns into order-preserving row bytes and back.
 #[derive(Debug)]
@@ -38,8 +41,25 @@ impl RowCodec {
         let columns = self.converter.convert_rows(rows.map(|bytes| parse(parser, bytes)))?;
         // The row format may give a dictionary's plain values back.
         let typed = columns.into_iter().zip(&self.types);
-        typed.map(|(c, t)| if c.data_type() == t { Ok(c) } else { cast(&c, t) }).collect()
+        typed.map(|(c, t)| if c.data_type() == t { Ok(plain_nulls(c)) } else { cast(&c, t) }).collect()
     }
+}
+
+/// The column with zeros behind its nulls. The row format leaves the extremes of the type there, which functions that
+/// compute behind nulls too may not take: DataFusion's date_trunc overflows.
+fn plain_nulls(column: ArrayRef) -> ArrayRef {
+    if column.null_count() == 0 {
+        return column;
+    }
+    fn zeroed<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> ArrayRef {
+        let zeroed = PrimitiveArray::<T>::from_iter(array.iter());
+        Arc::new(zeroed.with_data_type(array.data_type().clone()))
+    }
+    let array: &dyn Array = column.as_ref();
+    downcast_primitive_array!(
+        array => zeroed(array),
+        _ => column.clone()
+    )
 }
 
 /// `Row`s borrow the parser and the bytes for one common lifetime.
@@ -123,7 +143,7 @@ impl Bags {
     pub fn save(&self) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
         let all = || self.bags.iter().enumerate().flat_map(|(slot, bag)| bag.iter().map(move |e| (slot, e)));
         let mut columns = self.codec.decode(all().map(|(_, (row, _))| row.as_ref()))?;
-        columns.push(std::sync::Arc::new(Int64Array::from_iter_values(all().map(|(_, (_, w))| *w))));
+        columns.push(Arc::new(Int64Array::from_iter_values(all().map(|(_, (_, w))| *w))));
         Ok((all().map(|(slot, _)| slot).collect(), columns))
     }
 
@@ -142,8 +162,8 @@ impl Bags {
 mod tests {
     use super::*;
     use arrow::array::{AsArray, StringArray};
+    use arrow::compute::SortOptions;
     use arrow::datatypes::Int64Type;
-    use std::sync::Arc;
 
     fn bags() -> Bags {
         Bags::new(RowCodec::new(vec![SortField::new(DataType::Utf8)], vec![DataType::Utf8]).unwrap())
@@ -166,6 +186,18 @@ mod tests {
 
         bags.retain(&[1]);
         assert_eq!((bags.entries(), bags.rows(0).count()), (1, 1));
+    }
+
+    #[test]
+    fn behind_a_null_is_a_zero() {
+        let options = SortOptions { descending: true, nulls_first: false };
+        let field = SortField::new_with_options(DataType::Int64, options);
+        let codec = RowCodec::new(vec![field], vec![DataType::Int64]).unwrap();
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        let rows = codec.encode(&[column]).unwrap();
+        let decoded = codec.decode(rows.iter().map(|r| r.data())).unwrap().swap_remove(0);
+        let decoded = decoded.as_primitive::<Int64Type>();
+        assert_eq!((decoded.values().to_vec(), decoded.is_null(1)), (vec![7, 0], true));
     }
 
     #[test]

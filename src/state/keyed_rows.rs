@@ -221,7 +221,9 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn step(rows: &mut KeyedRows) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    type Told = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+    fn step(rows: &mut KeyedRows) -> Vec<Told> {
         let changes = rows.changes();
         changes
             .iter()

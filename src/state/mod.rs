@@ -4,7 +4,7 @@
 //! [`arena`] byte strings in one buffer · [`bag`] an ordered multiset of rows a slot · [`distinct`] how many different
 //! values a slot holds · [`exact_sum`] a sum of floats from which values can be taken back · [`key_table`] key → slot,
 //! where single keys go · [`keyed_rows`] key → its row, and what a step has changed · [`keys`] key → slot for vectors of
-//! accumulators · [`row_lists`] a list of rows a slot.
+//! accumulators · [`ranked`] an ordered multiset that knows the positions of its rows · [`row_lists`] a list of rows a slot.
 
 pub mod arena;
 pub mod bag;
@@ -13,4 +13,5 @@ pub mod exact_sum;
 pub mod key_table;
 pub mod keyed_rows;
 pub mod keys;
+pub mod ranked;
 pub mod row_lists;

@@ -1,7 +1,10 @@
 //! From an optimized logical plan to operators; what cannot be maintained is refused here.
 
 mod aggregate;
+mod bounds;
 mod join;
+mod rank;
+mod ranking;
 mod session;
 mod table;
 mod window;
@@ -40,6 +43,9 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
         ))
         .help("take the time from the rows (their event time), or ask once, without EMIT"));
     }
+    if mode == EmitMode::Final {
+        rank::refuse_final_order(plan)?;
+    }
     let mut lowering = Lowering { flow: Dataflow { sources: Vec::new(), nodes: Vec::new() }, mode };
     let root = lowering.plan(plan)?;
     debug_assert_eq!(root + 1, lowering.flow.nodes.len());
@@ -51,11 +57,17 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
             matches!(node.spec, Spec::Window(_) | Spec::Session(_)) && node.event_time.is_none()
         };
         let table = |node: &Node| matches!(node.spec, Spec::Upsert(_));
+        let ranked = |node: &Node| matches!(node.spec, Spec::TopN(_)) && !node.append_only;
         return Err(if lowering.flow.nodes.iter().any(table) {
             d.note("the rows of a table may change at any time").help("use EMIT CHANGES")
         } else if lowering.flow.nodes.iter().any(timeless) {
             d.note("the window is over a column that has no watermark, so it never closes")
                 .help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'")
+        } else if lowering.flow.nodes.iter().any(ranked) {
+            d.help(
+                "rank the rows of each window, row_number() OVER (PARTITION BY window_start, window_end ORDER BY …), \
+                 or use EMIT CHANGES",
+            )
         } else {
             d.help("group by a window's bounds (window_start, window_end), or use EMIT CHANGES")
         });
@@ -81,6 +93,9 @@ impl Lowering {
             LogicalPlan::Join(join) => self.join(plan, join),
             LogicalPlan::Unnest(unnest) => self.unnest(plan, unnest),
             LogicalPlan::Values(values) => self.values(plan, values),
+            LogicalPlan::Window(_) => self.ranking(plan, None).unwrap_or_else(|| Err(refused(plan))),
+            LogicalPlan::Sort(sort) => self.sort(plan, sort),
+            LogicalPlan::Limit(limit) => self.limit(plan, limit),
             LogicalPlan::EmptyRelation(empty) => {
                 let schema = arrow_schema(plan);
                 let rows = usize::from(empty.produce_one_row);
@@ -145,6 +160,9 @@ impl Lowering {
     }
 
     fn filter(&mut self, plan: &LogicalPlan, filter: &Filter) -> Result<usize> {
+        if let Some(ranked) = self.ranking(plan, None) {
+            return ranked;
+        }
         let input = self.plan(&filter.input)?;
         let predicate = physical(&filter.predicate, filter.input.schema())?;
         let append_only = self.append_only(input);
@@ -152,7 +170,8 @@ impl Lowering {
     }
 
     fn project(&mut self, plan: &LogicalPlan, projection: &Projection) -> Result<usize> {
-        let input = self.plan(&projection.input)?;
+        let ranked = self.ranking_below(projection);
+        let input = ranked.unwrap_or_else(|| self.plan(&projection.input))?;
         let expressions = projection
             .expr
             .iter()
@@ -291,13 +310,6 @@ pub(super) fn values_batch(values: &Values, schema: &SchemaRef) -> Result<Record
 fn refused(plan: &LogicalPlan) -> Diagnostic {
     let once = "a SELECT without EMIT answers it once, over what is there now";
     let (what, help) = match plan {
-        LogicalPlan::Sort(_) => (
-            "ORDER BY cannot be kept over a result without end",
-            "leave it out, or write the result to a stream and SELECT … ORDER BY from that",
-        ),
-        LogicalPlan::Limit(_) => ("LIMIT is not maintained continuously yet", once),
-        LogicalPlan::Window(_) => ("window functions (OVER) are not maintained continuously yet", once),
-        LogicalPlan::Distinct(_) => ("DISTINCT ON is not maintained continuously yet", once),
         LogicalPlan::RecursiveQuery(_) => ("a recursive query is not maintained continuously", once),
         LogicalPlan::Subquery(_) => ("a subquery in an expression is not maintained continuously yet", once),
         _ => ("this query is not maintained continuously", once),

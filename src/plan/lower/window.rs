@@ -14,7 +14,9 @@ impl Lowering {
     pub(super) fn window(&mut self, plan: &LogicalPlan, window: &WindowNode) -> Result<usize> {
         let input = self.plan(&window.input)?;
         let spec = window.spec().map_err(mistakes::without_place)?;
-        self.keep_late_rows(input, LateRule::Window(spec.clone()));
+        if spec.event_time {
+            self.keep_late_rows(input, LateRule::Window(spec.clone()));
+        }
         let append_only = self.append_only(input);
         self.add(plan, Spec::Window(spec), vec![input], append_only, None)
     }

@@ -9,6 +9,7 @@ mod mistakes;
 mod output;
 mod resume;
 mod statements;
+mod tables;
 mod tour;
 mod usage;
 

@@ -5,10 +5,10 @@ use std::process::Child;
 use std::time::Duration;
 
 /// Numbers that look random and are the same in each run.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
+    pub(super) fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
@@ -26,7 +26,7 @@ fn size(dir: &Path) -> u64 {
 }
 
 /// Waits until the data directory has grown by so many bytes or the program has ended. Says whether it runs still.
-fn grown(place: &Place, child: &mut Child, bytes: u64) -> bool {
+pub(super) fn grown(place: &Place, child: &mut Child, bytes: u64) -> bool {
     let from = size(&place.path(".millstream"));
     loop {
         if child.try_wait().unwrap().is_some() {
@@ -39,7 +39,7 @@ fn grown(place: &Place, child: &mut Child, bytes: u64) -> bool {
     }
 }
 
-fn spawn(place: &Place, arguments: &[&str]) -> Child {
+pub(super) fn spawn(place: &Place, arguments: &[&str]) -> Child {
     place.command(arguments).spawn().unwrap()
 }
 

@@ -23,12 +23,16 @@ pub(super) struct Shape {
     pub(super) unit: TimeUnit,
     /// The declared delays of `s` and `t` in nanoseconds.
     pub(super) delays: [i64; 2],
+    /// `t` is a table by `id`.
+    pub(super) table: bool,
 }
 
 pub(super) const STREAMS: [&str; 2] = ["s", "t"];
 
 impl Shape {
     pub(super) fn draw(d: &mut Draw) -> Self {
+        // Not from the same numbers: a seed without a table is as it was before there were tables.
+        let table = Draw::new(d.clone().bits() ^ 0x7ab1e).chance(30);
         let unit = d.one(&[
             TimeUnit::Nanosecond,
             TimeUnit::Nanosecond,
@@ -37,7 +41,7 @@ impl Shape {
             TimeUnit::Second,
         ]);
         let mut delay = || d.one(&[0, 1, 5, 10, 30]) * SECOND;
-        Shape { unit, delays: [delay(), delay()] }
+        Shape { unit, delays: [delay(), delay()], table }
     }
 
     pub(super) fn unit_ns(&self) -> i64 {
@@ -80,6 +84,11 @@ impl Shape {
         ]))
     }
 
+    /// Whether a stream is a table.
+    pub(super) fn is_table(&self, stream: usize) -> bool {
+        stream == 1 && self.table
+    }
+
     pub(super) fn definition(&self, stream: usize) -> StreamDef {
         let schema = self.schema();
         let columns = schema.fields().iter().map(|f| Column {
@@ -90,23 +99,32 @@ impl Shape {
         StreamDef {
             name: STREAMS[stream].into(),
             columns: columns.collect(),
-            event_time: Some(EventTimeDef { column: "ts".into(), delay: Some(self.delays[stream]) }),
+            event_time: (!self.is_table(stream))
+                .then(|| EventTimeDef { column: "ts".into(), delay: Some(self.delays[stream]) }),
             connector: "topic".into(),
             options: vec![],
             query: None,
-            primary_key: None,
+            primary_key: self.is_table(stream).then(|| vec!["id".into()]),
         }
     }
 
-    /// The CREATE STREAM of a stream with `partitions`.
+    /// STREAM or TABLE.
+    pub(super) fn kind(&self, stream: usize) -> &'static str {
+        if self.is_table(stream) { "TABLE" } else { "STREAM" }
+    }
+
+    /// The CREATE of a stream or table with `partitions`.
     pub(super) fn create(&self, stream: usize, partitions: usize) -> String {
+        let clause = match self.is_table(stream) {
+            true => "PRIMARY KEY (id)".into(),
+            false => format!("WATERMARK FOR ts AS ts - INTERVAL '{} seconds'", self.delays[stream] / SECOND),
+        };
         format!(
-            "CREATE STREAM {} (id BIGINT NOT NULL, ts {}, k BIGINT, g TEXT, x BIGINT, i INT, f DOUBLE, b BOOLEAN, \
-             d DECIMAL(10, 2), dt DATE, u TEXT, l BIGINT[], WATERMARK FOR ts AS ts - INTERVAL '{} seconds') \
-             WITH (partitions = {partitions})",
+            "CREATE {} {} (id BIGINT NOT NULL, ts {}, k BIGINT, g TEXT, x BIGINT, i INT, f DOUBLE, b BOOLEAN, \
+             d DECIMAL(10, 2), dt DATE, u TEXT, l BIGINT[], {clause}) WITH (partitions = {partitions})",
+            self.kind(stream),
             STREAMS[stream],
             self.time_sql(),
-            self.delays[stream] / SECOND
         )
     }
 }
@@ -141,7 +159,39 @@ pub(super) fn draw_data(d: &mut Draw, shape: &Shape, small: bool) -> [Partitions
             .collect()
     };
     let s = stream(0);
-    [s, stream(100_000)]
+    let t = stream(100_000);
+    [s, if shape.table { upserts(&mut Draw::new(d.clone().bits()), shape, &t) } else { t }]
+}
+
+/// The rows as changes of a table: few ids, each in a partition of its own choice, so that rows are replaced, deleted and
+/// inserted again.
+fn upserts(d: &mut Draw, shape: &Shape, partitions: &Partitions) -> Partitions {
+    let all = concat_batches(&shape.schema(), partitions).unwrap();
+    let rows = all.num_rows();
+    let (ids, deletes) = (1 + rows / d.one(&[1, 2, 4, 10]), d.one(&[0, 10, 30, 60]));
+    let mut columns = all.columns().to_vec();
+    let id: Vec<i64> = (0..rows).map(|_| 100_000 + d.below(ids) as i64).collect();
+    columns[0] = Arc::new(Int64Array::from(id.clone()));
+    columns.push(Arc::new(BooleanArray::from((0..rows).map(|_| d.chance(deletes)).collect::<Vec<_>>())));
+    let all = RecordBatch::try_new(shape.definition(1).topic_schema(), columns).unwrap();
+    let count = partitions.len() as i64;
+    let rows_of = |p: i64| (0..rows).filter(|i| id[*i] % count == p).map(|i| i as u32).collect::<Vec<_>>();
+    (0..count).map(|p| take_record_batch(&all, &UInt32Array::from(rows_of(p))).unwrap()).collect()
+}
+
+/// The rows of a table from its changes: of each id the last one, if that is no deletion.
+fn folded(shape: &Shape, partitions: &Partitions) -> RecordBatch {
+    let mut kept = Vec::new();
+    for batch in partitions {
+        let ids = arrow::array::AsArray::as_primitive::<Int64Type>(batch.column(0)).values().to_vec();
+        let deleted = arrow::array::AsArray::as_boolean(batch.column(batch.num_columns() - 1)).clone();
+        let last = |i: &usize| !ids[i + 1..].contains(&ids[*i]) && !deleted.value(*i);
+        let rows = (0..ids.len()).filter(last).map(|i| i as u32);
+        let rows = take_record_batch(batch, &UInt32Array::from_iter_values(rows)).unwrap();
+        let own: Vec<usize> = (0..shape.schema().fields().len()).collect();
+        kept.push(rows.project(&own).unwrap().with_schema(shape.schema()).unwrap());
+    }
+    concat_batches(&shape.schema(), &kept).unwrap()
 }
 
 fn draw_rows(d: &mut Draw, shape: &Shape, first_id: i64, rows: usize) -> RecordBatch {
@@ -198,7 +248,12 @@ fn draw_rows(d: &mut Draw, shape: &Shape, first_id: i64, rows: usize) -> RecordB
 }
 
 /// All rows of a stream with their marks: for each row the greatest time before it in its partition less the delay.
+/// No row of a table is late.
 pub(super) fn marked(shape: &Shape, stream: usize, partitions: &Partitions) -> RecordBatch {
+    if shape.is_table(stream) {
+        let rows = folded(shape, partitions);
+        return with_marks(shape, &rows, vec![None; rows.num_rows()]);
+    }
     let unit = shape.unit_ns();
     let mut marks: Vec<Option<i64>> = Vec::new();
     for batch in partitions {
@@ -210,8 +265,12 @@ pub(super) fn marked(shape: &Shape, stream: usize, partitions: &Partitions) -> R
             greatest = greatest.max(time);
         }
     }
+    let all = concat_batches(&shape.schema(), partitions).unwrap();
+    with_marks(shape, &all, marks)
+}
+
+fn with_marks(shape: &Shape, all: &RecordBatch, marks: Vec<Option<i64>>) -> RecordBatch {
     let schema = shape.schema();
-    let all = concat_batches(&schema, partitions).unwrap();
     let mut fields = schema.fields().to_vec();
     fields.push(Arc::new(Field::new(MARK, DataType::Int64, true)));
     let mut columns = all.columns().to_vec();

@@ -163,7 +163,7 @@ pub(super) fn run(
                     left: left.clone(),
                 }))
             };
-            let time = Some((1, Some(shape.delays[stream])));
+            let time = (!shape.is_table(stream)).then_some((1, Some(shape.delays[stream])));
             SourceSetup {
                 name: spec.stream.name.clone(),
                 partitions: data[stream].len(),

@@ -25,14 +25,15 @@ impl Logged {
         Logged { dir, engine }
     }
 
-    /// The bounded answer, and the sum of what EMIT CHANGES gives until all is read.
+    /// The bounded answer, the sum of what EMIT CHANGES gives until all is read, and what a materialized view holds then,
+    /// if the query's rows have a key; each with the way's name.
     pub(super) fn answers(
         &self,
         d: &mut Draw,
         shape: &Shape,
         data: &[Partitions; 2],
         query: &Query,
-    ) -> Result<[Answer; 2], String> {
+    ) -> Result<Vec<(&'static str, Answer)>, String> {
         let workers = 1 + d.below(4);
         let step_rows = d.one(&[5, 50, 65_536]);
         let settings = Settings { idle_timeout: None, workers, step_rows, ..Settings::default() };
@@ -44,15 +45,20 @@ impl Logged {
         if let Some(view) = &query.view {
             run(&mut session, &format!("CREATE VIEW v AS {view}"))?;
         }
-        let answers = bounded(&mut session, &query.ours)
-            .and_then(|bounded| Ok([bounded, changes(&mut session, &query.ours)?]));
+        let mut answers = Vec::new();
+        let all = bounded(&mut session, &query.ours)
+            .map(|rows| answers.push(("SELECT without EMIT", rows)))
+            .and_then(|()| changes(&mut session, &query.ours))
+            .map(|rows| answers.push(("EMIT CHANGES over the log", rows)))
+            .and_then(|()| kept(&mut session, &query.ours))
+            .map(|rows| answers.extend(rows.map(|rows| ("a materialized view", rows))));
         if query.view.is_some() {
             run(&mut session, "DROP VIEW v")?;
         }
-        for stream in STREAMS {
-            run(&mut session, &format!("DROP STREAM {stream}"))?;
+        for (i, stream) in STREAMS.iter().enumerate() {
+            run(&mut session, &format!("DROP {} {stream}", shape.kind(i)))?;
         }
-        answers
+        all.map(|()| answers)
     }
 }
 
@@ -104,4 +110,19 @@ fn changes(session: &mut Session, sql: &str) -> Result<Answer, String> {
     };
     query.run(take).map_err(|e| e.to_string())?;
     Answer::fold(&schema, deltas.lock().unwrap().iter())
+}
+
+/// What a materialized view of the query holds when all is read; nothing where the query's rows have no key, or a column
+/// cannot be kept.
+fn kept(session: &mut Session, sql: &str) -> Result<Option<Answer>, String> {
+    const REFUSED: [&str; 3] =
+        ["nothing tells the rows", "the query gives two columns", "which cannot be in a key"];
+    if let Err(reason) = run(session, &format!("CREATE MATERIALIZED VIEW kept AS {sql}")) {
+        let refused = REFUSED.iter().any(|r| reason.contains(r));
+        return if refused { Ok(None) } else { Err(format!("not kept: {reason}")) };
+    }
+    let settled = session.settle(&mut || true).and_then(|()| session.check()).map_err(|e| e.to_string());
+    let answer = settled.and_then(|()| bounded(session, "SELECT * FROM kept"));
+    run(session, "DROP MATERIALIZED VIEW kept")?;
+    answer.map(Some)
 }

@@ -66,8 +66,13 @@ pub(super) struct Making<'a> {
 
 /// A random query.
 pub(super) fn draw_query(d: &mut Draw, shape: &Shape) -> Query {
+    draw_body(d, shape, |making| making.top())
+}
+
+/// A query with this body.
+pub(super) fn draw_body(d: &mut Draw, shape: &Shape, body: fn(&mut Making) -> String) -> Query {
     let mut making = Making::new(d, shape);
-    let body = making.top();
+    let body = body(&mut making);
     let with = match making.with.as_slice() {
         [] => String::new(),
         ctes => format!("WITH {} ", ctes.join(", ")),
@@ -140,7 +145,7 @@ impl Making<'_> {
     }
 
     /// Rows of a stream, as such or through subqueries, views, unions, lists.
-    fn relation(&mut self, depth: usize) -> Relation {
+    pub(super) fn relation(&mut self, depth: usize) -> Relation {
         match if depth == 0 { 0 } else { self.d.below(12) } {
             5..=6 => self.subquery(depth),
             7 => self.union_all(),
@@ -298,7 +303,7 @@ impl Making<'_> {
         if inner.time.is_some() { self.window(inner) } else { inner }
     }
 
-    fn aggregated(&mut self, exact: bool) -> Relation {
+    pub(super) fn aggregated(&mut self, exact: bool) -> Relation {
         let from = self.maybe_window(85);
         let (text, cols, time) = self.grouped(&from, exact);
         Relation {
@@ -386,7 +391,7 @@ impl Making<'_> {
     }
 
     /// A group key: a column, or an expression over one.
-    fn key(&mut self, cols: &[Col]) -> Col {
+    pub(super) fn key(&mut self, cols: &[Col]) -> Col {
         let plain: Vec<&Col> = cols
             .iter()
             .filter(|c| c.0 != "id" && !c.0.starts_with("window_") && c.1 != List && c.1 != Rough)
@@ -410,7 +415,7 @@ impl Making<'_> {
     }
 
     /// A query with groups: its text, its columns, and which of them is a time that windows can be over.
-    fn grouped(&mut self, from: &Relation, exact: bool) -> (String, Vec<Col>, Option<String>) {
+    pub(super) fn grouped(&mut self, from: &Relation, exact: bool) -> (String, Vec<Col>, Option<String>) {
         let mut keys: Vec<(String, String, Type)> = Vec::new();
         let mut time = None;
         if from.windowed && self.d.chance(85) {

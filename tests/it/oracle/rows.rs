@@ -107,6 +107,18 @@ impl Answer {
         self.rows.len()
     }
 
+    /// The same rows for the types of another answer: a table keeps all texts as one type.
+    pub(super) fn typed_as(self, other: &Answer) -> Self {
+        Answer { types: other.types.clone(), ..self }
+    }
+
+    /// A row that has the same in these columns as another one.
+    pub(super) fn repeats(&self, columns: &[usize]) -> Option<String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let key = |row: &Row| columns.iter().map(|c| row[*c].text()).collect::<Vec<_>>();
+        self.rows.iter().find(|row| !seen.insert(key(row))).map(show)
+    }
+
     /// What is in one and not in the other; nothing if they are the same.
     pub(crate) fn difference(&self, expected: &Answer) -> Option<String> {
         if self.types != expected.types {

@@ -50,7 +50,8 @@ impl Making<'_> {
             format!("{}{}{}", both(&before, &reference_before), from.text, both(&after, &reference_after));
         let mut cols = from.cols.clone();
         cols.extend(["window_start", "window_end", "window_time"].map(|name| (name.to_string(), Time)));
-        Relation { text, named: false, cols, windowed: true, marks: false, ..from }
+        // The reference's rows come in another order than that of their ids, and there grouping sets overlook an ORDER BY.
+        Relation { text, named: false, cols, windowed: true, marks: false, order: None, ..from }
     }
 
     /// The rows that are not late, numbered by how many sessions have begun up to them.

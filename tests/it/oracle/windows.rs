@@ -45,15 +45,17 @@ impl Making<'_> {
         }
         let side = self.side();
         let lengths = Lengths::draw(self.d);
-        self.windowed(from, lengths)
+        let windowed = self.windowed(from.clone(), lengths);
+        // Sessions take the place of some windows, without a change of what is drawn for the others.
+        match side {
+            Some(side) => self.session(side, from),
+            None => windowed,
+        }
     }
 
     fn windowed(&mut self, from: Relation, lengths: Lengths) -> Relation {
         let time = from.time.clone().unwrap_or_else(|| "ts".into());
         let (before, after) = self.spelling(&lengths, &time, from.named);
-        if let Some(side) = side {
-            return self.session(side, from);
-        }
         let (reference_before, reference_after) = self.reference(&lengths, &time, &from);
         let text =
             format!("{}{}{}", both(&before, &reference_before), from.text, both(&after, &reference_after));

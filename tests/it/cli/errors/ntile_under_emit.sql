@@ -1,2 +1,2 @@
 CREATE STREAM trips (ts TIMESTAMP, city TEXT, fare DOUBLE, WATERMARK FOR ts AS ts);
-SELECT city FROM trips ORDER BY city EMIT CHANGES;
+SELECT city, ntile(4) OVER (ORDER BY fare) FROM trips EMIT CHANGES;

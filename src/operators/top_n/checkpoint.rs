@@ -1,0 +1,72 @@
+//! The operator's state as a table, and back.
+
+use super::{TopN, TopNUse};
+use crate::operators::{OperatorError, Result, StateTable};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use std::sync::Arc;
+
+/// The one table: the partition keys (`key<i>`), the input's columns (`column<i>`), a weight. Where rows are spread by all of
+/// their columns, these are the distribution key instead.
+const ROWS: &str = "rows";
+
+impl TopN {
+    /// The whole state.
+    pub(super) fn save(&self) -> Result<Vec<StateTable>> {
+        // Candidates are found again among the rows that come.
+        if self.spec.purpose == TopNUse::Candidates || self.size.entries == 0 {
+            return Ok(vec![]);
+        }
+        let entries = || self.partitions.iter().flat_map(|p| p.entries());
+        let columns = self.bytes.decode(entries().map(|e| &*e.row))?;
+        let weights = Int64Array::from_iter_values(entries().map(|e| e.weight));
+        let batch = self.batch(columns, weights.len())?;
+        let mut table: Vec<(Field, ArrayRef)> = Vec::new();
+        for (i, key) in self.spec.keys.iter().enumerate() {
+            let column = key.evaluate(&batch)?.into_array(batch.num_rows())?;
+            table.push((Field::new(format!("key{i}"), column.data_type().clone(), true), column));
+        }
+        for (i, column) in batch.columns().iter().enumerate() {
+            table.push((Field::new(format!("column{i}"), column.data_type().clone(), true), column.clone()));
+        }
+        let spread = self.spec.purpose == TopNUse::Spread;
+        let key_columns = if spread { table.len() } else { self.spec.keys.len() };
+        table.push((Field::new("weight", DataType::Int64, false), Arc::new(weights)));
+        let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = table.into_iter().unzip();
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        Ok(vec![StateTable { name: ROWS.into(), batch, key_columns }])
+    }
+
+    /// Takes saved rows in.
+    pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        for table in tables {
+            let (keys, width) = (self.spec.keys.len(), self.spec.input_schema.fields().len());
+            let columns = table.batch.columns();
+            let weights = columns.last().and_then(|c| c.as_primitive_opt::<Int64Type>());
+            let (Some(weights), true) = (weights, table.name == ROWS && columns.len() == keys + width + 1)
+            else {
+                return Err(misfit(format!("no table {} of {} columns", table.name, columns.len())));
+            };
+            let rows = table.batch.num_rows();
+            let batch = self.batch(columns[keys..keys + width].to_vec(), rows)?;
+            self.gather(&batch, Some(weights))?;
+            self.apply(false, &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// A batch of the input.
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let fields = self.spec.input_schema.fields();
+        let types = columns.iter().map(|c| c.data_type());
+        if !types.eq(fields.iter().map(|f| f.data_type())) {
+            return Err(misfit("the columns of its rows are not those of its input".into()));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.spec.input_schema.clone(), columns, &options)?)
+    }
+}
+
+fn misfit(reason: String) -> OperatorError {
+    OperatorError::Restore { operator: "top_n", reason }
+}

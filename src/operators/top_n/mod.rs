@@ -1,0 +1,339 @@
+//! Ranking: the rows of each partition whose rank lies in a range, kept up to date.
+//!
+//! SQL    `row_number() | rank() | dense_rank() OVER (PARTITION BY k ORDER BY x) … <= n` · `DISTINCT ON (k)` ·
+//!        first and last row of a key · `ORDER BY x LIMIT n OFFSET m`
+//! Law    after each step the sum of the output deltas is the batch answer; ties in the ORDER BY are in the order
+//!        of the rows' other columns, so no order of arrival can show
+//! State  per partition an ordered multiset of rows (sort key, other columns → weight). Input that only grows:
+//!        what is in the range or could be but for its lower end, so at most keys · n rows (rank and dense_rank:
+//!        and their ties). Else, or without an upper end: all rows
+//! In     append-only or changing; marks are ignored (who is late was decided upstream)
+//! Out    changes: per step and row the difference of old and new ranks; final: a window's rows once, when it is
+//!        over; without weights where nothing is taken back
+//! Watermark  less the grace with a window, else as it came
+//! Cost   per changed row O(log state); per touched partition the rows from the first change to the end of the
+//!        range (with a rank in the output and no upper end: all rows behind the change). Rows that cannot come
+//!        into the range cost their first sort column only
+//!
+//! A partition key that is a window's bound cuts the state: when the watermark passes the window's end plus grace,
+//! the partition is dropped.
+
+mod checkpoint;
+mod partitions;
+mod rows;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use spec::{RankFunction, TopNSpec, TopNUse};
+
+use super::window::unit_ns;
+use super::{Operator, OperatorMetrics, Result, StateTable};
+use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::operators::aggregate::EmitMode;
+use crate::state::ranked::{Entry, Growth, Position};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{cast, take_arrays};
+use arrow::datatypes::{DataType, Int64Type};
+use arrow::row::{RowConverter, Rows, SortField};
+use datafusion::common::{exec_err, internal_err};
+use partitions::{Kept, NONE, Partition, Partitions};
+use rows::{Outgoing, RowBytes};
+use walk::{Change, Wanted, needed, send_all, walk};
+
+/// A row of the running step.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    partition: u32,
+    /// Which of the step's batches it is in, and where.
+    batch: u32,
+    row: u32,
+    /// Length of its sort key.
+    key: u32,
+    weight: i64,
+}
+
+/// The running operator: one worker's partitions.
+pub struct TopN {
+    spec: TopNSpec,
+    bytes: RowBytes,
+    /// Encodes partition keys; `None` without keys.
+    keys: Option<RowConverter>,
+    /// Nanoseconds in a unit of the window key.
+    unit: i64,
+    partitions: Partitions,
+    /// The step's rows that may change something, and their bytes by batch.
+    pending: Vec<Pending>,
+    batches: Vec<Rows>,
+    size: Growth,
+}
+
+impl TopN {
+    /// A fresh operator. Errors: a type whose values have no order; a window key that is no timestamp.
+    pub fn new(spec: TopNSpec) -> Result<Self> {
+        let types = spec.keys.iter().map(|k| k.data_type(&spec.input_schema));
+        let types = types.collect::<Result<Vec<_>, _>>()?;
+        let unit = match spec.window.and_then(|w| types.get(w.key)) {
+            None => 1,
+            Some(DataType::Timestamp(unit, _)) => unit_ns(*unit),
+            Some(other) => return Ok(exec_err!("a window key must be a timestamp, not {other}")?),
+        };
+        if spec.first == 0 || spec.last.is_some_and(|last| last < spec.first) {
+            return Ok(internal_err!("a range of ranks that holds none")?);
+        }
+        let fields: Vec<SortField> = types.into_iter().map(SortField::new).collect();
+        let keys = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
+        let bytes = RowBytes::new(&spec)?;
+        let partitions = Partitions::new(spec.window.is_some(), spec.keeps_one());
+        let (pending, batches, size) = (Vec::new(), Vec::new(), Growth::default());
+        Ok(TopN { spec, bytes, keys, unit, partitions, pending, batches, size })
+    }
+
+    fn wanted(&self) -> Wanted {
+        let TopNSpec { function, output, .. } = self.spec;
+        Wanted { function, output, first: self.spec.least(), last: self.spec.most() }
+    }
+
+    /// The partition of each row of a batch.
+    fn partitions_of(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
+        let rows = batch.num_rows();
+        let evaluate = |e: &std::sync::Arc<dyn datafusion::physical_expr::PhysicalExpr>| {
+            e.evaluate(batch)?.into_array(rows)
+        };
+        let columns = self.spec.keys.iter().map(evaluate).collect::<Result<Vec<ArrayRef>, _>>()?;
+        let Some(keys) = &self.keys else {
+            return Ok(if rows == 0 {
+                vec![]
+            } else {
+                vec![self.partitions.number(&[], || WATERMARK_END); rows]
+            });
+        };
+        let encoded = keys.convert_columns(&columns)?;
+        let windows: Option<(_, Int64Array)> = match self.spec.window {
+            Some(window) => {
+                let times = cast(&columns[window.key], &DataType::Int64)?;
+                Some((window, times.as_primitive::<Int64Type>().clone()))
+            }
+            None => None,
+        };
+        let mut numbers: Vec<u32> = Vec::with_capacity(rows);
+        for (i, key) in encoded.iter().enumerate() {
+            let close = || {
+                let value = |times: &Int64Array| times.is_valid(i).then(|| times.value(i));
+                windows.as_ref().map_or(WATERMARK_END, |(w, times)| w.close(value(times), self.unit))
+            };
+            numbers.push(self.partitions.number(key.as_ref(), close));
+        }
+        Ok(numbers)
+    }
+
+    /// The rows of a batch that may come into the range; `None` = all.
+    fn candidates(&self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
+        let anything_full =
+            || partitions.iter().any(|p| self.partitions.get(*p).is_some_and(|p| p.limit().is_some()));
+        if !self.spec.keeps_top_only() || !anything_full() {
+            return Ok(None);
+        }
+        let Some(lead) = self.bytes.lead(order)? else { return Ok(None) };
+        let may = |row: &usize| {
+            let limit = self.partitions.get(partitions[*row]).and_then(Partition::limit);
+            // A beginning that is greater than the whole of the last row makes a greater row.
+            limit.is_none_or(|limit| lead.row(*row).as_ref() <= &*limit.row)
+        };
+        Ok(Some((0..partitions.len()).filter(may).map(|row| row as u32).collect()))
+    }
+
+    /// Where only one row is kept: leaves the row only if it is the step's best of its partition.
+    fn offer(&mut self, offered: Pending, rows: &Rows) {
+        let Some(partition) = self.partitions.get_mut(offered.partition) else { return };
+        let row = rows.row(offered.row as usize);
+        match self.pending.get_mut(partition.best as usize) {
+            Some(best) => {
+                let batch = self.batches.get(best.batch as usize).unwrap_or(rows);
+                if row.as_ref() < batch.row(best.row as usize).as_ref() {
+                    *best = offered;
+                }
+            }
+            None => {
+                partition.best = self.pending.len() as u32;
+                self.pending.push(offered);
+            }
+        }
+    }
+
+    /// Takes rows in; they change nothing before the step's end.
+    fn gather(&mut self, batch: &RecordBatch, weights: Option<&Int64Array>) -> Result<()> {
+        let mut partitions = self.partitions_of(batch)?;
+        let mut order = RowBytes::order(&self.spec, batch)?;
+        let mut batch = batch.clone();
+        // No weights come with what only grows, so nothing else needs to be cut.
+        if let Some(few) = self.candidates(&order, &partitions)? {
+            if few.is_empty() {
+                return Ok(());
+            }
+            partitions = few.values().iter().map(|row| partitions[*row as usize]).collect();
+            order = take_arrays(&order, &few, None)?;
+            batch = arrow::compute::take_record_batch(&batch, &few)?;
+        }
+        let (rows, keys) = self.bytes.encode(&order, &batch)?;
+        let number = self.batches.len() as u32;
+        let one = self.spec.keeps_one();
+        for (row, partition) in partitions.into_iter().enumerate() {
+            let key = keys.as_ref().map_or(0, |keys| keys[row]);
+            let weight = weights.map_or(1, |w| w.value(row));
+            let pending = Pending { partition, batch: number, row: row as u32, key, weight };
+            if one { self.offer(pending, &rows) } else { self.pending.push(pending) }
+        }
+        self.batches.push(rows);
+        Ok(())
+    }
+
+    /// Brings the step's rows into the state; sends what changes if changes are sent.
+    fn apply(&mut self, send: bool, out: &mut Vec<Delta>) -> Result<()> {
+        let wanted = self.wanted();
+        let send = send && self.spec.mode == EmitMode::Changes;
+        let top_only = self.spec.keeps_top_only();
+        let (mut pending, batches) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.batches));
+        let row = |p: &Pending| -> &[u8] { batches[p.batch as usize].row(p.row as usize).data() };
+        let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
+        if !self.spec.keeps_one() {
+            pending.sort_unstable_by(|a, b| a.partition.cmp(&b.partition).then_with(|| row(a).cmp(row(b))));
+        }
+        let mut changes: Vec<Change> = Vec::new();
+        for part in pending.chunk_by(|a, b| a.partition == b.partition) {
+            let number = part[0].partition;
+            let Some(partition) = self.partitions.get_mut(number) else { continue };
+            changes.clear();
+            for p in part {
+                match changes.last_mut().filter(|last| last.row == row(p)) {
+                    Some(last) => last.weight += p.weight,
+                    None => changes.push(Change { row: row(p), key: p.key, weight: p.weight }),
+                }
+            }
+            changes.retain(|c| c.weight != 0);
+            partition.best = NONE;
+            if let Some(first) = changes.first().copied() {
+                let sent = send.then_some(&mut outgoing);
+                self.size += update(&mut partition.kept, wanted, first, &changes, sent);
+                if let Kept::Many(rows) = &mut partition.kept
+                    && top_only
+                {
+                    let keep = needed(wanted.function, wanted.last, rows.all());
+                    self.size += rows.truncate(keep);
+                    partition.full = is_full(wanted, rows.all());
+                }
+            }
+            self.partitions.forget_empty(number);
+            outgoing.send_some(out)?;
+        }
+        outgoing.send(out)
+    }
+
+    /// Drops the partitions whose windows are over; sends their rows if they are final.
+    fn close(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<()> {
+        let wanted = self.wanted();
+        let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
+        for partition in self.partitions.close(watermark) {
+            if self.spec.mode == EmitMode::Final {
+                send_all(wanted, partition.entries(), &mut outgoing);
+                outgoing.send_some(out)?;
+            }
+            self.size += partitions::size(&partition).less();
+        }
+        outgoing.send(out)
+    }
+}
+
+/// Brings a partition's changes into what is kept of it, and tells what goes out.
+fn update(
+    kept: &mut Kept,
+    wanted: Wanted,
+    first: Change,
+    changes: &[Change],
+    outgoing: Option<&mut Outgoing>,
+) -> Growth {
+    let mut growth = Growth::default();
+    match kept {
+        Kept::One(one) => {
+            if one.as_ref().is_some_and(|old| *old.row <= *first.row) {
+                return growth;
+            }
+            if let Some(outgoing) = outgoing {
+                walk(wanted, Default::default(), one.iter(), changes, outgoing);
+            }
+            let new = Entry { row: first.row.into(), key: first.key, weight: 1 };
+            growth += Growth::of(&new);
+            if let Some(old) = one.replace(new) {
+                growth += Growth::of(&old).less();
+            }
+        }
+        Kept::Many(rows) => {
+            if let Some(outgoing) = outgoing {
+                // Ranks that are shared begin with the first row of a sort key.
+                let ties = wanted.function != RankFunction::RowNumber;
+                let from = if ties { &first.row[..first.key as usize] } else { first.row };
+                let dense = wanted.function == RankFunction::DenseRank;
+                if rows.is_empty() {
+                    walk(wanted, Default::default(), rows.from(Position::default()), changes, outgoing);
+                } else if let Some((at, before)) = rows.seek(from, dense, wanted.last) {
+                    walk(wanted, before, rows.from(at), changes, outgoing);
+                }
+            }
+            for change in changes {
+                growth += rows.add(change.row, change.key, change.weight);
+            }
+        }
+    }
+    growth
+}
+
+/// Whether no row behind the last of these, all that are kept, can come into the range.
+fn is_full<'a>(wanted: Wanted, rows: impl Iterator<Item = &'a Entry>) -> bool {
+    let (mut count, mut last) = (0i64, None);
+    for entry in rows {
+        match wanted.function {
+            RankFunction::DenseRank => count += i64::from(last != Some(entry.sort_key())),
+            _ => count += entry.weight,
+        }
+        last = Some(entry.sort_key());
+    }
+    count >= wanted.last
+}
+
+impl Operator for TopN {
+    fn push(&mut self, _port: usize, delta: Delta, _out: &mut Vec<Delta>) -> Result<()> {
+        if self.spec.input_append_only && delta.weights.is_some() {
+            return Ok(internal_err!("weights in input that was said to be append-only")?);
+        }
+        if delta.is_empty() { Ok(()) } else { self.gather(&delta.batch, delta.weights.as_ref()) }
+    }
+
+    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+        self.apply(true, out)?;
+        let Some(window) = self.spec.window else { return Ok(watermark) };
+        self.close(watermark, out)?;
+        let lags = self.spec.purpose == TopNUse::Result;
+        Ok(if lags && ![WATERMARK_END, WATERMARK_NONE].contains(&watermark) {
+            watermark.saturating_sub(window.grace)
+        } else {
+            watermark
+        })
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<StateTable>> {
+        self.save()
+    }
+
+    fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.load(tables)
+    }
+
+    fn metrics(&self) -> OperatorMetrics {
+        OperatorMetrics {
+            state_rows: self.size.entries.max(0) as u64,
+            state_bytes: self.size.bytes.max(0) as u64 + self.partitions.bytes() as u64,
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The partitions: key → what is kept of its rows, and which are over at what time.
+
+use crate::delta::{EventTime, WATERMARK_END};
+use crate::operators::aggregate::WindowKey;
+use crate::state::ranked::{Entry, Growth, Ranked};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+/// No row of the running step.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// What is kept of a partition's rows.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// The first row.
+    One(Option<Entry>),
+    /// Several, in order.
+    Many(Ranked),
+}
+
+/// A partition.
+#[derive(Debug)]
+pub(super) struct Partition {
+    /// The bytes of its key.
+    key: Box<[u8]>,
+    pub(super) kept: Kept,
+    /// Where only one row is kept: the best of the running step, by its place among the pending ones.
+    pub(super) best: u32,
+    /// Whether all rows behind the last kept one can be left out.
+    pub(super) full: bool,
+}
+
+impl Partition {
+    /// The last row that is kept, if no row behind it can come into the range.
+    pub(super) fn limit(&self) -> Option<&Entry> {
+        match &self.kept {
+            Kept::One(one) => one.as_ref(),
+            Kept::Many(rows) if self.full => rows.last(),
+            Kept::Many(_) => None,
+        }
+    }
+
+    /// All that is kept.
+    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
+        match &self.kept {
+            Kept::One(one) => Box::new(one.iter()),
+            Kept::Many(rows) => Box::new(rows.all()),
+        }
+    }
+}
+
+/// Partitions by number. A number is used again after its partition has gone.
+pub(super) struct Partitions {
+    table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    all: Vec<Option<Partition>>,
+    free: Vec<u32>,
+    /// With windows: the partitions by the time at which they are over.
+    closing: BTreeMap<EventTime, Vec<u32>>,
+    windowed: bool,
+    one: bool,
+    key_bytes: usize,
+}
+
+impl Partitions {
+    /// None yet. `windowed`: they end with their windows; `one`: one row of each is kept.
+    pub(super) fn new(windowed: bool, one: bool) -> Self {
+        Partitions {
+            table: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            all: Vec::new(),
+            free: Vec::new(),
+            closing: BTreeMap::new(),
+            windowed,
+            one,
+            key_bytes: 0,
+        }
+    }
+
+    /// The number of the partition with this key, which comes into being; `close` says when it will be over.
+    pub(super) fn number(&mut self, key: &[u8], close: impl FnOnce() -> EventTime) -> u32 {
+        let hash = self.hasher.hash_one(key);
+        let all = &self.all;
+        let same = |n: &u32| all[*n as usize].as_ref().is_some_and(|p| *p.key == *key);
+        if let Some(number) = self.table.find(hash, same) {
+            return *number;
+        }
+        let close = if self.windowed { close() } else { WATERMARK_END };
+        let kept = if self.one { Kept::One(None) } else { Kept::Many(Ranked::default()) };
+        let partition = Partition { key: key.into(), kept, best: NONE, full: false };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.all[number as usize] = Some(partition);
+                number
+            }
+            None => {
+                self.all.push(Some(partition));
+                self.all.len() as u32 - 1
+            }
+        };
+        let (all, hasher) = (&self.all, &self.hasher);
+        let rehash = |n: &u32| all[*n as usize].as_ref().map_or(0, |p| hasher.hash_one(&*p.key));
+        self.table.insert_unique(hash, number, rehash);
+        self.key_bytes += key.len();
+        if self.windowed {
+            self.closing.entry(close).or_default().push(number);
+        }
+        number
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Partition> {
+        self.all.get(number as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Partition> {
+        self.all.get_mut(number as usize)?.as_mut()
+    }
+
+    /// Forgets a partition that holds nothing. One with a window is forgotten with its window.
+    pub(super) fn forget_empty(&mut self, number: u32) {
+        let empty = |p: &Partition| match &p.kept {
+            Kept::One(one) => one.is_none(),
+            Kept::Many(rows) => rows.is_empty(),
+        };
+        if !self.windowed && self.get(number).is_some_and(empty) {
+            self.remove(number);
+        }
+    }
+
+    fn remove(&mut self, number: u32) -> Option<Partition> {
+        let partition = self.all.get_mut(number as usize)?.take()?;
+        let hash = self.hasher.hash_one(&*partition.key);
+        if let Ok(found) = self.table.find_entry(hash, |n| *n == number) {
+            found.remove();
+        }
+        self.free.push(number);
+        self.key_bytes -= partition.key.len();
+        Some(partition)
+    }
+
+    /// The partitions whose window is over at `watermark`; they are forgotten.
+    pub(super) fn close(&mut self, watermark: EventTime) -> Vec<Partition> {
+        let mut over = Vec::new();
+        while let Some(first) = self.closing.first_entry().filter(|e| *e.key() <= watermark) {
+            let numbers = first.remove();
+            over.extend(numbers.into_iter().filter_map(|n| self.remove(n)));
+        }
+        over
+    }
+
+    /// All partitions.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Partition> {
+        self.all.iter().flatten()
+    }
+
+    /// Bytes held besides the rows, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.all.capacity() * size_of::<Option<Partition>>() + self.table.allocation_size() + self.key_bytes
+    }
+}
+
+impl WindowKey {
+    /// When (ns) the window with this key value, in a column of `unit` ns, is over; at the end of input without one.
+    pub(super) fn close(&self, value: Option<i64>, unit: i64) -> EventTime {
+        let Some(value) = value else { return WATERMARK_END };
+        let close = i128::from(value) * i128::from(unit) + i128::from(self.to_end) + i128::from(self.grace);
+        i64::try_from(close).unwrap_or(if close < 0 { i64::MIN } else { i64::MAX })
+    }
+}
+
+/// What one entry is, for counting.
+pub(super) fn size(partition: &Partition) -> Growth {
+    let mut growth = Growth::default();
+    partition.entries().for_each(|e| growth += Growth::of(e));
+    growth
+}
