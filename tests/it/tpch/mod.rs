@@ -1,5 +1,5 @@
-//! TPC-H: the 22 queries of `queries/tpch`, maintained while the rows of all tables come in random steps, and then a
-//! tenth of them go and come again. At last each must be what DataFusion alone answers.
+//! TPC-H: the 22 queries of `queries/tpch`, maintained while the rows of all tables come in random steps, a tenth of them
+//! as something else at first; then a tenth go and come again. At last each must be what DataFusion alone answers.
 //!
 //! `MILLSTREAM_CASE=q5` runs one query.
 
