@@ -100,7 +100,7 @@ impl Composing<'_> {
         let deep = usize::from(self.d.chance(20));
         let (a, b) = (expr(self.d, left, t, deep), expr(self.d, right, t, deep));
         let op = if self.d.chance(12) { "IS NOT DISTINCT FROM" } else { "=" };
-        format!("{} {op} {}", exact(&a, t), exact(&b, t))
+        format!("({} {op} {})", exact(&a, t), exact(&b, t))
     }
 
     fn on(&mut self, left: &[Col], right: &[Col]) -> String {

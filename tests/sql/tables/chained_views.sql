@@ -13,6 +13,5 @@ SELECT * FROM whole;
 SELECT items, best FROM whole WHERE best > 30;
 SELECT * FROM dear;
 SELECT sum(total) AS total FROM dear;
-SHOW MATERIALIZED VIEWS;
 DESCRIBE shops;
 DESCRIBE dear;
