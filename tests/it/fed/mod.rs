@@ -21,7 +21,6 @@ use millstream::runtime::feed::FeedShape;
 use millstream::runtime::job::{Control, Job, JobOptions, SourceSetup};
 use millstream::runtime::sink::Sink;
 use millstream::sql::{Diagnostic, ParsedStatement, Statement};
-use sqlparser::ast::LimitClause;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -106,8 +105,7 @@ impl Fed {
         self.served.push(Served { name: name.into(), rows });
     }
 
-    /// The query that maintains a statement's answer. The order of all rows means nothing to changes, so it is left out
-    /// unless a LIMIT goes by it.
+    /// The query that maintains a statement's answer.
     pub(crate) fn flow(
         &self,
         planner: &Planner,
@@ -115,11 +113,7 @@ impl Fed {
         statement: &ParsedStatement,
     ) -> Result<Arc<Dataflow>, Diagnostic> {
         let Statement::Query(query) = &statement.statement else { panic!("not a query: {text}") };
-        let mut query = query.query.clone();
-        if !limits(&query) {
-            query.order_by = None;
-        }
-        let plan = planner.query(&self.definitions, text, &query)?;
+        let plan = planner.query(&self.definitions, text, &query.query)?;
         Ok(Arc::new(planner.dataflow(&planner.optimize(plan)?, EmitMode::Changes)?))
     }
 
@@ -169,14 +163,6 @@ impl Fed {
         }
         Answer::fold(&root.schema, deltas.iter())
     }
-}
-
-fn limits(query: &sqlparser::ast::Query) -> bool {
-    let none = matches!(
-        &query.limit_clause,
-        None | Some(LimitClause::LimitOffset { limit: None, offset: None, .. })
-    );
-    !none || query.fetch.is_some()
 }
 
 /// Rows with weights, in the order in which they come and go.
