@@ -125,17 +125,16 @@ impl Clause<'_> {
     fn condition_end(&self) -> usize {
         let mut depth = 0_usize;
         for (at, token) in self.tokens.iter().enumerate().skip(self.at) {
-            let next = self.tokens.get(at + 1).map(|t| &t.token);
+            // left(…) and right(…) are functions.
+            let function = ["LEFT", "RIGHT"].iter().any(|name| is_word(&token.token, name))
+                && self.tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen);
             match &token.token {
                 Token::LParen => depth += 1,
                 Token::RParen if depth == 0 => return at,
                 Token::RParen => depth -= 1,
                 Token::Comma | Token::SemiColon | Token::EOF if depth == 0 => return at,
-                // left(…) and right(…) are functions.
-                word if depth == 0 && next != Some(&Token::LParen) => {
-                    if AFTER.iter().any(|after| is_word(word, after)) {
-                        return at;
-                    }
+                word if depth == 0 && !function && AFTER.iter().any(|after| is_word(word, after)) => {
+                    return at;
                 }
                 _ => {}
             }

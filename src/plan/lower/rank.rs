@@ -90,7 +90,7 @@ impl Lowering {
             let keys = call.keys.iter().map(over).collect::<Result<Vec<_>>>()?;
             let order = call.order.iter().map(|s| Ok((over(&s.expr)?, options(s))));
             let order = order.collect::<Result<Vec<_>>>()?;
-            let key_columns: Vec<Option<usize>> = keys.iter().map(|k| plain_column(k)).collect();
+            let key_columns: Vec<Option<usize>> = keys.iter().map(plain_column).collect();
             let window = window_key(&traces, &key_columns);
             let is_bound = |c: &Option<usize>| c.is_some_and(|c| traces[c].window.is_some_and(|w| w.closes));
             let gathers = key_columns.iter().all(is_bound);
