@@ -32,6 +32,8 @@ pub(super) struct Relation {
     /// An ORDER BY between whose ties nothing but windows differs.
     pub(super) order: Option<&'static str>,
     pub(super) windowed: bool,
+    /// Rows of a table are among those of a stream: then no watermark speaks of its time.
+    pub(super) mixed: bool,
 }
 
 pub(super) fn both(ours: &str, reference: &str) -> String {
@@ -141,6 +143,7 @@ impl Making<'_> {
             time: Some("ts".into()),
             order: Some("id"),
             windowed: false,
+            mixed: false,
         }
     }
 
@@ -210,7 +213,7 @@ impl Making<'_> {
             "(SELECT {list}{mark} FROM s{a} UNION ALL SELECT id, ts, k, g, {x} AS x, i, f{mark} FROM t{b})",
             list = names(&cols)
         );
-        Relation { text, named: false, cols, ..from }
+        Relation { text, named: false, cols, mixed: self.shape.table, ..from }
     }
 
     fn unnested(&mut self) -> Relation {
@@ -314,6 +317,7 @@ impl Making<'_> {
             time,
             order: None,
             windowed: false,
+            mixed: false,
         }
     }
 
@@ -339,7 +343,16 @@ impl Making<'_> {
         };
         let text = format!("({} UNION ALL {})", arm(self), arm(self));
         let cols = vec![("k0".into(), Int), ("a0".into(), Int), ("n".into(), Int)];
-        Relation { text, named: false, cols, marks: false, time: None, order: None, windowed: false }
+        Relation {
+            text,
+            named: false,
+            cols,
+            marks: false,
+            time: None,
+            order: None,
+            windowed: false,
+            mixed: false,
+        }
     }
 
     fn union_of_rows(&mut self) -> String {

@@ -43,6 +43,7 @@ impl Making<'_> {
                     time: None,
                     order: None,
                     windowed: false,
+                    mixed: false,
                 };
                 self.grouped(&inner, false).0
             }

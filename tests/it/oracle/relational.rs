@@ -268,23 +268,29 @@ impl Composing<'_> {
         rel
     }
 
-    /// The rows of a stream under new names, with their time; for the reference without those that are late.
-    fn timed(&mut self) -> (String, Vec<Col>, String) {
+    /// The rows of a stream under new names, with their time; and whether it is a table.
+    fn timed(&mut self) -> (String, Vec<Col>, String, bool) {
         let stream = self.d.pick(&["s", "t"]);
         let all = stream_cols(self.shape);
         let mut rel = self.select(&all, 2);
         let time = self.name();
-        let unit = self.shape.unit_ns();
-        let in_time =
-            format!(" WHERE ts IS NOT NULL AND ({MARK} IS NULL OR CAST(ts AS BIGINT) * {unit} >= {MARK})");
-        rel.text = format!("{}, ts AS {time} FROM {stream}{}", rel.text, both("", &in_time));
+        rel.text = format!("{}, ts AS {time} FROM {stream}", rel.text);
         rel.cols.push((time.clone(), Time));
-        (rel.text, rel.cols, time)
+        (rel.text, rel.cols, time, stream == "t" && self.shape.table)
     }
 
     /// A join of two streams whose times are near each other.
     fn interval_join(&mut self) -> Rel {
-        let ((left, left_cols, l), (right, right_cols, r)) = (self.timed(), self.timed());
+        let ((mut left, left_cols, l, l_table), (mut right, right_cols, r, r_table)) =
+            (self.timed(), self.timed());
+        if !l_table && !r_table {
+            // For the reference without the rows that are late. With a table it is a join like any other.
+            let unit = self.shape.unit_ns();
+            let in_time = format!(
+                " WHERE ts IS NOT NULL AND ({MARK} IS NULL OR CAST(ts AS BIGINT) * {unit} >= {MARK})"
+            );
+            [&mut left, &mut right].into_iter().for_each(|side| side.push_str(&both("", &in_time)));
+        }
         let all = [left_cols.clone(), right_cols.clone()].concat();
         let (before, after) = (self.d.one(&[0, 5, 20, 60]), self.d.one(&[0, 5, 20, -3]));
         let near = match self.d.below(4) {
@@ -397,5 +403,6 @@ fn stream_relation(shape: &Shape) -> Relation {
         time: Some("ts".into()),
         order: Some("id"),
         windowed: false,
+        mixed: false,
     }
 }

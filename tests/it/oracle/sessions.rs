@@ -58,7 +58,7 @@ impl Making<'_> {
     fn session_reference(&self, w: &Sessions, time: &str, from: &Relation) -> (String, String) {
         let unit = self.shape.unit_ns();
         let (gap, grace, short) = (w.gap * SECOND, w.grace * SECOND, 1_000_000.max(unit));
-        let mark = if from.marks { MARK } else { "CAST(NULL AS BIGINT)" };
+        let mark = if from.marks && !from.mixed { MARK } else { "CAST(NULL AS BIGINT)" };
         let stamp = |ns: &str| format!("arrow_cast(({ns}) / {unit}, '{}')", self.shape.time_arrow());
         let by = match w.keys.as_slice() {
             [] => String::new(),
