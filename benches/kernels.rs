@@ -21,6 +21,7 @@ use millstream::formats::{Chunk, CsvOptions, Format, Limit, RowDecoder};
 use millstream::log::{Append, Codec, Log, TopicOptions};
 use millstream::operators::Operator;
 use millstream::operators::aggregate::{Aggregate, AggregateSpec, EmitMode};
+use millstream::operators::session::{SessionSpec, SessionWindow};
 use millstream::operators::top_n::{TopN, TopNSpec};
 use millstream::operators::upsert::{Upsert, UpsertSpec};
 use millstream::operators::window::{WindowAssign, WindowKind, WindowSpec};
@@ -253,6 +254,50 @@ fn windows(c: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
+/// 64 rows more at the end of one session of so many: the cost of a row must not grow with the session.
+fn sessions(c: &mut Criterion) -> Result<()> {
+    const STEP: usize = 64;
+    let mut fields: Vec<Field> = bid_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    let time = fields[2].data_type().clone();
+    fields.extend(
+        ["window_start", "window_end", "window_time"].map(|name| Field::new(name, time.clone(), true)),
+    );
+    let spec = SessionSpec {
+        time: 2,
+        keys: vec![],
+        gap: SECOND,
+        grace: 0,
+        mode: EmitMode::Final,
+        closes: true,
+        schema: Arc::new(Schema::new(fields)),
+    };
+    let mut group = c.benchmark_group("session, 64 rows more");
+    group.throughput(Throughput::Elements(STEP as u64));
+    for (name, rows) in [("after 10k", 10_000), ("after 100k", 100_000), ("after 1M", 1_000_000)] {
+        let mut operator = SessionWindow::new(spec.clone())?;
+        let mut out = Vec::new();
+        operator.push(0, Delta::insert(bids(rows, 10_000, 0)?), &mut out)?;
+        operator.finish_step(WATERMARK_NONE, &mut out)?;
+        let mut end = rows as i64;
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || {
+                    end += STEP as i64;
+                    bids(STEP, 10_000, end)
+                },
+                |batch| -> Result<()> {
+                    operator.push(0, Delta::insert(batch?), &mut out)?;
+                    operator.finish_step(WATERMARK_NONE, &mut out)?;
+                    Ok(())
+                },
+                BatchSize::SmallInput,
+            )
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
 /// What the planner makes of a query over the bids.
 fn specs(query: &str, mode: EmitMode) -> Result<Vec<Spec>> {
     let schema = bid_schema();
@@ -470,7 +515,7 @@ fn printing(c: &mut Criterion) -> Result<()> {
 }
 
 fn all(c: &mut Criterion) {
-    let groups = [formats, frames, exchange, windows, aggregates, rankings, upserts, printing];
+    let groups = [formats, frames, exchange, windows, sessions, aggregates, rankings, upserts, printing];
     for group in groups {
         if let Err(error) = group(c) {
             panic!("{error}");

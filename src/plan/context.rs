@@ -3,8 +3,9 @@
 use super::Planner;
 use super::stream::{StreamSource, ViewSource};
 use super::window::WindowPlanner;
+use super::within;
 use crate::catalog::Definitions;
-use crate::sql::Diagnostic;
+use crate::sql::{Diagnostic, WITHIN};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference};
@@ -103,6 +104,9 @@ impl ContextProvider for QueryContext<'_> {
         &self.relation_planners
     }
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if name == WITHIN {
+            return Some(Arc::new(within::marker()));
+        }
         self.planner.state.scalar_functions().get(name).cloned()
     }
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

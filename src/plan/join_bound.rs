@@ -38,7 +38,7 @@ pub(super) fn with_lateness(plan: LogicalPlan) -> Result<Transformed<LogicalPlan
         let Some(Bounded { times: Some(times), .. }) = join_bound(&join)? else {
             return Ok(Transformed::no(LogicalPlan::Join(join)));
         };
-        if is_in_time(&join.left) && is_in_time(&join.right) {
+        if in_time(&join.left).is_some() && in_time(&join.right).is_some() {
             return Ok(Transformed::no(LogicalPlan::Join(join)));
         }
         for (input, time) in [&mut join.left, &mut join.right].into_iter().zip(times) {
@@ -50,14 +50,14 @@ pub(super) fn with_lateness(plan: LogicalPlan) -> Result<Transformed<LogicalPlan
     })
 }
 
-/// Whether late rows have been left out already.
-fn is_in_time(plan: &LogicalPlan) -> bool {
+/// The grace with which late rows have been left out already, if they have been.
+fn in_time(plan: &LogicalPlan) -> Option<i64> {
     match plan {
-        LogicalPlan::Projection(p) => is_in_time(&p.input),
-        LogicalPlan::Filter(f) => is_in_time(&f.input),
-        LogicalPlan::SubqueryAlias(a) => is_in_time(&a.input),
-        LogicalPlan::Extension(e) => e.node.as_any().is::<InTimeNode>(),
-        _ => false,
+        LogicalPlan::Projection(p) => in_time(&p.input),
+        LogicalPlan::Filter(f) => in_time(&f.input),
+        LogicalPlan::SubqueryAlias(a) => in_time(&a.input),
+        LogicalPlan::Extension(e) => e.node.as_any().downcast_ref::<InTimeNode>().map(|node| node.grace),
+        _ => None,
     }
 }
 
@@ -87,6 +87,8 @@ struct Apart {
 
 /// A condition that keeps the event times of a pair near each other.
 fn interval(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
+    // Rows may lie behind the watermark by the grace with which late ones have been left out.
+    let grace = in_time(&join.left).max(in_time(&join.right)).unwrap_or(0);
     let is_time = |columns: [usize; 2]| (0..2).all(|side| traces[side][columns[side]].event_time);
     for (key, (left, right)) in join.on.iter().enumerate() {
         let (Some((l, a)), Some((r, b))) = (linear(left, schema(join, 0)), linear(right, schema(join, 1)))
@@ -95,8 +97,9 @@ fn interval(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
         };
         if is_time([l, r]) {
             // The key's value is left + a = right + b.
-            let keep = a.min(b).saturating_neg();
-            let bound = JoinBound::Key { key, keep, lag: a.saturating_sub(b).saturating_abs() };
+            let keep = a.min(b).saturating_neg().saturating_add(grace);
+            let lag = a.saturating_sub(b).saturating_abs().saturating_add(grace);
+            let bound = JoinBound::Key { key, keep, lag };
             return Some(Bounded { bound, times: Some([l, r]) });
         }
     }
@@ -116,7 +119,8 @@ fn interval(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
         }
     }
     found.into_iter().find_map(|Apart { columns, least, greatest }| {
-        let bound = JoinBound::Interval { columns, keep: [least?.saturating_neg(), greatest?] };
+        let keep = [least?.saturating_neg(), greatest?].map(|ns| ns.saturating_add(grace));
+        let bound = JoinBound::Interval { columns, keep };
         Some(Bounded { bound, times: Some(columns) })
     })
 }

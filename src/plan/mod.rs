@@ -20,6 +20,7 @@ pub mod table;
 pub mod trace;
 pub mod unique;
 pub mod window;
+mod within;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
 
@@ -86,6 +87,7 @@ impl Planner {
         let options = ParserOptions::from(&self.state.config_options().sql_parser);
         SqlToRel::new_with_options(context, options)
             .sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
+            .and_then(within::planned)
     }
 
     fn view_plan(

@@ -87,6 +87,7 @@ pub fn unique_keys(plan: &LogicalPlan) -> UniqueKeys {
     match plan {
         LogicalPlan::TableScan(scan) => of_scan(scan),
         LogicalPlan::SubqueryAlias(alias) => unique_keys(&alias.input),
+        LogicalPlan::Sort(sort) if matches!(sort.fetch, Some(0 | 1)) => UniqueKeys::new(vec![vec![]], ""),
         LogicalPlan::Sort(sort) => unique_keys(&sort.input),
         LogicalPlan::Repartition(repartition) => unique_keys(&repartition.input),
         LogicalPlan::Filter(filter) => of_filter(filter),

@@ -8,6 +8,7 @@ use super::place::{LineIndex, Mistake};
 use super::refuse;
 use super::statement::Name;
 use super::tokens::{Segment, decapitalised};
+use super::within;
 use super::words::{CLAUSES, did_you_mean, is_word, name, nearest, unquoted};
 use sqlparser::ast::{Ident, Query};
 use sqlparser::keywords::Keyword;
@@ -28,7 +29,8 @@ impl<'a> Cursor<'a> {
     pub(super) fn new(segment: &'a Segment, index: &'a LineIndex<'a>) -> Result<Self, Diagnostic> {
         let rewritten = depth::check(&segment.tokens)
             .and_then(|()| refuse::tokens(&segment.tokens))
-            .and_then(|()| ksql::rewrite(&segment.tokens));
+            .and_then(|()| within::rewrite(&segment.tokens))
+            .and_then(|tokens| ksql::rewrite(&tokens));
         let tokens = rewritten.map_err(|mistake| mistake.place(index, segment.end.clone()))?;
         let parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens);
         Ok(Cursor { parser, index, segment })

@@ -1,7 +1,7 @@
 //! Text to statements: sqlparser plus our clauses, and diagnostics with a caret. May use nothing of ours.
 //!
-//! The way of a text: [`substitute`] fills `${NAME}` in; [`tokens`] cuts it into statements; [`ksql`] rewrites one clause in
-//! the tokens; [`parser`] and [`ddl`] read statements, with sqlparser for queries and expressions; [`rewrite`] walks each
+//! The way of a text: [`substitute`] fills `${NAME}` in; [`tokens`] cuts it into statements; [`ksql`] and [`within`] rewrite
+//! two clauses of ksqlDB's in the tokens; [`parser`] and [`ddl`] read statements, with sqlparser for queries and expressions; [`rewrite`] walks each
 //! query once, brings every window into one form ([`group_window`], [`window`]) and refuses what would be ignored
 //! ([`refuse`]). The planner then asks [`window_call`] what a table factor is, and calls [`expose_metadata`].
 
@@ -27,6 +27,7 @@ mod table;
 mod tokens;
 mod types;
 mod window;
+mod within;
 mod words;
 
 pub mod diagnostic;
@@ -42,4 +43,5 @@ pub use statement::*;
 pub use substitute::substitute;
 pub use table::with_columns;
 pub use window::{WindowCall, WindowKind, window_call};
+pub use within::WITHIN;
 pub use words::folded as fold;

@@ -1,7 +1,7 @@
 //! Refuses what the parser reads but the planner would ignore or name badly: never a silently wrong answer.
 
 use super::place::Mistake;
-use super::words::{is_word, words_at};
+use super::words::words_at;
 use sqlparser::ast::{
     GroupByExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SetExpr, Spanned, TableFactor,
 };
@@ -38,11 +38,6 @@ pub(super) fn tokens(tokens: &[TokenWithSpan]) -> Result<(), Mistake> {
                 return Err(Mistake::new(token.span.union(&last), *message).help(*help));
             }
         }
-        if is_word(&token.token, "WITHIN") && within_join(tokens, at) {
-            return Err(Mistake::new(token.span, "JOIN … WITHIN is not supported yet").help(
-                "write the bounds in ON: a.k = b.k AND b.ts BETWEEN a.ts - INTERVAL '10 seconds' AND a.ts + INTERVAL '10 seconds'",
-            ));
-        }
         if depth > 0
             && (words_at(tokens, at, &["EMIT", "CHANGES"]) || words_at(tokens, at, &["EMIT", "FINAL"]))
         {
@@ -56,15 +51,6 @@ pub(super) fn tokens(tokens: &[TokenWithSpan]) -> Result<(), Mistake> {
 
 fn next_is(tokens: &[TokenWithSpan], at: usize, token: &Token) -> bool {
     tokens.get(at + 1).is_some_and(|next| next.token == *token)
-}
-
-/// ksqlDB's `JOIN r WITHIN 10 SECONDS`; `WITHIN GROUP (…)` is another thing.
-fn within_join(tokens: &[TokenWithSpan], at: usize) -> bool {
-    match tokens.get(at + 1).map(|next| &next.token) {
-        Some(Token::Number(..)) => true,
-        Some(Token::LParen) => matches!(tokens.get(at + 2).map(|next| &next.token), Some(Token::Number(..))),
-        _ => false,
-    }
 }
 
 fn unsupported(at: Span, what: &str) -> Mistake {

@@ -104,8 +104,7 @@ impl Ranked {
             let entry = Entry { row: row.into(), key, weight };
             let growth = Growth::of(&entry);
             // One row is what most partitions hold: no room for more until more come.
-            let mut entries = Vec::with_capacity(1);
-            entries.push(entry);
+            let entries = vec![entry];
             self.blocks.push(Block { entries, weight: weight.max(0) });
             return growth;
         };

@@ -25,3 +25,6 @@ SELECT id, avg(amount) OVER (PARTITION BY emp ORDER BY id ROWS BETWEEN 1 PRECEDI
 SELECT id, first_value(id) OVER (PARTITION BY emp ORDER BY day, id) AS first FROM sales;
 SELECT id FROM sales QUALIFY row_number() OVER (PARTITION BY emp ORDER BY amount DESC, id) = 1;
 SELECT d.title, (SELECT e.name FROM emp e WHERE e.dept = 10 ORDER BY e.id LIMIT 1) AS first FROM dept d;
+SELECT DISTINCT ON (dept) dept, name, salary FROM emp ORDER BY dept, salary DESC, id;
+SELECT DISTINCT ON (a) a, b, c, t FROM r ORDER BY a, b, c, t;
+SELECT DISTINCT ON (a, t) a, t, b FROM r ORDER BY a, t, b DESC NULLS LAST, c;

@@ -176,7 +176,7 @@ impl Join {
     fn expire(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<()> {
         let passed = |at: i64| at < watermark || watermark == WATERMARK_END;
         let mut held: [Vec<presence::Row>; 2] = [Vec::new(), Vec::new()];
-        for side in 0..2 {
+        for (side, held) in held.iter_mut().enumerate() {
             while let Some(first) = self.due[side].first_entry().filter(|first| passed(*first.key())) {
                 for id in first.remove() {
                     let entry = *self.rows[side].get(id);
@@ -184,7 +184,7 @@ impl Join {
                     if entry.slot == NO_ROW || !passed(entry.until) {
                         continue;
                     }
-                    self.hold(side, id, &mut held[side]);
+                    self.hold(side, id, held);
                     self.dead[side].push(id);
                     self.rows[side].get_mut(id).weight = 0;
                 }
@@ -199,10 +199,10 @@ impl Join {
             if !passed(self.slots[slot as usize].until) {
                 continue;
             }
-            for side in 0..2 {
+            for (side, held) in held.iter_mut().enumerate() {
                 let mut id = self.rows[side].first(slot);
                 while id != NO_ROW {
-                    self.hold(side, id, &mut held[side]);
+                    self.hold(side, id, held);
                     self.dead[side].push(id);
                     self.rows[side].get_mut(id).weight = 0;
                     id = self.rows[side].get(id).next;

@@ -176,14 +176,14 @@ fn the_watermark_drops_rows_that_nothing_can_match() {
     assert_eq!(one("", "", 31), ("+ 4 @20 null null\n".into(), 21, 0));
 }
 
+/// A row of either side.
+type Row = (Option<i64>, Option<i64>);
+
 /// What the join of these rows is.
-fn recomputed(
-    spec: &JoinSpec,
-    sides: &[BTreeMap<(Option<i64>, Option<i64>), i64>; 2],
-) -> BTreeMap<String, i64> {
+fn recomputed(spec: &JoinSpec, sides: &[BTreeMap<Row, i64>; 2]) -> BTreeMap<String, i64> {
     let show = |x: Option<i64>| x.map_or("null".into(), |x| x.to_string());
-    let row = |r: &(Option<i64>, Option<i64>)| format!("{} {}", show(r.0), show(r.1));
-    let matches = |l: &(Option<i64>, Option<i64>), r: &(Option<i64>, Option<i64>)| {
+    let row = |r: &Row| format!("{} {}", show(r.0), show(r.1));
+    let matches = |l: &Row, r: &Row| {
         let keys = match (l.0, r.0) {
             (Some(a), Some(b)) => a == b,
             (None, None) => spec.nulls_equal,
@@ -253,7 +253,7 @@ proptest! {
     ) {
         let spec = spec(TYPES[which], residual, nulls_equal);
         let mut join = Join::new(spec.clone()).unwrap();
-        let mut sides: [BTreeMap<(Option<i64>, Option<i64>), i64>; 2] = Default::default();
+        let mut sides: [BTreeMap<Row, i64>; 2] = Default::default();
         let mut sum: BTreeMap<String, i64> = BTreeMap::new();
         for (number, changes) in steps.iter().enumerate() {
             let mut texts = [String::new(), String::new()];

@@ -247,7 +247,7 @@ mod tests {
         all
     }
 
-    fn apply(timeline: &mut Timeline, changes: &mut Vec<(i64, i64)>, gap: i64, size: &mut Size) -> Touched {
+    fn apply(timeline: &mut Timeline, changes: &mut [(i64, i64)], gap: i64, size: &mut Size) -> Touched {
         changes.sort_unstable();
         let changes: Vec<Change> =
             changes.iter().map(|(time, weight)| Change { time: *time, row: b"r", weight: *weight }).collect();
@@ -293,11 +293,11 @@ mod tests {
     #[test]
     fn times_at_the_ends_of_their_range_do_not_overflow() {
         let (mut timeline, mut size) = (Timeline::default(), Size::default());
-        let mut all = vec![(i64::MIN, 1), (i64::MAX, 1), (i64::MAX - 3, 1), (i64::MIN + 5, 1)];
+        let mut all = [(i64::MIN, 1), (i64::MAX, 1), (i64::MAX - 3, 1), (i64::MIN + 5, 1)];
         apply(&mut timeline, &mut all, 4, &mut size);
         let starts: Vec<i64> = timeline.sessions().map(|s| s.start).collect();
         assert_eq!(starts, [i64::MIN, i64::MIN + 5, i64::MAX - 3]);
-        apply(&mut timeline, &mut vec![(i64::MAX, -1), (i64::MIN, -1)], 4, &mut size);
+        apply(&mut timeline, &mut [(i64::MAX, -1), (i64::MIN, -1)], 4, &mut size);
         assert_eq!(timeline.sessions().count(), 2);
         assert_eq!((timeline.take_first(&mut size).unwrap().1.len(), size.rows), (1, 1));
     }

@@ -20,6 +20,11 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// The rows behind the first `skip`, up to number `last`.
+    pub(super) fn rows(skip: usize, last: Option<usize>) -> Self {
+        Bounds { first: (skip as u64).saturating_add(1), last: last.map(|n| n as u64) }
+    }
+
     /// Whether no rank is in the range.
     pub(super) fn is_empty(self) -> bool {
         self.last.is_some_and(|last| last < self.first)

@@ -172,6 +172,11 @@ impl Lowering {
     fn project(&mut self, plan: &LogicalPlan, projection: &Projection) -> Result<usize> {
         let ranked = self.ranking_below(projection);
         let input = ranked.unwrap_or_else(|| self.plan(&projection.input))?;
+        self.projected(plan, projection, input)
+    }
+
+    /// The projection over a node that has the columns of its input.
+    fn projected(&mut self, plan: &LogicalPlan, projection: &Projection, input: usize) -> Result<usize> {
         let expressions = projection
             .expr
             .iter()

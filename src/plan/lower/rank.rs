@@ -90,7 +90,7 @@ impl Lowering {
             let keys = call.keys.iter().map(over).collect::<Result<Vec<_>>>()?;
             let order = call.order.iter().map(|s| Ok((over(&s.expr)?, options(s))));
             let order = order.collect::<Result<Vec<_>>>()?;
-            let key_columns: Vec<Option<usize>> = keys.iter().map(|k| plain_column(k)).collect();
+            let key_columns: Vec<Option<usize>> = keys.iter().map(plain_column).collect();
             let window = window_key(&traces, &key_columns);
             let is_bound = |c: &Option<usize>| c.is_some_and(|c| traces[c].window.is_some_and(|w| w.closes));
             let gathers = key_columns.iter().all(is_bound);
@@ -223,15 +223,35 @@ impl Lowering {
                 .help("a condition on row_number() OVER (ORDER BY …) may compare with any expression"));
         };
         let mut last = fetch.map(|n| n.saturating_add(skip));
-        let (input, order): (&LogicalPlan, &[SortExpr]) = match limit.input.as_ref() {
-            LogicalPlan::Sort(sort) => {
-                last = [last, sort.fetch].into_iter().flatten().min();
-                (&sort.input, &sort.expr)
+        // Between the two the optimizer may have put what leaves columns out.
+        let (mut below, mut between) = (limit.input.as_ref(), Vec::new());
+        let sort = loop {
+            match below {
+                LogicalPlan::Sort(sort) => break Some(sort),
+                LogicalPlan::SubqueryAlias(alias) => below = &alias.input,
+                LogicalPlan::Projection(projection) => {
+                    between.push((below, projection));
+                    below = &projection.input;
+                }
+                _ => break None,
             }
-            other => (other, &[]),
         };
-        let bounds = Bounds { first: (skip as u64).saturating_add(1), last: last.map(|n| n as u64) };
-        if bounds.is_empty() { self.no_rows(plan) } else { self.top(input, order, bounds) }
+        let Some(sort) = sort else {
+            let bounds = Bounds::rows(skip, last);
+            return if bounds.is_empty() { self.no_rows(plan) } else { self.top(&limit.input, &[], bounds) };
+        };
+        last = [last, sort.fetch].into_iter().flatten().min();
+        let bounds = Bounds::rows(skip, last);
+        if bounds.is_empty() {
+            return self.no_rows(plan);
+        }
+        let mut node = self.top(&sort.input, &sort.expr, bounds)?;
+        for (plan, projection) in between.into_iter().rev() {
+            node = self.projected(plan, projection, node)?;
+            // Rows leave the top at any time: no watermark speaks of what is left.
+            self.flow.nodes[node].event_time = None;
+        }
+        Ok(node)
     }
 
     fn top(&mut self, input: &LogicalPlan, order: &[SortExpr], bounds: Bounds) -> Result<usize> {

@@ -1,18 +1,18 @@
 //! Feeds a continuous query from memory: tables whose rows come, go and come again, in random cuts and steps on
 //! some workers. The sum of what comes out must be what DataFusion alone answers over what the tables hold at last.
 //!
-//! A table `t` may change: its rows come as a stream `t_changes` with a weight each (+1 it comes, -1 it goes), and `t` is
-//! a view that sums the weights up. So every operator above meets rows that are taken back, and a row that is there
-//! twice is there twice.
+//! A table with a primary key is what CREATE TABLE makes: its source gives upserts and tombstones. One without a key is
+//! a stream `t_changes` whose rows have a weight each (+1 it comes, -1 it goes), and `t` is a view that sums the weights
+//! up; so a row that is there twice is there twice. In both, every operator above meets rows that are taken back.
 
 pub(crate) mod reference;
 
 use crate::oracle::draw::Draw;
 use crate::oracle::rows::Answer;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millstream::catalog::{Column, Definitions, StreamDef, ViewDef};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take, take_record_batch};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use millstream::catalog::{Column, DELETED, Definitions, StreamDef, ViewDef};
 use millstream::clock::Clock;
 use millstream::connectors::{ConnectorError, PartitionReader, Position, Read, Slice};
 use millstream::delta::Delta;
@@ -21,7 +21,6 @@ use millstream::runtime::feed::FeedShape;
 use millstream::runtime::job::{Control, Job, JobOptions, SourceSetup};
 use millstream::runtime::sink::Sink;
 use millstream::sql::{Diagnostic, ParsedStatement, Statement};
-use sqlparser::ast::LimitClause;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,8 +32,8 @@ const WEIGHT: &str = "weight__";
 pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) rows: RecordBatch,
-    /// No row is there twice.
-    pub(crate) distinct: bool,
+    /// Its primary key; without one, a row may be there twice.
+    pub(crate) key: Option<Vec<String>>,
 }
 
 /// A stream to be served.
@@ -54,36 +53,39 @@ impl Fed {
     pub(crate) fn growing(tables: &[Table]) -> Self {
         let mut fed = Fed { definitions: Definitions::default(), served: Vec::new() };
         for table in tables {
-            fed.serve(&table.name, table.rows.clone());
+            fed.serve(&table.name, table.rows.schema().fields(), None, table.rows.clone());
         }
         fed
     }
 
-    /// The tables with changes: `percent` of the rows go and come again. Where a row may be there twice, as many are for a
-    /// while, and all of this stands anywhere among the rest; else it comes after all rows have come.
+    /// The tables with changes. With a key, `percent` of the rows go and come again when all have come, and as many
+    /// are something else at first. Without, `percent` of the rows go and come again and as many are there twice for
+    /// a while, anywhere among the rest.
     pub(crate) fn changing(tables: &[Table], percent: usize, d: &mut Draw) -> Self {
         let mut fed = Fed { definitions: Definitions::default(), served: Vec::new() };
         for table in tables {
+            let schema = table.rows.schema();
+            if let Some(key) = &table.key {
+                let rows = upserts(&table.rows, key, percent, d);
+                fed.serve(&table.name, schema.fields(), Some(key.clone()), rows);
+                continue;
+            }
             let changes = format!("{}_changes", table.name);
-            fed.serve(&changes, changes_of(table, percent, d));
-            let fields = table.rows.schema();
-            let names: Vec<String> = fields.fields().iter().map(|f| format!("\"{}\"", f.name())).collect();
+            let rows = weighted(&table.rows, percent, d);
+            fed.serve(&changes, rows.schema().fields(), None, rows);
+            let names: Vec<String> = schema.fields().iter().map(|f| format!("\"{}\"", f.name())).collect();
             let columns = names.join(", ");
-            let query = if table.distinct {
-                format!("SELECT {columns} FROM {changes} GROUP BY {columns} HAVING sum({WEIGHT}) > 0")
-            } else {
-                format!(
-                    "SELECT {columns} FROM (SELECT {columns}, unnest(range(0, times)) AS time FROM \
-                     (SELECT {columns}, sum({WEIGHT}) AS times FROM {changes} GROUP BY {columns}) AS counted) AS every"
-                )
-            };
+            let query = format!(
+                "SELECT {columns} FROM (SELECT {columns}, unnest(range(0, times)) AS time FROM \
+                 (SELECT {columns}, sum({WEIGHT}) AS times FROM {changes} GROUP BY {columns}) AS counted) AS every"
+            );
             let view = ViewDef { name: table.name.clone(), query };
             fed.definitions.views.insert(table.name.clone(), Arc::new(view));
         }
         fed
     }
 
-    fn serve(&mut self, name: &str, rows: RecordBatch) {
+    fn serve(&mut self, name: &str, columns: &Fields, primary_key: Option<Vec<String>>, rows: RecordBatch) {
         let column = |f: &Arc<Field>| Column {
             name: f.name().clone(),
             data_type: f.data_type().clone(),
@@ -91,19 +93,19 @@ impl Fed {
         };
         let stream = StreamDef {
             name: name.into(),
-            columns: rows.schema().fields().iter().map(column).collect(),
+            columns: columns.iter().map(column).collect(),
             event_time: None,
             connector: "topic".into(),
             options: Vec::new(),
             query: None,
-            primary_key: None,
+            primary_key,
         };
+        let rows = RecordBatch::try_new(stream.topic_schema(), rows.columns().to_vec()).unwrap();
         self.definitions.streams.insert(name.into(), Arc::new(stream));
         self.served.push(Served { name: name.into(), rows });
     }
 
-    /// The query that maintains a statement's answer. The order of all rows means nothing to changes, so it is left out
-    /// unless a LIMIT goes by it.
+    /// The query that maintains a statement's answer.
     pub(crate) fn flow(
         &self,
         planner: &Planner,
@@ -111,11 +113,7 @@ impl Fed {
         statement: &ParsedStatement,
     ) -> Result<Arc<Dataflow>, Diagnostic> {
         let Statement::Query(query) = &statement.statement else { panic!("not a query: {text}") };
-        let mut query = query.query.clone();
-        if !limits(&query) {
-            query.order_by = None;
-        }
-        let plan = planner.query(&self.definitions, text, &query)?;
+        let plan = planner.query(&self.definitions, text, &query.query)?;
         Ok(Arc::new(planner.dataflow(&planner.optimize(plan)?, EmitMode::Changes)?))
     }
 
@@ -167,47 +165,63 @@ impl Fed {
     }
 }
 
-fn limits(query: &sqlparser::ast::Query) -> bool {
-    let none = matches!(
-        &query.limit_clause,
-        None | Some(LimitClause::LimitOffset { limit: None, offset: None, .. })
-    );
-    !none || query.fetch.is_some()
-}
-
-/// The rows of a table with weights, in the order in which they come and go.
-fn changes_of(table: &Table, percent: usize, d: &mut Draw) -> RecordBatch {
-    let rows = table.rows.num_rows();
+/// Rows with weights, in the order in which they come and go.
+fn weighted(rows: &RecordBatch, percent: usize, d: &mut Draw) -> RecordBatch {
     // Each change has a place in time; what a row does is in order there.
-    let mut changes: Vec<(u64, u32, i64)> = Vec::with_capacity(rows + rows * percent / 50);
-    for row in 0..rows {
-        let mut times = [d.bits(), d.bits(), d.bits()];
-        if table.distinct {
-            // All rows have come when the first one goes.
-            times = [times[0] >> 1, times[1] >> 1 | 1 << 63, times[2] >> 1 | 1 << 63];
-        }
-        times.sort_unstable();
-        let again = d.chance(percent);
-        let weights: &[i64] = if again { &[1, -1, 1] } else { &[1] };
-        changes.extend(times.into_iter().zip(weights).map(|(time, weight)| (time, row as u32, *weight)));
-        // A second copy for a while: a row of its own where rows may be there twice, else nothing that is seen.
-        if !table.distinct && d.chance(percent) {
-            let mut times = [d.bits(), d.bits()];
+    let mut changes: Vec<(u64, u32, i64)> = Vec::new();
+    for row in 0..rows.num_rows() as u32 {
+        let again: &[i64] = if d.chance(percent) { &[1, -1, 1] } else { &[1] };
+        let twice: &[i64] = if d.chance(percent) { &[1, -1] } else { &[] };
+        for weights in [again, twice] {
+            let mut times: Vec<u64> = weights.iter().map(|_| d.bits()).collect();
             times.sort_unstable();
-            changes.extend(times.into_iter().zip([1, -1]).map(|(time, weight)| (time, row as u32, weight)));
+            changes.extend(times.into_iter().zip(weights).map(|(time, weight)| (time, row, *weight)));
         }
     }
     changes.sort_unstable();
     let taken = UInt32Array::from_iter_values(changes.iter().map(|(_, row, _)| *row));
     let weights: ArrayRef = Arc::new(Int64Array::from_iter_values(changes.iter().map(|(_, _, w)| *w)));
-    with_column(&take_record_batch(&table.rows, &taken).unwrap(), WEIGHT, weights)
+    let rows = take_record_batch(rows, &taken).unwrap();
+    let mut fields = rows.schema().fields().to_vec();
+    fields.push(Arc::new(Field::new(WEIGHT, DataType::Int64, false)));
+    let mut columns = rows.columns().to_vec();
+    columns.push(weights);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
-    let mut fields = batch.schema().fields().to_vec();
-    fields.push(Arc::new(Field::new(name, column.data_type().clone(), false)));
-    let mut columns = batch.columns().to_vec();
-    columns.push(column);
+/// Upserts and tombstones, in the order in which they come, as a table's topic holds them.
+fn upserts(rows: &RecordBatch, key: &[String], percent: usize, d: &mut Draw) -> RecordBatch {
+    const AFTER: u64 = 1 << 63;
+    // Of each change its time, which row's key it has, and which row's other columns; none = a tombstone.
+    let mut changes: Vec<(u64, u32, Option<u32>)> = Vec::new();
+    let count = rows.num_rows();
+    for row in 0..count as u32 {
+        if d.chance(percent) {
+            changes.push((d.bits() >> 1, row, Some(row)));
+            let mut times = [d.bits() | AFTER, d.bits() | AFTER];
+            times.sort_unstable();
+            changes.extend(times.into_iter().zip([None, Some(row)]).map(|(time, what)| (time, row, what)));
+        } else if d.chance(percent) {
+            let mut times = [d.bits() >> 1, d.bits()];
+            times.sort_unstable();
+            let versions = [Some(d.below(count) as u32), Some(row)];
+            changes.extend(times.into_iter().zip(versions).map(|(time, what)| (time, row, what)));
+        } else {
+            changes.push((d.bits() >> 1, row, Some(row)));
+        }
+    }
+    changes.sort_by_key(|(time, ..)| *time);
+    let keys = UInt32Array::from_iter_values(changes.iter().map(|(_, row, _)| *row));
+    let others: UInt32Array = changes.iter().map(|(_, _, what)| *what).collect();
+    let deleted: BooleanArray = changes.iter().map(|(_, _, what)| Some(what.is_none())).collect();
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        let from = if key.contains(field.name()) { &keys } else { &others };
+        columns.push(take(column, from, None).unwrap());
+        fields.push(Field::new(field.name(), field.data_type().clone(), true));
+    }
+    columns.push(Arc::new(deleted));
+    fields.push(Field::new(DELETED, DataType::Boolean, false));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 

@@ -25,7 +25,7 @@ fn exact(cols: &[Col]) -> Vec<Col> {
 
 impl Making<'_> {
     fn ranking(&mut self) -> String {
-        let from = self.to_rank();
+        let from = self.rows_to_rank();
         match self.d.below(10) {
             0..=5 => self.ranks(&from),
             6..=7 => self.limits(&from),
@@ -51,7 +51,7 @@ impl Making<'_> {
     }
 
     /// Rows, rows in windows, groups.
-    fn to_rank(&mut self) -> Relation {
+    fn rows_to_rank(&mut self) -> Relation {
         let from = match self.d.below(10) {
             0..=2 => self.relation(1),
             3..=5 => {

@@ -8,8 +8,8 @@ use super::expr::Type::{Bool, Date, Decimal, Int, Text, Time};
 use super::expr::{Calls, aggregate};
 use super::query::{Making, Relation, both, names};
 
-/// In how many of a hundred places a window is a session.
-const SESSIONS: usize = 20;
+/// In how many of a hundred places a window over a stream's rows is a session, and over results, which may change.
+const SESSIONS: [usize; 2] = [20, 60];
 
 /// Sessions in seconds.
 struct Sessions {
@@ -20,9 +20,9 @@ struct Sessions {
 
 impl Making<'_> {
     /// A side stream, where the window that is about to be drawn shall be a session.
-    pub(super) fn side(&self) -> Option<Draw> {
+    pub(super) fn side(&self, from: &Relation) -> Option<Draw> {
         let mut side = Draw::new(self.d.clone().bits() ^ 0x7365_7373_696f_6e73);
-        side.chance(SESSIONS).then_some(side)
+        side.chance(SESSIONS[usize::from(!from.marks)]).then_some(side)
     }
 
     /// The rows of `from` in sessions over its time.
@@ -83,8 +83,7 @@ impl Making<'_> {
     }
 
     /// ksqlDB's clause, or Flink's older window in GROUP BY: the group's key keeps the sessions apart, and WHERE comes first.
-    pub(super) fn old_session(&mut self, mut side: Draw) -> String {
-        let from = self.stream();
+    pub(super) fn old_session(&mut self, mut side: Draw, from: &Relation) -> String {
         let d = &mut side;
         let key = d.pick(&["k", "g", "b"]);
         let ksql = d.chance(50);
@@ -106,7 +105,7 @@ impl Making<'_> {
             let by = format!("{key}, SESSION({args})");
             (format!("{}{filter}", from.text), format!("SESSION_START({args})"), by)
         };
-        let (before, after) = self.session_reference(&w, "ts", &from);
+        let (before, after) = self.session_reference(&w, "ts", from);
         let source = both(&head, &format!("{before}(SELECT * FROM {}{filter}){after} AS r", from.text));
         let by = both(&by, &format!("{key}, window_start, window_end, window_time"));
         let start = both(&start, "window_start");

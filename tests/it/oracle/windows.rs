@@ -43,7 +43,7 @@ impl Making<'_> {
         if from.windowed || from.cols.iter().any(|c| c.0.starts_with("window_")) {
             return from;
         }
-        let side = self.side();
+        let side = self.side(&from);
         let lengths = Lengths::draw(self.d);
         let windowed = self.windowed(from.clone(), lengths);
         // Sessions take the place of some windows, without a change of what is drawn for the others.
@@ -141,10 +141,10 @@ impl Making<'_> {
 
     /// ksqlDB's clause, or Flink's older window in GROUP BY.
     pub(super) fn old_spelling(&mut self) -> String {
-        if let Some(side) = self.side() {
-            return self.old_session(side);
-        }
         let from = self.stream();
+        if let Some(side) = self.side(&from) {
+            return self.old_session(side, &from);
+        }
         let mut w = Lengths::draw(self.d);
         w.offset = 0;
         w.cumulate = false;

@@ -53,7 +53,7 @@ fn tables() -> Vec<Table> {
             let empty = arrow::array::RecordBatch::new_empty(frame.schema().inner().clone());
             let mut batches = vec![empty];
             batches.extend(frame.collect().await.unwrap());
-            tables.push(Table { name: name.into(), rows: plain(&batches), distinct: false });
+            tables.push(Table { name: name.into(), rows: plain(&batches), key: None });
         }
         tables
     })

@@ -32,29 +32,17 @@ pub(super) struct Declared {
     pub(super) key: Vec<String>,
 }
 
-/// What `tables.sql` declares. Its CREATE TABLEs are read as streams, whose columns are written alike.
+/// What `tables.sql` declares.
 pub(super) fn declared(planner: &Planner) -> Vec<Declared> {
     let text = std::fs::read_to_string("queries/tpch/tables.sql").unwrap();
-    let (mut streams, mut keys) = (String::new(), Vec::new());
-    for line in text.lines() {
-        match line.trim().strip_prefix("PRIMARY KEY (") {
-            Some(key) => {
-                let names = key.trim_end_matches(')').split(", ").map(String::from);
-                keys.push(names.collect::<Vec<_>>());
-                // The comma before it.
-                streams.truncate(streams.trim_end().len() - 1);
-            }
-            None => streams.push_str(&line.replace("CREATE TABLE", "CREATE STREAM")),
-        }
-        streams.push('\n');
-    }
-    let statements = sql::parse(&streams).unwrap();
-    assert_eq!(statements.len(), keys.len());
-    let tables = statements.into_iter().zip(keys).map(|(statement, key)| {
+    let statements = sql::parse(&text).unwrap();
+    let tables = statements.into_iter().map(|statement| {
         let Statement::CreateStream(create) = statement.statement else { panic!("not a table") };
         let columns = planner.columns(&create.columns).unwrap();
         let fields = columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), c.nullable));
-        Declared { name: create.name.value, schema: Schema::new(fields.collect::<Vec<_>>()), key }
+        let key = create.primary_key.unwrap().columns.into_iter().map(|name| name.value);
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        Declared { name: create.name.value, schema, key: key.collect() }
     });
     tables.collect()
 }
@@ -100,7 +88,7 @@ pub(super) fn tables(declared: &[Declared]) -> Vec<Table> {
         let schema = Arc::new(declared.schema.clone());
         assert_eq!(rows.schema(), schema, "{} is declared otherwise than it is", declared.name);
         assert_unique(declared, &rows);
-        Table { name: declared.name.clone(), rows, distinct: true }
+        Table { name: declared.name.clone(), rows, key: Some(declared.key.clone()) }
     };
     declared.iter().map(table).collect()
 }

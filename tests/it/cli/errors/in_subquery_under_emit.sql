@@ -1,2 +1,0 @@
-CREATE STREAM trips (ts TIMESTAMP, city TEXT, fare DOUBLE, WATERMARK FOR ts AS ts);
-SELECT city FROM trips WHERE city IN (SELECT city FROM trips) EMIT CHANGES;

@@ -1,0 +1,9 @@
+CREATE STREAM l (id BIGINT, ts TIMESTAMP, v TEXT, WATERMARK FOR ts AS ts - INTERVAL '2 seconds');
+CREATE STREAM r (id BIGINT, ts TIMESTAMP, w TEXT, WATERMARK FOR ts AS ts - INTERVAL '2 seconds');
+INSERT INTO l VALUES (1, '2024-01-01T00:00:10', 'a'), (2, '2024-01-01T00:00:12', 'b'), (1, '2024-01-01T00:00:05', 'late'), (NULL, '2024-01-01T00:00:14', 'n'), (3, '2024-01-01T00:00:40', 'c');
+INSERT INTO r VALUES (1, '2024-01-01T00:00:05', 'x'), (1, '2024-01-01T00:00:15', 'y'), (1, '2024-01-01T00:00:16', 'z'), (2, '2024-01-01T00:00:30', 'far'), (1, '2024-01-01T00:00:20', 'late too');
+SELECT l.id, v, w FROM l JOIN r WITHIN 5 SECONDS ON l.id = r.id;
+SELECT l.id, v, w FROM l LEFT JOIN r WITHIN (0 SECONDS, 1 MINUTE) ON l.id = r.id;
+SELECT l.id, v, w FROM l JOIN r WITHIN (5 SECONDS, 10 SECONDS) GRACE PERIOD 1 MINUTE ON l.id = r.id OR v = 'n' WHERE (w <> 'x');
+SELECT x.id, v, w FROM l AS x FULL JOIN r AS y WITHIN 5 SECONDS ON x.id = y.id AND left(v, 1) = 'a';
+EXPLAIN SELECT l.id, v, w FROM l JOIN r WITHIN 5 SECONDS GRACE PERIOD 1 MINUTE ON l.id = r.id;
