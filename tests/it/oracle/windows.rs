@@ -117,7 +117,7 @@ impl Making<'_> {
             let start = format!("{first} - n__ * {align}");
             (start.clone(), format!("{start} + {size}"), size / align + i64::from(size % align != 0))
         };
-        let mark = if from.marks { MARK } else { "CAST(NULL AS BIGINT)" };
+        let mark = if from.marks && !from.mixed { MARK } else { "CAST(NULL AS BIGINT)" };
         let kept = if from.marks { format!(", {MARK}") } else { String::new() };
         let zeroth: Vec<String> = (0..count).map(|n| format!("({n})")).collect();
         let short = 1_000_000.max(unit);
