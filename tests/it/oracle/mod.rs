@@ -31,6 +31,18 @@
 //! | lateness | a mark at the window's very end is not late | 9 |
 //! | grace | is left out when lateness is decided | 7 |
 //! | window | a second window does not see the marks | 393 |
+//! | in time | a row exactly at its mark is late | 122 |
+//! | in time | the grace is left out | 34 |
+//! | session | rows exactly one gap apart are two sessions | 34 |
+//! | session | a row does not join the sessions on both its sides | 8 |
+//! | session | one that loses a row does not part | 274 |
+//! | session | a row that went when its session changed is not taken back | 274 |
+//! | session | the changed rows of one that stays as it is are not sent | 8 |
+//! | session | closes although a row at its very end may come | 183 |
+//! | session | the grace is left out when it closes | 34 |
+//! | session | the watermark behind it is not held back | 34 |
+//! | session, emit final | a row that came twice goes out once | 122 |
+//! | session, checkpoint | all weights are restored as 1 | 799 |
 //! | expand | every set gets the first one's id | 113 |
 //! | unnest | marks are lost | 184 |
 //! | unnest | weights are lost | 287 |
@@ -56,6 +68,7 @@
 //! | journal | the last step is not run again | 3 |
 //! | bounded SELECT | no row has a mark | 8 |
 //! | bounded SELECT | a union loses the marks | 75 |
+//! | bounded SELECT | the rows of sessions have no marks | 8 |
 //!
 //! Queries with ranks have cases of their own: see `rank`.
 
