@@ -9,7 +9,7 @@ use crate::delta::{Delta, WATERMARK_NONE};
 use crate::operators::Operator;
 use crate::operators::upsert::{Upsert, UpsertSpec};
 use crate::plan::mistake;
-use crate::plan::order::{self, LastLimit};
+use crate::plan::order::LastLimit;
 use crate::plan::stream::stream_of;
 use crate::plan::table::table_spec;
 use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
@@ -64,7 +64,7 @@ pub(super) type ExtraTables = Arc<std::collections::HashMap<String, Arc<ReadOnce
 
 /// Starts the plan of a bounded query.
 pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> Result<Bounded> {
-    let plan = engine.0.planner.bounded(order::total(plan, LastLimit::First)?)?;
+    let plan = engine.0.planner.bounded(plan, LastLimit::First)?;
     let provide = |scan: &TableScan, mark: bool| provider(engine, scan, mark, extra);
     let plan = provided(plan, &provide)?;
     let left_out = Arc::new(LeftOut::default());

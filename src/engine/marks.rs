@@ -1,6 +1,7 @@
 //! A bounded query leaves out the same late rows as the continuous one: this rewriting of its plan carries each
 //! row's mark from the scan to the first window, or to where late rows are left out by their own time, as a hidden column.
 
+use crate::plan::has_subquery;
 use crate::plan::in_time::InTimeNode;
 use crate::plan::stream::stream_of;
 use crate::plan::window::WindowNode;
@@ -82,6 +83,12 @@ fn marked(plan: LogicalPlan, provide: Provide) -> Result<(LogicalPlan, Option<Co
             let (input, mark) = marked(Arc::unwrap_or_clone(alias.input), provide)?;
             let plan = LogicalPlanBuilder::from(input).alias(alias.alias.clone())?.build()?;
             Ok((plan, mark.map(|_| Column::new(Some(alias.alias), MARK))))
+        }
+        // Subqueries become joins, which use marks up.
+        LogicalPlan::Filter(_) | LogicalPlan::Projection(_)
+            if plan.expressions().iter().any(has_subquery) =>
+        {
+            Ok((provided(plan, provide)?, None))
         }
         LogicalPlan::Filter(filter) => {
             let (input, mark) = marked(Arc::unwrap_or_clone(filter.input), provide)?;

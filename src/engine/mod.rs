@@ -12,6 +12,7 @@ mod nexmark;
 mod physical;
 mod session;
 mod session_windows;
+mod single_row;
 mod sources;
 mod table;
 mod topics;

@@ -2,6 +2,7 @@
 
 use super::bounded::external;
 use super::session_windows::SessionExec;
+use super::single_row::SingleRowExec;
 use crate::delta::{Delta, WATERMARK_NONE};
 use crate::operators::Operator;
 use crate::operators::in_time::{InTime, InTimeSpec};
@@ -9,6 +10,7 @@ use crate::operators::window::{WindowAssign, WindowSpec};
 use crate::plan::EmitMode;
 use crate::plan::in_time::InTimeNode;
 use crate::plan::session::SessionNode;
+use crate::plan::single_row::SingleRowNode;
 use crate::plan::window::WindowNode;
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
@@ -74,6 +76,9 @@ impl ExtensionPlanner for OurNodes {
         if let Some(session) = node.as_any().downcast_ref::<SessionNode>() {
             let spec = session.spec(EmitMode::Final, true)?;
             return Ok(Some(Arc::new(SessionExec::new(spec, input.clone()))));
+        }
+        if node.as_any().is::<SingleRowNode>() {
+            return Ok(Some(Arc::new(SingleRowExec::new(input.clone()))));
         }
         let (rows, from, mark) = if let Some(window) = node.as_any().downcast_ref::<WindowNode>() {
             (RowsSpec::Window(window.spec()?), &window.input, &window.mark)

@@ -11,6 +11,7 @@ mod plain;
 pub mod project;
 pub mod session;
 pub(crate) mod shown;
+pub mod single_row;
 pub mod top_n;
 pub mod unnest;
 pub mod upsert;
@@ -33,6 +34,9 @@ pub enum OperatorError {
     /// An Arrow kernel failed.
     #[error("{}", plain(&.0.to_string()))]
     Arrow(#[from] ArrowError),
+    /// A subquery that stands for one value has several rows.
+    #[error("more than one row returned by a subquery used as an expression")]
+    ManyRows,
     /// A state table that is restored does not have the shape that the operator wrote.
     #[error("checkpoint does not fit operator {operator}: {reason}")]
     Restore {

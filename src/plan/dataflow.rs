@@ -55,6 +55,8 @@ pub enum Spec {
     Unnest(UnnestSpec),
     /// See [`UpsertSpec`].
     Upsert(UpsertSpec),
+    /// See [`crate::operators::single_row::SingleRow`].
+    SingleRow,
     /// All rows of all inputs.
     Union,
     /// Sends each row to the worker that its keys' hash names; no keys: to the first.

@@ -72,6 +72,7 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         Spec::Expand(spec) => spec.to_string(),
         Spec::Unnest(spec) => spec.to_string(),
         Spec::Upsert(spec) => spec.to_string(),
+        Spec::SingleRow => "SingleRow".into(),
         Spec::Union => "Union".into(),
         Spec::Exchange(keys) if keys.is_empty() => "Exchange to one worker".into(),
         Spec::Exchange(keys) => {

@@ -198,6 +198,7 @@ mod tests {
     use super::*;
     use crate::catalog::{Column as Declared, Definitions, EventTimeDef, StreamDef};
     use crate::plan::Planner;
+    use crate::plan::order::LastLimit;
     use crate::sql;
 
     fn written(query: &str) -> LogicalPlan {
@@ -267,7 +268,14 @@ mod tests {
         let plan = written(&query);
         assert_eq!(bound_of(&plan), None);
         assert_eq!(bound_of(&Planner::new().optimize(plan.clone()).unwrap()), within(4, 0));
-        assert!(Planner::new().bounded(plan).unwrap().display_indent().to_string().contains("InTime"));
+        assert!(
+            Planner::new()
+                .bounded(plan, LastLimit::First)
+                .unwrap()
+                .display_indent()
+                .to_string()
+                .contains("InTime")
+        );
     }
 
     #[test]

@@ -96,8 +96,8 @@ fn unknown_function(message: &str) -> Option<Diagnostic> {
     })
 }
 
-/// Whether an expression holds a subquery that the optimizer could not turn into a join.
-pub(super) fn has_subquery(expr: &Expr) -> bool {
+/// Whether a subquery stands in an expression: in an optimized plan, one that could not be turned into a join.
+pub fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
         Ok(matches!(
             e,

@@ -2,7 +2,7 @@
 //! and `config`; knows no connector, no running job, nothing async.
 //!
 //! The passes, in order: [`Planner::query`] (SQL to DataFusion's logical plan, windows as a node of ours),
-//! [`Planner::optimize`] ([`order`], then DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
+//! [`Planner::optimize`] (what DataFusion plans wrongly is written otherwise, then [`order`], then DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
 //! what cannot be maintained), [`explain`].
 
 mod context;
@@ -10,15 +10,20 @@ pub mod dataflow;
 pub mod explain;
 pub mod in_time;
 mod join_bound;
+mod lateral;
 mod lower;
 mod mistakes;
 pub mod session;
-pub use mistakes::without_place as mistake;
+mod sets;
+pub mod single_row;
+mod subqueries;
+pub use mistakes::{has_subquery, without_place as mistake};
 pub mod order;
 pub mod stream;
 pub mod table;
 pub mod trace;
 pub mod unique;
+mod using;
 pub mod window;
 mod within;
 
@@ -59,6 +64,9 @@ impl Planner {
         let mut options = ConfigOptions::new();
         options.sql_parser.map_string_types_to_utf8view = false;
         options.sql_parser.collect_spans = true;
+        // Subqueries that give one value become joins, which can be maintained. (Those that are run on their own are also
+        // taken for a value that is never null, so that comparisons with none come out wrong.)
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
         // The zone of TIMESTAMP WITH TIME ZONE: such values are kept, and printed, in UTC.
         options.execution.time_zone = Some("+00:00".into());
         let config = SessionConfig::from(options).with_information_schema(false);
@@ -110,15 +118,27 @@ impl Planner {
     /// DataFusion's analyzer and optimizer over a plan, and late rows left out before joins by the rows' own times.
     /// `now()` stays a call: a continuous query has no one start.
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
+        let plan = self.plainer(plan)?;
         let written = order::total(plan, LastLimit::Least).and_then(join_bound::with_lateness);
         let optimized = written.and_then(|written| self.optimized(written.data));
         let optimized = optimized.and_then(join_bound::with_lateness);
         Ok(optimized.map_err(mistakes::without_place)?.data)
     }
 
-    /// The plan of a bounded query, changed only where it joins rows by their own times: it then leaves out the same
-    /// late rows as the continuous query, which takes the optimizer to see.
-    pub fn bounded(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
+    /// The plan as it was written, without what DataFusion's optimizer does not plan, or plans wrongly: the same for
+    /// bounded and continuous queries.
+    fn plainer(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
+        let plan = using::merged(plan)
+            .and_then(lateral::grafted)
+            .and_then(sets::counted)
+            .and_then(subqueries::single_valued);
+        plan.map_err(mistakes::without_place)
+    }
+
+    /// The plan of a bounded query. Where it joins rows by their own times it leaves out the same late rows as the
+    /// continuous query, which takes the optimizer to see.
+    pub fn bounded(&self, plan: LogicalPlan, last: LastLimit) -> Result<LogicalPlan, Diagnostic> {
+        let plan = order::total(self.plainer(plan)?, last).map_err(mistakes::without_place)?;
         let joins = plan.exists(|node| {
             Ok(matches!(node, LogicalPlan::Join(_)) || node.expressions().iter().any(mistakes::has_subquery))
         });
@@ -132,10 +152,7 @@ impl Planner {
     }
 
     fn optimized(&self, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
-        let mut options = self.state.config_options().as_ref().clone();
-        // Subqueries that give one value become joins, which can be maintained.
-        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-        let options = Arc::new(options);
+        let options = self.state.config_options().clone();
         let context =
             OptimizerContext::new_with_config_options(options.clone()).without_query_execution_start_time();
         let plan = Analyzer::new().execute_and_check(plan, &options, |_, _| {})?;

@@ -4,6 +4,7 @@
 use super::in_time::InTimeNode;
 use super::join_bound::join_bound;
 use super::session::SessionNode;
+use super::single_row::SingleRowNode;
 use super::stream::stream_of;
 use super::window::WindowNode;
 use crate::operators::window::WindowKind;
@@ -113,6 +114,9 @@ fn trace_extension(plan: &LogicalPlan, node: &dyn Any) -> Result<Vec<ColumnTrace
     }
     if let Some(session) = node.downcast_ref::<SessionNode>() {
         return trace_session(session);
+    }
+    if let Some(single) = node.downcast_ref::<SingleRowNode>() {
+        return trace(&single.input);
     }
     Ok(unknown(plan))
 }

@@ -19,6 +19,7 @@
 
 use super::in_time::InTimeNode;
 use super::session::SessionNode;
+use super::single_row::SingleRowNode;
 use super::stream::stream_of;
 use super::trace::group_keys;
 use super::window::WindowNode;
@@ -118,6 +119,8 @@ fn of_node(node: &dyn Any) -> UniqueKeys {
     } else if let Some(session) = node.downcast_ref::<SessionNode>() {
         // At every moment a row lies in one session.
         unique_keys(&session.input)
+    } else if node.is::<SingleRowNode>() {
+        UniqueKeys::new(vec![vec![]], "")
     } else {
         UniqueKeys::none("the query's rows have no key")
     }
@@ -219,6 +222,8 @@ fn of_filter(filter: &Filter) -> UniqueKeys {
             };
             let of = |a: &Expr, b: &Expr| match b {
                 Expr::Literal(value, _) if !value.is_null() => column(a, &filter.input),
+                // Within a subquery: one value for each row of the query around it.
+                Expr::OuterReferenceColumn(..) => column(a, &filter.input),
                 _ => None,
             };
             of(left, right).or_else(|| of(right, left)).filter(|c| exact(&filter.input, *c))

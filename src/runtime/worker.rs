@@ -13,6 +13,7 @@ use crate::operators::in_time::InTime;
 use crate::operators::join::Join;
 use crate::operators::project::Project;
 use crate::operators::session::SessionWindow;
+use crate::operators::single_row::SingleRow;
 use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
@@ -141,6 +142,7 @@ fn running(
         (Spec::Upsert(s), _) => Running::Operator(Box::new(Upsert::new(s.clone())?)),
         (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
         (Spec::Join(s), _) => Running::Operator(Box::new(Join::new(s.as_ref().clone())?)),
+        (Spec::SingleRow, _) => Running::Operator(Box::new(SingleRow::default())),
         (Spec::TopN(s), _) => Running::Operator(Box::new(TopN::new(s.clone())?)),
     })
 }

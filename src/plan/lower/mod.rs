@@ -12,6 +12,7 @@ mod window;
 use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
 use super::in_time::InTimeNode;
 use super::session::SessionNode;
+use super::single_row::SingleRowNode;
 use super::stream::stream_of;
 use super::trace::{ColumnTrace, trace};
 use super::window::WindowNode;
@@ -120,6 +121,12 @@ impl Lowering {
         }
         if let Some(session) = node.downcast_ref::<SessionNode>() {
             return self.session(plan, session);
+        }
+        if let Some(single) = node.downcast_ref::<SingleRowNode>() {
+            let input = self.plan(&single.input)?;
+            let append_only = self.append_only(input);
+            let input = self.exchange(input, &[]);
+            return self.add(plan, Spec::SingleRow, vec![input], append_only, Some("one count".into()));
         }
         Err(refused(plan))
     }

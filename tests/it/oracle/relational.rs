@@ -43,7 +43,7 @@ impl Composing<'_> {
         if depth == 0 {
             return self.base();
         }
-        match self.d.below(22) {
+        match self.d.below(23) {
             0..=6 => self.join(depth),
             7..=9 => self.semi(depth),
             10..=11 => self.scalar(depth),
@@ -53,6 +53,7 @@ impl Composing<'_> {
             18 => self.narrowed(depth),
             19 => self.interval_join(),
             20 => self.window_join(),
+            21 => self.unnested(),
             _ => self.base(),
         }
     }
@@ -247,7 +248,17 @@ impl Composing<'_> {
             let a = self.name();
             format!("SELECT {} FROM ({}) AS {a}", items.join(", "), from.text)
         });
-        let op = self.d.pick(&["UNION", "UNION ALL", "INTERSECT", "EXCEPT"]);
+        let op = self.d.pick(&["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"]);
+        if let Some(distinct) = op.strip_suffix(" ALL").filter(|op| *op != "UNION") {
+            // With the number of each row among its equals all rows are distinct.
+            let names = names.join(", ");
+            let numbered = format!("SELECT {names}, row_number() OVER (PARTITION BY {names}) AS rn FROM (");
+            let before = both("", &format!("SELECT {names} FROM ({numbered}"));
+            let between = both(&format!(" {op} "), &format!(") AS x {distinct} {numbered}"));
+            let text = format!("{before}{}{between}{}{}", arms[0], arms[1], both("", ") AS y) AS z"));
+            let cols = types.into_iter();
+            return Rel { text, cols: names.split(", ").map(String::from).zip(cols).collect() };
+        }
         Rel { text: format!("{} {op} {}", arms[0], arms[1]), cols: names.into_iter().zip(types).collect() }
     }
 
@@ -323,6 +334,29 @@ impl Composing<'_> {
         let mut rel = self.select(seen, 2);
         rel.text =
             format!("{} FROM ({left}) AS {a} {kind} ({right}) AS {b} ON {equal}{near}{residual}", rel.text);
+        rel
+    }
+
+    /// The rows of a stream with each element of their list.
+    fn unnested(&mut self) -> Rel {
+        let stream = self.d.pick(&["s", "t"]);
+        let mut all = stream_cols(self.shape);
+        let list = all.iter().find(|c| c.1 == List).unwrap().0.clone();
+        let (a, u, x) = (self.name(), self.name(), self.name());
+        let (kind, on, elements) = if self.d.chance(50) {
+            ("CROSS JOIN", "", list.clone())
+        } else {
+            let one =
+                format!("CASE WHEN array_length({list}) > 0 THEN {list} ELSE [CAST(NULL AS BIGINT)] END");
+            ("LEFT JOIN", " ON true", one)
+        };
+        let from = both(
+            &format!("{stream} AS {a} {kind} UNNEST({a}.{list}) AS {u}({x}){on}"),
+            &format!("(SELECT *, unnest({elements}) AS {x} FROM {stream}) AS {a}"),
+        );
+        all.push((x, Int));
+        let mut rel = self.select(&all, 2);
+        rel.text = format!("{} FROM {from}", rel.text);
         rel
     }
 

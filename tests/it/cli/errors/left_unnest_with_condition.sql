@@ -1,0 +1,2 @@
+CREATE STREAM s (k TEXT, xs INT[]);
+SELECT s.k, u.x FROM s LEFT JOIN UNNEST(s.xs) AS u(x) ON u.x > 1 EMIT CHANGES;

@@ -1,0 +1,3 @@
+CREATE STREAM s (k TEXT, v INT);
+INSERT INTO s VALUES ('a', 1), ('b', 2);
+SELECT k FROM s WHERE v = (SELECT v FROM s);

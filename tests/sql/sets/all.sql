@@ -1,0 +1,30 @@
+-- INTERSECT ALL and EXCEPT ALL count how often a row is on either side; without ALL a row is there or not. Nulls are equal.
+CREATE STREAM l (a INT, b TEXT);
+CREATE STREAM r (a INT, b TEXT);
+INSERT INTO l VALUES (1, 'x'), (1, 'x'), (1, 'x'), (2, 'y'), (NULL, 'n'), (NULL, 'n'), (3, NULL), (3, NULL), (4, 'z'), (1, 'y');
+INSERT INTO r VALUES (1, 'x'), (1, 'x'), (2, 'y'), (2, 'y'), (NULL, 'n'), (3, NULL), (3, NULL), (3, NULL), (5, 'w');
+SELECT a, b FROM l INTERSECT ALL SELECT a, b FROM r;
+SELECT a, b FROM l EXCEPT ALL SELECT a, b FROM r;
+SELECT a, b FROM r EXCEPT ALL SELECT a, b FROM l;
+SELECT a FROM l INTERSECT ALL SELECT a FROM r;
+SELECT a FROM l EXCEPT ALL SELECT a FROM r;
+SELECT a, b FROM l INTERSECT SELECT a, b FROM r;
+SELECT a, b FROM l EXCEPT SELECT a, b FROM r;
+SELECT a, b FROM r EXCEPT SELECT a, b FROM l;
+-- Other types on the two sides: the left's.
+SELECT a FROM l INTERSECT ALL SELECT CAST(a AS BIGINT) + 1 FROM r;
+SELECT a FROM l EXCEPT ALL SELECT CAST(a AS DOUBLE) FROM r;
+-- A side without rows, a distinct side, both sides the same.
+SELECT a FROM l EXCEPT ALL SELECT a FROM r WHERE a > 100;
+SELECT a FROM l INTERSECT ALL SELECT a FROM r WHERE a > 100;
+SELECT DISTINCT a FROM l INTERSECT ALL SELECT a FROM r;
+SELECT DISTINCT a FROM l EXCEPT ALL SELECT a FROM r;
+SELECT a FROM l EXCEPT ALL SELECT a FROM l;
+SELECT a, b FROM l INTERSECT ALL SELECT a, b FROM l;
+-- Within other queries.
+SELECT a, count(*) AS n FROM (SELECT a FROM l INTERSECT ALL SELECT a FROM r) AS q GROUP BY a;
+SELECT a FROM l WHERE a IN (SELECT a FROM r EXCEPT ALL SELECT a FROM l);
+(SELECT a FROM l EXCEPT ALL SELECT a FROM r) UNION ALL (SELECT a FROM r EXCEPT ALL SELECT a FROM l);
+SELECT a FROM l EXCEPT ALL (SELECT a FROM r INTERSECT ALL SELECT a FROM l);
+SELECT x.a, y.b FROM (SELECT a FROM l EXCEPT ALL SELECT a FROM r) AS x JOIN r AS y ON x.a = y.a OR y.a = 5;
+SELECT a, count(*) AS n FROM l GROUP BY a INTERSECT ALL SELECT a, count(*) AS n FROM r GROUP BY a;
