@@ -6,6 +6,7 @@
 //! | `row_number() OVER (… ORDER BY a)` | `… ORDER BY a` and the input's other columns |
 //! | `ORDER BY a LIMIT n` | `ORDER BY a` and the input's other columns, `LIMIT n` beneath the projection |
 //! | `LIMIT n` | `ORDER BY` all columns `LIMIT n` |
+//! | `ORDER BY a OFFSET m` | `row_number() OVER (ORDER BY a …) > m` |
 //! | `DISTINCT ON (k) … ORDER BY …` | `row_number() OVER (PARTITION BY k ORDER BY …) = 1` |
 //!
 //! The columns follow in their order, ascending, nulls last, until they hold a key of the input (the keys of a GROUP BY); those whose
@@ -24,6 +25,8 @@ use datafusion::logical_expr::{
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// The number of a row in an order of which the first are left out.
+const OFFSET_RANK: &str = "__offset";
 /// The number of a row in its `DISTINCT ON` key.
 pub(super) const DISTINCT_RANK: &str = "__distinct_on";
 
@@ -199,11 +202,17 @@ fn limited(limit: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
     };
     let expr = completed(order, &[], &input);
-    limit.input = match expr.is_empty() {
-        true => input,
-        false => Arc::new(LogicalPlan::Sort(Sort { expr, input, fetch: None })),
+    let mut plan = match (expr.is_empty(), &limit.fetch, &limit.skip) {
+        (true, ..) => {
+            limit.input = input;
+            LogicalPlan::Limit(limit)
+        }
+        (false, None, Some(skip)) => behind(skip, expr, input)?,
+        (false, ..) => {
+            limit.input = Arc::new(LogicalPlan::Sort(Sort { expr, input, fetch: None }));
+            LogicalPlan::Limit(limit)
+        }
     };
-    let mut plan = LogicalPlan::Limit(limit);
     for node in between.into_iter().rev() {
         plan = match Arc::unwrap_or_clone(node) {
             LogicalPlan::Projection(p) => {
@@ -214,6 +223,18 @@ fn limited(limit: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         };
     }
     Ok(Transformed::yes(plan))
+}
+
+/// The rows behind the first `skip`, in order. (Under an aggregate the batch engine drops the order of an OFFSET that has no
+/// LIMIT, and leaves out whichever rows come first.)
+fn behind(skip: &Expr, order: Vec<SortExpr>, input: Arc<LogicalPlan>) -> Result<LogicalPlan> {
+    let columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+    let mut function = WindowFunction::new(row_number_udwf(), vec![]);
+    function.params.order_by = order.clone();
+    let number = Expr::WindowFunction(Box::new(function)).alias(OFFSET_RANK);
+    let window = LogicalPlan::Window(Window::try_new(vec![number], input)?);
+    let rank = Expr::Column(Column::new_unqualified(OFFSET_RANK));
+    LogicalPlanBuilder::from(window).filter(rank.gt(skip.clone()))?.sort(order)?.project(columns)?.build()
 }
 
 /// `DISTINCT ON` as the first row of each key. (As aggregates, which the optimizer would make of it, columns of

@@ -23,6 +23,11 @@ fn exact(cols: &[Col]) -> Vec<Col> {
     cols.iter().filter(|c| c.1 != Rough).cloned().collect()
 }
 
+/// The two texts of an order.
+fn order_of(both: &str) -> (&str, &str) {
+    both.trim_start_matches('⟦').trim_end_matches('⟧').split_once('¦').unwrap()
+}
+
 impl Making<'_> {
     fn ranking(&mut self) -> String {
         let from = self.rows_to_rank();
@@ -183,8 +188,19 @@ impl Making<'_> {
             String::new()
         };
         let order = self.order(from, true);
-        let text =
-            format!("SELECT {} FROM {} AS r{filter} {order}{limit}{offset}", names(&from.cols), from.text);
+        let cols = names(&from.cols);
+        let rest = format!("FROM {} AS r{filter} ", from.text);
+        let text = match (limit.is_empty(), offset.strip_prefix(" OFFSET ")) {
+            // DataFusion may leave out any rows where an OFFSET has no LIMIT.
+            (true, Some(skip)) => {
+                let (ours, whole) = order_of(&order);
+                let before = both("", &format!("SELECT {cols} FROM ("));
+                let rank = both("", &format!(", row_number() OVER ({whole}) AS rank0"));
+                let after = both(&format!("{ours}{offset}"), &format!(") AS q WHERE rank0 > {skip}"));
+                format!("{before}SELECT {cols}{rank} {rest}{after}")
+            }
+            _ => format!("SELECT {cols} {rest}{order}{limit}{offset}"),
+        };
         (text, from.cols.clone())
     }
 

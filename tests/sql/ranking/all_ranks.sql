@@ -18,3 +18,10 @@ SELECT k, v, r, rn FROM (
   SELECT k, v, w, rank() OVER (PARTITION BY k ORDER BY v DESC) AS r, row_number() OVER (PARTITION BY w ORDER BY v) AS rn FROM s
 ) WHERE rn <= 2 AND r <= 2;
 SELECT k, rn, count(*) AS n FROM (SELECT k, row_number() OVER (PARTITION BY w ORDER BY v) AS rn FROM s) GROUP BY k, rn;
+-- A lower end must not cut rows that count for a later rank.
+SELECT k, v, r, rn FROM (
+  SELECT k, v, w, rank() OVER (PARTITION BY k ORDER BY v DESC) AS r, row_number() OVER (PARTITION BY k ORDER BY v DESC) AS rn FROM s
+) WHERE rn BETWEEN 2 AND 3;
+SELECT k, v, r, d FROM (
+  SELECT k, v, w, rank() OVER (PARTITION BY k ORDER BY v DESC) AS r, dense_rank() OVER (PARTITION BY k ORDER BY v DESC) AS d FROM s
+) WHERE r BETWEEN 2 AND 4;

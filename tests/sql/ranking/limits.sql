@@ -23,3 +23,5 @@ SELECT * FROM (SELECT k, v FROM s WHERE v > 2 LIMIT 4 OFFSET 1);
 -- An order alone changes nothing of the rows.
 SELECT k, v FROM s WHERE v > 3 ORDER BY v, k, w;
 SELECT k, sum(v) AS total FROM (SELECT * FROM s ORDER BY v) GROUP BY k;
+SELECT sum(v) AS total FROM (SELECT v FROM s ORDER BY v DESC NULLS LAST OFFSET 2);
+SELECT count(*) AS n FROM (SELECT v FROM s OFFSET 12);
