@@ -79,6 +79,18 @@ pub struct OperatorMetrics {
     pub state_bytes: u64,
 }
 
+impl OperatorMetrics {
+    /// Adds another's counters.
+    pub fn add(&mut self, other: &OperatorMetrics) {
+        self.late += other.late;
+        self.after_idle += other.after_idle;
+        self.timeless += other.timeless;
+        self.unknown_deletes += other.unknown_deletes;
+        self.state_rows += other.state_rows;
+        self.state_bytes += other.state_bytes;
+    }
+}
+
 /// A running operator: one worker's shard. Methods in life order.
 ///
 /// Within a step: one [`Operator::begin_step`], any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:

@@ -15,6 +15,7 @@ mod lower;
 mod mistakes;
 pub mod session;
 mod sets;
+mod share;
 pub mod single_row;
 mod subqueries;
 pub use mistakes::{has_subquery, without_place as mistake};
@@ -28,6 +29,7 @@ pub mod window;
 mod within;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
+pub use share::{FlowPart, SharedFlow};
 
 use crate::catalog::{Column, Definitions, ViewDef};
 use crate::sql::{self, Diagnostic};
