@@ -10,6 +10,7 @@ mod output;
 mod resume;
 mod statements;
 mod tables;
+mod together;
 mod tour;
 mod usage;
 
