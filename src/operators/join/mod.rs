@@ -21,7 +21,7 @@ mod tests;
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
 use super::window::unit_ns;
-use super::{Operator, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorMetrics, Result, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -173,7 +173,7 @@ impl Join {
     }
 
     /// Drops what the watermark has passed; with `hold`, rows that have found no match go out first.
-    fn expire(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<()> {
+    fn expire(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<()> {
         let passed = |at: i64| at < watermark || watermark == WATERMARK_END;
         let mut held: [Vec<presence::Row>; 2] = [Vec::new(), Vec::new()];
         for (side, held) in held.iter_mut().enumerate() {
@@ -259,7 +259,7 @@ impl Join {
 }
 
 impl Operator for Join {
-    fn push(&mut self, port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         if delta.is_empty() {
             return Ok(());
         }
@@ -278,7 +278,7 @@ impl Operator for Join {
         Ok(())
     }
 
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         self.give_changes(out)?;
         self.clean();
         if self.spec.bound.is_some() {

@@ -29,7 +29,7 @@ mod walk;
 pub use spec::{RankFunction, TopNSpec, TopNUse};
 
 use super::window::unit_ns;
-use super::{Operator, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorMetrics, Result, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
 use crate::state::ranked::{Entry, Growth, Position};
@@ -190,7 +190,7 @@ impl TopN {
     }
 
     /// Brings the step's rows into the state; sends what changes if changes are sent.
-    fn apply(&mut self, send: bool, out: &mut Vec<Delta>) -> Result<()> {
+    fn apply(&mut self, send: bool, out: &mut dyn Emit) -> Result<()> {
         let wanted = self.wanted();
         let send = send && self.spec.mode == EmitMode::Changes;
         let top_only = self.spec.keeps_top_only();
@@ -231,7 +231,7 @@ impl TopN {
     }
 
     /// Drops the partitions whose windows are over; sends their rows if they are final.
-    fn close(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<()> {
+    fn close(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<()> {
         let wanted = self.wanted();
         let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
         for partition in self.partitions.close(watermark) {
@@ -302,14 +302,14 @@ fn is_full<'a>(wanted: Wanted, rows: impl Iterator<Item = &'a Entry>) -> bool {
 }
 
 impl Operator for TopN {
-    fn push(&mut self, _port: usize, delta: Delta, _out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, _out: &mut dyn Emit) -> Result<()> {
         if self.spec.input_append_only && delta.weights.is_some() {
             return Ok(internal_err!("weights in input that was said to be append-only")?);
         }
         if delta.is_empty() { Ok(()) } else { self.gather(&delta.batch, delta.weights.as_ref()) }
     }
 
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         self.apply(true, out)?;
         let Some(window) = self.spec.window else { return Ok(watermark) };
         self.close(watermark, out)?;
