@@ -208,7 +208,7 @@ fn run(grammar: Grammar) {
         let shares = [
             (&seen.finals, grammar.finals),
             (&seen.logged, 15),
-            (&seen.full, 50),
+            (&seen.full, 40),
             (&seen.kept, 5),
             (&seen.tables, 20),
             (&seen.together, 20),
