@@ -107,6 +107,9 @@ pub fn length(ns: i64) -> String {
         (1_000, "us"),
         (1, "ns"),
     ];
+    if ns == 0 {
+        return "0 s".into();
+    }
     let (unit, name) = UNITS.into_iter().find(|(unit, _)| ns % unit == 0).unwrap_or((1, "ns"));
     format!("{} {name}", ns / unit)
 }

@@ -57,6 +57,38 @@ fn the_quakes_are_the_same_at_any_number_of_workers_and_any_step() {
     }
 }
 
+#[test]
+fn the_joins_find_what_the_data_hold() {
+    let place = Place::new();
+    let rows = |name: &str| -> Vec<serde_json::Value> {
+        let ran = tour(&place.path(name), &["run", &format!("queries/tour/{name}.sql"), "--workers", "3"]);
+        ran.out.lines().map(json).collect()
+    };
+    // Of 524 flights without a departure in twelve hours three left later, and 521 never did.
+    let never = rows("10_never_left");
+    assert_eq!(never[0]["flights"], 524);
+    assert_eq!(never.iter().filter(|r| !r["departed"].is_null()).count(), 3);
+    assert_eq!(never[never.len() - 1]["not_yet"], 521);
+    assert_eq!(rows("11_in_the_air")[0]["flights"], 26_468);
+    let turnarounds = &rows("12_turnarounds")[0];
+    assert_eq!(turnarounds["turnarounds"], 13_646);
+    assert_eq!(
+        (&turnarounds["mean_minutes"], &turnarounds["least_minutes"]),
+        (&json("613.0"), &json("68.0"))
+    );
+    // With the unknown ones all departures, without them those of known aeroplanes.
+    let planes = rows("13_manufacturers");
+    let unknown = planes.iter().find(|r| r.get("manufacturer").is_some_and(|m| m.is_null()));
+    assert_eq!(unknown.unwrap()["flights"], 4_224);
+    let known = planes.iter().filter(|r| r.get("seats").is_some()).map(|r| r["flights"].as_i64().unwrap());
+    assert_eq!(known.sum::<i64>(), 26_483 - 4_224);
+    let storms = rows("14_rapid_intensification");
+    assert_eq!((&storms[0]["observations"], &storms[0]["storms"]), (&json("610"), &json("167")));
+    // Each of two fixes at one time is in pairs of its own.
+    let pairs = &storms[storms.len() - 1];
+    assert_eq!((&pairs["pairs"], &pairs["times"]), (&json("9390"), &json("9361")));
+}
+
 /// Puts departures into a topic with so many partitions and keeps a board of them; the board's rows.
 fn board(lines: &str, time: &str, partitions: usize, workers: usize, step: usize) -> Vec<String> {
     let place = Place::new();

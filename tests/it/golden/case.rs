@@ -17,13 +17,19 @@ const WAYS: [Way; 4] = [
     PLAIN,
 ];
 
+/// Cases over files of tens of thousands of rows: with steps of one row they would take minutes.
+const LARGE: &str = "queries/tour";
+/// How much larger their steps are.
+const LARGE_STEPS: usize = 16;
+
 /// Runs the case and compares it with its golden, or writes that.
 pub(super) fn check(path: &Path, bless: bool) -> Result<(), String> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut directives = text.lines().take_while(|l| l.starts_with("--"));
     let once = directives.clone().any(|l| l.starts_with("-- as written:"));
+    let scale = if path.starts_with(LARGE) { LARGE_STEPS } else { 1 };
     let most = directives.find_map(|l| l.strip_prefix("-- rows shown: ")).map(|n| n.trim().parse().unwrap());
-    let (golden, faults) = run(&text, once, most.unwrap_or(usize::MAX));
+    let (golden, faults) = run(&text, once, most.unwrap_or(usize::MAX), scale);
     let out = path.with_extension("out");
     if bless {
         std::fs::write(&out, &golden).unwrap();
@@ -44,8 +50,8 @@ fn same(expected: &str, got: &str) -> bool {
     lines(expected) == lines(got)
 }
 
-/// What the golden says, and where the ways do not agree.
-fn run(text: &str, once: bool, most: usize) -> (String, Vec<String>) {
+/// What the golden says, and where the ways do not agree. Steps are `scale` times as large as the ways say.
+fn run(text: &str, once: bool, most: usize, scale: usize) -> (String, Vec<String>) {
     let (mut golden, mut faults) = (String::new(), Vec::new());
     let (source, statements) = match parsed(text) {
         Ok(parsed) => parsed,
@@ -72,17 +78,17 @@ fn run(text: &str, once: bool, most: usize) -> (String, Vec<String>) {
         return (golden, faults);
     }
     drop(plain);
-    again(dir.path(), &source, &statements, &answers, &mut faults);
+    again(dir.path(), &source, &statements, &answers, scale, &mut faults);
     golden.clear();
     let mut modes = vec![Vec::new(); statements.len()];
     // INSERT … VALUES alone is no end: a stream of final results may then lack its last windows.
     let open = source.to_ascii_uppercase().contains("EMIT FINAL;");
     for way in WAYS.into_iter().filter(|w| w.values_end || !open) {
-        one_way(&source, &statements, &mut answers, way, &mut modes, &mut faults);
+        one_way(&source, &statements, &mut answers, (way, scale), &mut modes, &mut faults);
     }
     for (i, statement) in statements.iter().enumerate() {
         if is_query(statement) {
-            cut(&source, &statements, i, &answers[i], &mut modes[i], &mut faults);
+            cut(&source, (&statements, i), &answers[i], scale, &mut modes[i], &mut faults);
         }
         if shows(statement) {
             let words = one_line(&source[statement.span.clone()]);
@@ -101,9 +107,10 @@ fn again(
     source: &str,
     statements: &[ParsedStatement],
     answers: &[Answer],
+    scale: usize,
     faults: &mut Vec<String>,
 ) {
-    let mut run = Run::new(dir, source, Way { workers: 3, step_rows: 2, values_end: false });
+    let mut run = Run::new(dir, source, Way { workers: 3, step_rows: 2 * scale, values_end: false });
     for (statement, before) in statements.iter().zip(answers) {
         let emits = matches!(&statement.statement, Statement::Query(q) if q.emit.is_some());
         let answer = run.statement(statement);
@@ -121,12 +128,13 @@ fn one_way(
     source: &str,
     statements: &[ParsedStatement],
     answers: &mut [Answer],
-    way: Way,
+    (way, scale): (Way, usize),
     modes: &mut [Vec<String>],
     faults: &mut Vec<String>,
 ) {
     let dir = tempfile::tempdir().unwrap();
-    let mut run = Run::new(dir.path(), source, way);
+    let mut run =
+        Run::new(dir.path(), source, Way { step_rows: (way.step_rows * scale).min(PLAIN.step_rows), ..way });
     let first = way == WAYS[0];
     for (i, statement) in statements.iter().enumerate() {
         if !is_query(statement) {
@@ -174,9 +182,9 @@ fn set_up(run: &mut Run, statement: &ParsedStatement, way: Way) -> Answer {
 
 fn cut(
     source: &str,
-    statements: &[ParsedStatement],
-    i: usize,
+    (statements, i): (&[ParsedStatement], usize),
     expected: &Answer,
+    scale: usize,
     modes: &mut Vec<String>,
     faults: &mut Vec<String>,
 ) {
@@ -191,7 +199,8 @@ fn cut(
         (true, false) => Emit::Changes,
         (true, true) => return,
     };
-    let kept = |by| (cut_and_resumed(source, &before, &statements[i], emit, by), Mode::Kept(emit, by));
+    let kept =
+        |by| (cut_and_resumed(source, &before, &statements[i], (emit, by), scale), Mode::Kept(emit, by));
     let (mut answer, mut mode) = kept(Keeper::Stream);
     if matches!(&answer, Err(reason) if reason.starts_with("a stream only ever takes new rows")) {
         (answer, mode) = kept(Keeper::MaterializedView);

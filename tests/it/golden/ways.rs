@@ -181,12 +181,12 @@ pub(super) fn cut_and_resumed(
     text: &str,
     set_up: &[ParsedStatement],
     query: &ParsedStatement,
-    emit: Emit,
-    by: Keeper,
+    (emit, by): (Emit, Keeper),
+    scale: usize,
 ) -> Answer {
     let dir = tempfile::tempdir().unwrap();
     for cut in 0..=CUTS {
-        let way = Way { workers: 1 + cut % 3, step_rows: 1 + cut, values_end: true };
+        let way = Way { workers: 1 + cut % 3, step_rows: (1 + cut) * scale, values_end: true };
         let mut run = Run::new(dir.path(), text, way);
         for statement in set_up {
             run.set_up(statement, way)?;

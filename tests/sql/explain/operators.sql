@@ -26,3 +26,5 @@ EXPLAIN SELECT window_start, sum(total) AS total FROM TUMBLE((
 EXPLAIN SELECT k, _partition, _offset FROM r;
 EXPLAIN SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(x, y);
 EXPLAIN SELECT date_trunc('hour', ts) AS hour, CASE WHEN v > 0 THEN 'pos' ELSE 'neg' END AS sign, ts + INTERVAL '1 day' AS later, p / 3 AS third FROM s;
+EXPLAIN SELECT window_start, k, count(*) AS n FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start, ROLLUP (k) EMIT FINAL;
+EXPLAIN SELECT window_start, count(DISTINCT k) AS ks, max(v) AS most FROM TUMBLE(s, ts, INTERVAL '1 minute') GROUP BY window_start EMIT CHANGES;

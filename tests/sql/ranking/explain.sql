@@ -22,3 +22,5 @@ EXPLAIN SELECT window_end, k, v FROM (
 EXPLAIN SELECT k, v, r, rn FROM (
   SELECT k, v, rank() OVER (PARTITION BY k ORDER BY v DESC) AS r, row_number() OVER (PARTITION BY k ORDER BY v DESC) AS rn FROM s
 ) WHERE r <= 2;
+EXPLAIN SELECT ts, k, v FROM (SELECT *, row_number() OVER (PARTITION BY k ORDER BY ts) AS rn FROM s) WHERE rn = 1;
+EXPLAIN SELECT ts, k, v FROM (SELECT *, row_number() OVER (PARTITION BY k ORDER BY ts DESC) AS rn FROM s) WHERE rn = 1;
