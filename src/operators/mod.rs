@@ -73,10 +73,32 @@ pub struct OperatorMetrics {
     pub timeless: u64,
     /// Tombstones of keys that a table does not have.
     pub unknown_deletes: u64,
+    /// Rows of state that were dropped because of their age.
+    pub expired: u64,
+    /// Rows that were taken back after they had been dropped: that changes nothing.
+    pub ignored: u64,
     /// Rows of state held now.
     pub state_rows: u64,
     /// Bytes of state held now, roughly.
     pub state_bytes: u64,
+}
+
+/// What holds when a step begins.
+#[derive(Debug, Clone, Copy)]
+pub struct StepStart {
+    /// The watermark (ns) that the operator's inputs had reached before the step.
+    pub closed: EventTime,
+    /// The clock (ns since the epoch): the same each time the step is run.
+    pub now: i64,
+    /// Rows that came before this time (ns) leave state that nothing else bounds; `None` = all stay.
+    pub keep_since: Option<i64>,
+}
+
+impl StepStart {
+    /// A step before which `closed` had been reached, where no row leaves by its age.
+    pub fn after(closed: EventTime) -> Self {
+        StepStart { closed, now: 0, keep_since: None }
+    }
 }
 
 /// A running operator: one worker's shard. Methods in life order.
@@ -84,9 +106,9 @@ pub struct OperatorMetrics {
 /// Within a step: one [`Operator::begin_step`], any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:
 /// the sum of all output deltas up to a step is the query over the sum of all input deltas.
 pub trait Operator: Send {
-    /// Begins a step. `closed` (ns) is the watermark that the operator's inputs had reached before it.
-    fn begin_step(&mut self, closed: EventTime) {
-        let _ = closed;
+    /// Begins a step.
+    fn begin_step(&mut self, start: StepStart) {
+        let _ = start;
     }
 
     /// Takes one delta of this step from input `port` and appends what follows from it to `out`.

@@ -16,6 +16,7 @@ mod mistakes;
 pub mod session;
 mod sets;
 pub mod single_row;
+pub mod state_bound;
 mod subqueries;
 pub use mistakes::{has_subquery, without_place as mistake};
 pub mod order;
@@ -28,6 +29,7 @@ pub mod window;
 mod within;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
+pub use state_bound::{BoundKind, StateBound};
 
 use crate::catalog::{Column, Definitions, ViewDef};
 use crate::sql::{self, Diagnostic};

@@ -7,7 +7,7 @@
 use super::checkpoint::{JobStore, Manifest, PartitionManifest, Totals};
 use super::crew::Crew;
 use super::feed::{Feed, FeedShape, Next, PartitionFeed, PartitionState, Prepared, source_watermark};
-use super::journal::{Entry, Journal, PartitionEntry, SliceEntry};
+use super::journal::{Entry, Journal, Moment, PartitionEntry, SliceEntry};
 use super::output::Output;
 use super::sink::Sink;
 use super::{Result, RuntimeError};
@@ -65,6 +65,8 @@ pub struct JobOptions {
     pub step_rows: usize,
     /// A partition that gave nothing for this long does not hold the watermark; zero = never.
     pub idle_timeout: Duration,
+    /// How long rows stay in state that nothing else bounds; `None` = for ever.
+    pub state_ttl: Option<Duration>,
     /// How often state is checkpointed.
     pub checkpoint_interval: Duration,
     /// End when everything there has been read.
@@ -287,7 +289,7 @@ impl Run {
                 }
             }
             self.step = entry.step - 1;
-            self.one_step(taken, entry.now, false)?;
+            self.one_step(taken, entry.moment, false)?;
         }
         Ok(())
     }
@@ -331,8 +333,7 @@ impl Run {
             let moved = self.note_idle_and_ended(&taken);
             if rows || moved || self.step == 0 {
                 self.job.control.caught_up.store(false, Ordering::Release);
-                let now = self.job.clock.now_ns();
-                self.one_step(taken, now, true)?;
+                self.one_step(taken, self.moment(), true)?;
                 self.maybe_checkpoint()?;
                 if self.watermarks.iter().all(|w| *w == WATERMARK_END)
                     && !rows
@@ -385,19 +386,26 @@ impl Run {
         moved
     }
 
+    /// Now, and what leaves by its age then.
+    fn moment(&self) -> Moment {
+        let now = self.job.clock.now_ns();
+        let age = |ttl: Duration| i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX);
+        Moment { now, keep_since: self.job.options.state_ttl.map(|ttl| now.saturating_sub(age(ttl))) }
+    }
+
     /// One step over `taken`; with `live`, it is journaled first.
-    fn one_step(&mut self, taken: Vec<Vec<(Vec<Prepared>, bool)>>, now: i64, live: bool) -> Result<()> {
+    fn one_step(&mut self, taken: Vec<Vec<(Vec<Prepared>, bool)>>, moment: Moment, live: bool) -> Result<()> {
         self.step += 1;
         self.dirty = true;
         if live && let Some(journal) = &mut self.journal {
-            journal.append(&entry(self.step, now, &taken, &self.partitions))?;
+            journal.append(&entry(self.step, moment, &taken, &self.partitions))?;
         }
         let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
         for (s, slices) in taken.into_iter().enumerate() {
             sources.push(self.take_in(s, slices)?);
         }
-        let outputs = self.crew.step(sources, closed, self.watermarks.clone())?;
+        let outputs = self.crew.step(sources, closed, self.watermarks.clone(), moment)?;
         let watermark = outputs.first().map_or(WATERMARK_NONE, |o| o.watermark);
         let mut metrics = OperatorMetrics::default();
         let mut deltas = Vec::new();
@@ -406,6 +414,8 @@ impl Run {
             metrics.after_idle += output.metrics.after_idle;
             metrics.timeless += output.metrics.timeless;
             metrics.unknown_deletes += output.metrics.unknown_deletes;
+            metrics.expired += output.metrics.expired;
+            metrics.ignored += output.metrics.ignored;
             metrics.state_rows += output.metrics.state_rows;
             metrics.state_bytes += output.metrics.state_bytes;
             deltas.extend(output.deltas);
@@ -413,6 +423,8 @@ impl Run {
         self.totals.late = self.before.late + metrics.late;
         self.totals.after_idle = self.before.after_idle + metrics.after_idle;
         self.totals.timeless = self.before.timeless + metrics.timeless;
+        self.totals.expired = self.before.expired + metrics.expired;
+        self.totals.ignored = self.before.ignored + metrics.ignored;
         self.metrics = metrics;
         let rows: usize = deltas.iter().map(Delta::num_rows).sum();
         self.totals.rows_out += rows as u64;
@@ -502,13 +514,20 @@ impl Run {
             after_idle: t.after_idle - b.after_idle,
             timeless: t.timeless - b.timeless,
             bad: t.bad - b.bad,
+            expired: t.expired - b.expired,
+            ignored: t.ignored - b.ignored,
         };
         let elapsed = self.job.clock.monotonic().saturating_sub(self.started);
         Ok(JobSummary { run, total: t, elapsed, finished, resumed_from: self.resumed_from })
     }
 }
 
-fn entry(step: u64, now: i64, taken: &[Vec<(Vec<Prepared>, bool)>], states: &[Vec<PartitionState>]) -> Entry {
+fn entry(
+    step: u64,
+    moment: Moment,
+    taken: &[Vec<(Vec<Prepared>, bool)>],
+    states: &[Vec<PartitionState>],
+) -> Entry {
     let slice = |p: &Prepared| SliceEntry {
         asked: p.asked,
         rows: p.delta.num_rows(),
@@ -530,7 +549,7 @@ fn entry(step: u64, now: i64, taken: &[Vec<(Vec<Prepared>, bool)>], states: &[Ve
             .collect()
         })
         .collect();
-    Entry { step, now, sources }
+    Entry { step, moment, sources }
 }
 
 /// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells.

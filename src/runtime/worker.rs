@@ -5,6 +5,7 @@
 //! step's result does not depend on how the threads were scheduled.
 
 use super::RuntimeError;
+use super::journal::Moment;
 use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
@@ -18,7 +19,7 @@ use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
-use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable};
+use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable, StepStart};
 use crate::plan::{Dataflow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(super) struct StepInput {
     pub(super) closed: Vec<EventTime>,
     /// Each source's watermark after the step.
     pub(super) watermarks: Vec<EventTime>,
+    /// When it runs, and what leaves by its age.
+    pub(super) moment: Moment,
 }
 
 /// What a worker answers.
@@ -205,7 +208,8 @@ impl Worker {
                     out = exchange.swap(self.index, rows.pop().unwrap_or_default())?
                 }
                 Running::Operator(operator) => {
-                    operator.begin_step(before);
+                    let Moment { now, keep_since } = input.moment;
+                    operator.begin_step(StepStart { closed: before, now, keep_since });
                     for (port, deltas) in rows.into_iter().enumerate() {
                         for delta in deltas.into_iter().filter(|d| !d.is_empty()) {
                             operator.push(port, delta, &mut out)?;
@@ -233,6 +237,8 @@ impl Worker {
                 sum.after_idle += m.after_idle;
                 sum.timeless += m.timeless;
                 sum.unknown_deletes += m.unknown_deletes;
+                sum.expired += m.expired;
+                sum.ignored += m.ignored;
                 sum.state_rows += m.state_rows;
                 sum.state_bytes += m.state_bytes;
             }

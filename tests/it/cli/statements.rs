@@ -117,7 +117,7 @@ fn settings_are_shown_set_and_reset() {
     let out = place.sql("SET step_rows = 7; SHOW step_rows; RESET step_rows; SHOW step_rows; SHOW ALL");
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[0].contains("\"value\":\"7\"") && lines[1].contains("\"value\":\"65536\""), "{out}");
-    for name in ["checkpoint_interval", "format", "idle_timeout", "step_rows", "workers"] {
+    for name in ["checkpoint_interval", "format", "idle_timeout", "state_ttl", "step_rows", "workers"] {
         assert!(lines[2..].iter().any(|l| l.contains(name)), "{name}");
     }
     place.run(&["-c", "SHOW step_row"]).fails(3, &["step_rows"]);
