@@ -208,7 +208,7 @@ impl Runner {
     fn texts(&mut self, invocation: &Invocation, texts: &[Text]) -> Result<(), Stop> {
         for text in texts {
             if let Some(scope) = &text.scope {
-                self.session.set_scope(scope);
+                self.session.set_scope(scope).map_err(|e| self.failure(&e.to_string()))?;
             }
             let source = substitute(&text.source, &|name| invocation.variable(name))
                 .map_err(|d| self.mistake(&d, &text.name, &text.source))?;
@@ -400,19 +400,21 @@ impl Runner {
 }
 
 fn add(totals: &mut Totals, summary: &JobSummary, from_outside: bool, to_outside: bool) {
+    // What was read once for several statements is told once.
+    let (run, shared) = (&summary.run, &summary.shared);
     if from_outside {
-        totals.rows_in += summary.run.rows_in;
+        totals.rows_in += run.rows_in - shared.rows_in;
     }
     if to_outside {
-        totals.rows_out += summary.run.rows_out;
+        totals.rows_out += run.rows_out;
     }
-    totals.behind += summary.run.behind;
-    totals.late += summary.run.late;
-    totals.after_idle += summary.run.after_idle;
-    totals.timeless += summary.run.timeless;
-    totals.bad += summary.run.bad;
-    totals.expired += summary.run.expired;
-    totals.ignored += summary.run.ignored;
+    totals.behind += run.behind - shared.behind;
+    totals.late += run.late - shared.late;
+    totals.after_idle += run.after_idle - shared.after_idle;
+    totals.timeless += run.timeless - shared.timeless;
+    totals.bad += run.bad - shared.bad;
+    totals.expired += run.expired - shared.expired;
+    totals.ignored += run.ignored - shared.ignored;
 }
 
 /// What can go wrong with one statement.

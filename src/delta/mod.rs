@@ -14,7 +14,7 @@ pub use fold::consolidate;
 pub use hash::{hash_columns, partition};
 pub use types::type_name;
 
-use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{concat, concat_batches, filter, filter_record_batch, take, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -89,7 +89,7 @@ impl Delta {
     /// The rows at `indices`, in that order (a row may come several times).
     pub fn take(&self, indices: &UInt32Array) -> Result<Self, ArrowError> {
         Ok(Delta {
-            batch: take_record_batch(&self.batch, indices)?,
+            batch: take_rows(&self.batch, indices)?,
             weights: map_i64(&self.weights, |a| take(a, indices, None))?,
             marks: map_i64(&self.marks, |a| take(a, indices, None))?,
         })
@@ -138,4 +138,12 @@ fn concat_i64(
         .collect();
     let parts: Vec<&dyn Array> = parts.iter().map(|a| a as &dyn Array).collect();
     Ok(Some(arrow::array::AsArray::as_primitive(&concat(&parts)?).clone()))
+}
+/// The rows at `indices`; of a batch without columns too, which only has a number of rows.
+pub(crate) fn take_rows(batch: &RecordBatch, indices: &UInt32Array) -> Result<RecordBatch, ArrowError> {
+    if batch.num_columns() > 0 {
+        return take_record_batch(batch, indices);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(indices.len()));
+    RecordBatch::try_new_with_options(batch.schema(), vec![], &options)
 }

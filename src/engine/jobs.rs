@@ -4,21 +4,26 @@
 //! session reads that stream, its end is written into its partitions as a watermark that nothing can pass. So
 //! the reader closes its windows, and whoever reads the stream later sees the same end.
 
+use super::launch::Edges;
 use super::sources::appender;
 use super::{Engine, EngineError, Result};
 use crate::delta::WATERMARK_END;
-use crate::disk::{DiskLock, Open};
+use crate::disk::{Disk, DiskLock, Open};
 use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::JobStore;
-use crate::runtime::job::{Control, Job, JobSummary};
+use crate::runtime::control::Control;
+use crate::runtime::job::{Job, JobSummary};
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
 
+/// How the names of groups' folders begin.
+pub(super) const GROUP: &str = "group-";
 /// How long one look at the jobs waits at most.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -103,19 +108,51 @@ impl Jobs {
         Ok(entries.len() - 1)
     }
 
-    /// Runs a registered job on a thread of its own. `held` is kept until it has ended.
-    pub(super) fn start(self: &Arc<Self>, number: usize, job: Job, held: Option<DiskLock>) -> Result<()> {
+    /// Runs registered statements as one job on a thread of its own. `held` is kept until each has ended, `lock` until
+    /// all have.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        numbers: Vec<usize>,
+        job: Job,
+        mut held: Vec<Option<DiskLock>>,
+        lock: Option<DiskLock>,
+    ) -> Result<()> {
         let jobs = self.clone();
+        let names: Vec<&str> = job.parts.iter().map(|p| p.name.as_str()).collect();
         let thread = std::thread::Builder::new()
-            .name(format!("job {}", job.name))
+            .name(format!("job {}", names.join(", ")))
             .spawn(move || {
-                let result = job.run();
-                drop(held);
-                jobs.ended(number, result);
+                let result = job.run(&mut |part, summary| {
+                    held[part] = None;
+                    jobs.ended(numbers[part], Ok(summary));
+                });
+                drop((held, lock));
+                if let Err((part, error)) = result {
+                    jobs.failed(&numbers, numbers[part], error);
+                }
             })
             .map_err(EngineError::Start)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
+    }
+
+    /// Takes note that a job of these statements failed, as far as they have not ended, because of `number`.
+    fn failed(&self, numbers: &[usize], number: usize, error: RuntimeError) {
+        let mut entries = self.lock();
+        for other in numbers.iter().filter(|n| **n != number) {
+            if let Some(entry) = entries.get_mut(*other).filter(|e| e.state == JobState::Running) {
+                entry.state = JobState::Failed;
+            }
+        }
+        drop(entries);
+        self.ended(number, Err(error));
+    }
+
+    /// What each job that has not ended reads and writes.
+    pub(super) fn edges(&self) -> Edges {
+        let running = |e: &&Entry| e.state == JobState::Running;
+        let edge = |e: &Entry| Some((e.reads.clone(), e.writes.clone()?));
+        self.lock().iter().filter(running).filter_map(edge).collect()
     }
 
     /// Takes note of how a job's run ended.
@@ -186,7 +223,7 @@ impl Jobs {
         loop {
             let entries = self.lock();
             let writes = |e: &&Entry| e.state == JobState::Running && e.writes.as_deref() == Some(stream);
-            let running = entries.iter().filter(writes).map(|e| e.control.stop()).count();
+            let running = entries.iter().filter(writes).map(|e| e.control.leave()).count();
             if running == 0 {
                 return;
             }
@@ -265,17 +302,55 @@ struct JobFile {
     sink: String,
     /// The producer under which it writes, in hexadecimal.
     producer: String,
+    /// The folder of the group in which it runs; none = its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
 }
 
 /// The folder of a job that lasts, and the producer under which it writes.
 pub(super) struct JobHome {
+    /// The job's own folder.
     pub(super) store: JobStore,
+    sink: String,
+    group: Option<String>,
     pub(super) producer: u128,
     /// Held while the job runs: no other process runs it.
     pub(super) lock: DiskLock,
 }
 
-fn jobs_dir(engine: &Engine) -> PathBuf {
+impl JobHome {
+    /// Where its checkpoint is, if it has begun.
+    pub(super) fn saved(&self) -> Result<Option<JobStore>> {
+        let store = match &self.group {
+            Some(group) => JobStore { dir: self.store.dir.with_file_name(group), ..self.store.clone() },
+            None => self.store.clone(),
+        };
+        Ok(store.manifest()?.is_some().then_some(store))
+    }
+
+    /// Takes note that its checkpoints are in `store` from now on.
+    pub(super) fn moves_to(&self, store: &JobStore) -> Result<()> {
+        let name = store.dir.file_name().and_then(|n| n.to_str()).map(str::to_string);
+        let group = name.filter(|_| store.dir != self.store.dir);
+        if group == self.group {
+            return Ok(());
+        }
+        let (name, sink) = (self.store.job.clone(), self.sink.clone());
+        let file = JobFile { name, sink, producer: format!("{:032x}", self.producer), group };
+        write_job_file(&self.store.disk, &self.store.dir.join(JOB_FILE), &file)
+    }
+}
+
+/// The file that says what a job's folder is.
+const JOB_FILE: &str = "job.json";
+
+fn write_job_file(disk: &Disk, path: &Path, file: &JobFile) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(file).map_err(|e| RuntimeError::Output(e.to_string()))?;
+    Ok(disk.write_atomically(path, &bytes)?)
+}
+
+/// The folder of all jobs' folders.
+pub(super) fn jobs_dir(engine: &Engine) -> PathBuf {
     engine.0.dir.join("jobs")
 }
 
@@ -288,21 +363,49 @@ pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHom
     let Some(lock) = file.try_lock()? else {
         return Err(EngineError::Busy { job: name.into() });
     };
-    let path = dir.join("job.json");
-    let damaged =
-        |reason: String| RuntimeError::State { job: name.into(), path: path.display().to_string(), reason };
-    let producer = if disk.exists(&path)? {
-        let file: JobFile =
-            serde_json::from_slice(&disk.read(&path)?).map_err(|e| damaged(format!("is damaged: {e}")))?;
-        u128::from_str_radix(&file.producer, 16).map_err(|e| damaged(format!("is damaged: {e}")))?
+    let path = dir.join(JOB_FILE);
+    let damaged = |reason: String| {
+        let path = path.display().to_string();
+        RuntimeError::State { job: name.into(), path, reason: format!("is damaged: {reason}") }
+    };
+    let (producer, group) = if disk.exists(&path)? {
+        let file: JobFile = serde_json::from_slice(&disk.read(&path)?).map_err(|e| damaged(e.to_string()))?;
+        (u128::from_str_radix(&file.producer, 16).map_err(|e| damaged(e.to_string()))?, file.group)
     } else {
         let producer = uuid::Uuid::new_v4().as_u128();
-        let file = JobFile { name: name.into(), sink: sink.into(), producer: format!("{producer:032x}") };
-        let bytes = serde_json::to_vec_pretty(&file).map_err(|e| damaged(e.to_string()))?;
-        disk.write_atomically(&path, &bytes)?;
-        producer
+        let producer_text = format!("{producer:032x}");
+        let file = JobFile { name: name.into(), sink: sink.into(), producer: producer_text, group: None };
+        write_job_file(disk, &path, &file)?;
+        (producer, None)
     };
-    Ok(JobHome { store: JobStore { disk: disk.clone(), dir, job: name.into() }, producer, lock })
+    let store = JobStore { disk: disk.clone(), dir, job: name.into() };
+    Ok(JobHome { store, sink: sink.into(), group, producer, lock })
+}
+
+/// Removes the folders of groups in which no job runs any more.
+pub(super) fn drop_unused_groups(engine: &Engine) -> Result<()> {
+    let disk = &engine.0.disk;
+    let dir = jobs_dir(engine);
+    let names = disk.list(&dir)?;
+    let mut used: HashSet<String> = HashSet::new();
+    for name in &names {
+        let path = dir.join(name).join(JOB_FILE);
+        if disk.exists(&path)? {
+            // One that cannot be read may belong to any of them.
+            let Ok(file) = serde_json::from_slice::<JobFile>(&disk.read(&path)?) else { return Ok(()) };
+            used.extend(file.group);
+        }
+    }
+    let unused = |n: &&String| n.starts_with(GROUP) && !used.contains(*n);
+    for name in names.iter().filter(unused) {
+        let group = dir.join(name);
+        // A group that another process is just making is held.
+        let file = Arc::new(disk.open(&group.join("lock"), Open::Create)?);
+        if let Some(_held) = file.try_lock()? {
+            disk.remove_dir_all(&group)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the folders of the jobs that write `sink`.
@@ -314,7 +417,7 @@ pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
     }
     for name in disk.list(&dir)? {
         let job = dir.join(&name);
-        let path = job.join("job.json");
+        let path = job.join(JOB_FILE);
         if !disk.exists(&path)? {
             continue;
         }
@@ -327,5 +430,5 @@ pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
             disk.remove_dir_all(&job)?;
         }
     }
-    Ok(())
+    drop_unused_groups(engine)
 }

@@ -7,6 +7,7 @@ mod define;
 mod describe;
 mod insert;
 mod jobs;
+mod launch;
 mod marks;
 mod nexmark;
 mod physical;
@@ -25,7 +26,8 @@ pub use session::{Continuous, Outcome, Session};
 pub use topics::{Consumed, TopicDescription, TopicRow};
 
 pub use crate::runtime::checkpoint::Totals;
-pub use crate::runtime::job::{Control, JobSummary};
+pub use crate::runtime::control::Control;
+pub use crate::runtime::job::JobSummary;
 pub use crate::sql::{Diagnostic, ParsedStatement, Statement, parse_all, substitute};
 
 use crate::catalog::{CatalogError, CatalogStore, Definitions};

@@ -5,7 +5,8 @@ use super::change::{self, Change};
 use super::define::{self, Defined, create_stream, emit_mode, normalized};
 use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
-use super::jobs::{JobHome, JobView, Jobs, job_home};
+use super::jobs::{JobView, Jobs, job_home};
+use super::launch::{Pending, launch};
 use super::sources::{Wanted, appender, open_partition, partitions_of};
 use super::table::{check_inserted, result_key};
 use super::{Engine, EngineError, Result};
@@ -14,10 +15,11 @@ use crate::config::Settings;
 use crate::connectors::{Blackhole, ConnectorError, OnBad, StdinSource};
 use crate::delta::Delta;
 use crate::plan::unique::{UniqueKeys, unique_keys};
-use crate::plan::{Dataflow, EmitMode};
+use crate::plan::{Dataflow, EmitMode, SharedFlow};
 use crate::runtime::RuntimeError;
+use crate::runtime::control::Control;
 use crate::runtime::feed::FeedShape;
-use crate::runtime::job::{Control, Job, JobOptions, JobSummary, SourceSetup};
+use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary, SourceSetup};
 use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
 use crate::runtime::upsert_sink::UpsertSink;
 use crate::sql::{
@@ -27,7 +29,7 @@ use crate::sql::{
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The name under which standard input can be read.
@@ -56,6 +58,8 @@ pub struct Session {
     scope: Option<String>,
     until_caught_up: bool,
     jobs: Arc<Jobs>,
+    /// Statements that have not been started: it is still open what they can be run together with.
+    pending: Mutex<Vec<Pending>>,
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
     names: HashSet<String>,
     pub(super) warnings: Vec<Diagnostic>,
@@ -72,6 +76,7 @@ impl Session {
             scope: scope.map(|s| s.chars().map(plain).collect()),
             until_caught_up,
             jobs: Jobs::new(engine.clone()),
+            pending: Mutex::default(),
             stdin: None,
             names: HashSet::new(),
             warnings: Vec::new(),
@@ -79,13 +84,30 @@ impl Session {
     }
 
     /// Goes on with another file's statements.
-    pub fn set_scope(&mut self, scope: &str) {
+    pub fn set_scope(&mut self, scope: &str) -> Result<()> {
+        self.launch()?;
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
         self.scope = Some(scope.chars().map(plain).collect());
+        Ok(())
+    }
+
+    /// Starts the statements that wait for others to be run together with.
+    fn launch(&self) -> Result<()> {
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        launch(&self.engine, &self.jobs, pending, &|flow, producer| self.sources(flow, Some(producer)))
     }
 
     /// Runs one statement of `source`.
     pub fn execute(&mut self, source: &str, statement: &ParsedStatement) -> Result<Outcome> {
+        if !matches!(
+            statement.statement,
+            Statement::CreateStream(_)
+                | Statement::CreateView(_)
+                | Statement::Insert(_)
+                | Statement::Set { .. }
+        ) {
+            self.launch()?;
+        }
         match &statement.statement {
             Statement::CreateStream(create) => self.create_stream(source, create),
             Statement::CreateView(create) => {
@@ -366,10 +388,7 @@ impl Session {
         let lasting =
             (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
         let home = if lasting { Some(job_home(&self.engine, &name, &stream.name)?) } else { None };
-        let (store, producer, held) = match home {
-            Some(JobHome { store, producer, lock }) => (Some(store), producer, Some(lock)),
-            None => (None, uuid::Uuid::new_v4().as_u128(), None),
-        };
+        let producer = home.as_ref().map_or_else(|| uuid::Uuid::new_v4().as_u128(), |h| h.producer);
         let sink: Box<dyn Sink> = match stream.connector.as_str() {
             "blackhole" => Box::new(Blackhole::default()),
             _ if stream.is_table() => {
@@ -396,20 +415,24 @@ impl Session {
             }
         }
         let control = Arc::new(Control::default());
-        let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
-        let job = Job {
+        let reads: Vec<String> = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
+        // What cannot be opened is told of the statement that wants it.
+        self.sources(&SharedFlow::from(flow.as_ref()), None)?;
+        let number = self.jobs.register(&name, reads.clone(), Some(stream.name.clone()), control.clone())?;
+        let pending = Pending {
+            number,
             name: name.clone(),
-            sources: self.sources(&flow, Some(producer))?,
+            reads,
+            writes: stream.name.clone(),
             flow,
             sink,
-            options: self.job_options(false),
-            store,
             fingerprint,
-            clock: self.engine.0.clock.clone(),
-            control: control.clone(),
+            control,
+            options: self.job_options(false),
+            producer,
+            home,
         };
-        let number = self.jobs.register(&name, reads, Some(stream.name.clone()), control)?;
-        self.jobs.start(number, job, held)?;
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(pending);
         Ok(Outcome::Job(name))
     }
 
@@ -425,7 +448,7 @@ impl Session {
     }
 
     /// The sources of a dataflow. Without a `producer` no late or bad row is kept: a look at the rows leaves no trace.
-    fn sources(&self, flow: &Dataflow, producer: Option<u128>) -> Result<Vec<SourceSetup>> {
+    fn sources(&self, flow: &SharedFlow, producer: Option<u128>) -> Result<Vec<SourceSetup>> {
         flow.sources.iter().map(|spec| self.source(spec, producer)).collect()
     }
 
@@ -479,19 +502,31 @@ impl Session {
         let control = Arc::new(Control::default());
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         let number = self.jobs.register("query", reads, None, control.clone())?;
-        let job = Job {
+        let part = JobPart {
             name: "query".into(),
-            sources: self.sources(&flow, None)?,
             sink: Box::new(CallbackSink(|_: &Delta| Ok(()))),
+            fingerprint: String::new(),
+            control: control.clone(),
+        };
+        let schema = flow.root().schema.clone();
+        let flow = Arc::new(SharedFlow::from(flow.as_ref()));
+        let job = Job {
+            sources: self.sources(&flow, None)?,
+            flow,
+            parts: vec![part],
             options: self.job_options(self.until_caught_up),
             store: None,
-            fingerprint: String::new(),
             clock: self.engine.0.clock.clone(),
-            control,
-            flow,
         };
         let changes = emit_mode(query) == EmitMode::Changes;
-        Ok(Outcome::Continuous(Box::new(Continuous { job, changes, jobs: self.jobs.clone(), number })))
+        Ok(Outcome::Continuous(Box::new(Continuous {
+            job,
+            schema,
+            control,
+            changes,
+            jobs: self.jobs.clone(),
+            number,
+        })))
     }
 
     /// Whether the next statements must wait until the jobs so far have read all that there is: a bounded query
@@ -507,11 +542,13 @@ impl Session {
 
     /// Waits until every job has ended or has read all that there is, or `tick` says no more.
     pub fn settle(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+        self.launch()?;
         self.jobs.wait_settled(tick)
     }
 
     /// Waits until all jobs have ended (with `until_caught_up`: have read all that there is), or `tick` says no more.
     pub fn wait(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+        self.launch()?;
         if self.until_caught_up { self.jobs.wait_settled(tick) } else { self.jobs.wait_ended(tick) }
     }
 
@@ -557,6 +594,8 @@ fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<(), EngineErr
 /// A continuous query whose result the caller takes.
 pub struct Continuous {
     job: Job,
+    schema: SchemaRef,
+    control: Arc<Control>,
     changes: bool,
     jobs: Arc<Jobs>,
     number: usize,
@@ -565,7 +604,7 @@ pub struct Continuous {
 impl Continuous {
     /// The result's columns.
     pub fn schema(&self) -> SchemaRef {
-        self.job.flow.root().schema.clone()
+        self.schema.clone()
     }
 
     /// Whether rows may be taken back, or at least carry their sign: EMIT CHANGES.
@@ -575,7 +614,7 @@ impl Continuous {
 
     /// What the query shows, and is told.
     pub fn control(&self) -> Arc<Control> {
-        self.job.control.clone()
+        self.control.clone()
     }
 
     /// Runs the query until its input ends or it is told to stop; `take` gets each delta of the result, on another thread.
@@ -583,8 +622,10 @@ impl Continuous {
         mut self,
         take: impl FnMut(&Delta) -> Result<(), String> + Send + 'static,
     ) -> Result<JobSummary> {
-        self.job.sink = Box::new(CallbackSink(take));
-        let result = self.job.run();
+        if let Some(part) = self.job.parts.first_mut() {
+            part.sink = Box::new(CallbackSink(take));
+        }
+        let result = self.job.run_alone();
         let summary = result.as_ref().ok().copied();
         self.jobs.ended(self.number, result);
         match summary {

@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// One grouping set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GroupingSet {
     /// Which of the keys it groups by.
     pub keeps: Vec<bool>,
@@ -27,7 +27,7 @@ pub struct GroupingSet {
 }
 
 /// Repeats each row for every grouping set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExpandSpec {
     /// All keys of all sets.
     pub keys: Vec<Arc<dyn PhysicalExpr>>,

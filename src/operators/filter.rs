@@ -23,6 +23,13 @@ pub struct FilterSpec {
     pub predicate: Arc<dyn PhysicalExpr>,
 }
 
+// Not derived: a derived one would move the trait object.
+impl PartialEq for FilterSpec {
+    fn eq(&self, other: &Self) -> bool {
+        *self.predicate == *other.predicate
+    }
+}
+
 impl fmt::Display for FilterSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Filter {}", super::shown::shown(&self.predicate))

@@ -22,7 +22,7 @@ use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use std::fmt;
 
 /// Leaves late rows out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InTimeSpec {
     /// Index of the time column (a timestamp).
     pub time: usize,

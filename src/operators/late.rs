@@ -7,7 +7,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 
 /// The operator that a source's rows meet first of those that leave late rows out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum LateRule {
     /// Windows: late for at least one of the row's.
     Window(WindowSpec),

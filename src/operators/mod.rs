@@ -83,6 +83,20 @@ pub struct OperatorMetrics {
     pub state_bytes: u64,
 }
 
+impl OperatorMetrics {
+    /// Adds another's counters.
+    pub fn add(&mut self, other: &OperatorMetrics) {
+        self.late += other.late;
+        self.after_idle += other.after_idle;
+        self.timeless += other.timeless;
+        self.unknown_deletes += other.unknown_deletes;
+        self.expired += other.expired;
+        self.ignored += other.ignored;
+        self.state_rows += other.state_rows;
+        self.state_bytes += other.state_bytes;
+    }
+}
+
 /// What holds when a step begins.
 #[derive(Debug, Clone, Copy)]
 pub struct StepStart {

@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Computes the output columns from the input's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProjectSpec {
     /// One expression per output column.
     pub expressions: Vec<Arc<dyn PhysicalExpr>>,

@@ -27,7 +27,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Turns lists into rows and structs into columns.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnnestSpec {
     /// The input's columns.
     pub input_schema: SchemaRef,

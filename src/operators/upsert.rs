@@ -21,7 +21,7 @@ use std::sync::Arc;
 const CHUNK: usize = 8192;
 
 /// How a table's rows are told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpsertSpec {
     /// The table's name.
     pub table: String,

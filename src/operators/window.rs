@@ -48,7 +48,7 @@ pub enum WindowKind {
 }
 
 /// Assigns rows to windows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WindowSpec {
     /// Index of the time column (a timestamp).
     pub time: usize,

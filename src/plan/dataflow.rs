@@ -20,7 +20,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
 
 /// A stream that the dataflow reads.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceSpec {
     /// Its definition.
     pub stream: Arc<StreamDef>,
@@ -34,7 +34,7 @@ pub struct SourceSpec {
 }
 
 /// What a node does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
     /// Rows of a source (index into [`Dataflow::sources`]).
     Source(usize),
@@ -71,7 +71,7 @@ pub enum Spec {
 }
 
 /// One operator of the dataflow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// What it does.
     pub spec: Spec,

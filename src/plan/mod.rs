@@ -15,6 +15,7 @@ mod lower;
 mod mistakes;
 pub mod session;
 mod sets;
+mod share;
 pub mod single_row;
 pub mod state_bound;
 mod subqueries;
@@ -29,6 +30,7 @@ pub mod window;
 mod within;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
+pub use share::{FlowPart, SharedFlow};
 pub use state_bound::{BoundKind, StateBound};
 
 use crate::catalog::{Column, Definitions, ViewDef};

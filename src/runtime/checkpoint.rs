@@ -1,10 +1,11 @@
 //! Checkpoints: the state of all operators and the positions of all sources after a step.
 //!
-//! `checkpoint.json` (the manifest, renamed into place) names the step, the sources' positions and one Parquet file
-//! per state table. What the manifest does not name is left over from a checkpoint that did not finish, or from
-//! the one before, and is removed.
+//! `checkpoint.json` (the manifest, renamed into place) names the step, the statements, the sources' positions and one
+//! Parquet file per state table. What the manifest does not name is left over from a checkpoint that did not finish, or
+//! from the one before, and is removed. The first manifest is written before the first step.
 
 use super::feed::PartitionState;
+use super::journal::Journal;
 use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Version of the manifest's layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Counters of a job over all its runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,25 +49,77 @@ pub struct Totals {
     pub ignored: u64,
 }
 
+impl Totals {
+    /// The sum.
+    pub(super) fn plus(&self, other: &Totals) -> Totals {
+        Totals {
+            rows_in: self.rows_in + other.rows_in,
+            rows_out: self.rows_out + other.rows_out,
+            behind: self.behind + other.behind,
+            late: self.late + other.late,
+            after_idle: self.after_idle + other.after_idle,
+            timeless: self.timeless + other.timeless,
+            bad: self.bad + other.bad,
+            expired: self.expired + other.expired,
+            ignored: self.ignored + other.ignored,
+        }
+    }
+}
+
 /// The manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Layout version.
     pub version: u32,
-    /// What the job computes: its query and the definitions of its sources.
-    pub fingerprint: String,
-    /// The last step that is in the checkpoint.
+    /// How many manifests there have been.
+    pub generation: u64,
+    /// The last step that is in the checkpoint; 0 = the job has not begun.
     pub step: u64,
-    /// The job has read all of its bounded input and closed all windows.
-    pub finished: bool,
+    /// The statements.
+    pub parts: Vec<PartManifest>,
     /// For each source its partitions.
     pub sources: Vec<Vec<PartitionManifest>>,
     /// For each source its watermark.
     pub watermarks: Vec<EventTime>,
-    /// The counters.
-    pub totals: Totals,
     /// The state tables.
     pub tables: Vec<TableManifest>,
+}
+
+/// A statement in the manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartManifest {
+    /// Its name.
+    pub name: String,
+    /// What it computes: its query and the definitions of its sources.
+    pub fingerprint: String,
+    /// It has read all of its bounded input and closed all windows.
+    pub finished: bool,
+    /// The counters.
+    pub totals: Totals,
+    /// For each node of its own dataflow the node of the job's.
+    pub nodes: Vec<usize>,
+    /// For each source of its own dataflow the source of the job's.
+    pub sources: Vec<usize>,
+}
+
+/// What every manifest says first.
+#[derive(Deserialize)]
+struct Layout {
+    version: u32,
+}
+
+impl Manifest {
+    /// What is said of the statement `name`. Errors: it is not there, or was another query.
+    pub(super) fn part(&self, store: &JobStore, name: &str, fingerprint: &str) -> Result<&PartManifest> {
+        let part = self.parts.iter().find(|p| p.name == name && p.fingerprint == fingerprint);
+        part.ok_or_else(|| {
+            store.misfit(
+                name,
+                "belongs to another query: its query or one of its streams has changed since; drop its stream first, or \
+                 write to another one",
+            )
+        })
+    }
 }
 
 /// A source partition in the manifest.
@@ -123,6 +176,12 @@ impl JobStore {
         }
     }
 
+    /// What is kept here does not fit the statement `name`.
+    pub(super) fn misfit(&self, name: &str, reason: &str) -> RuntimeError {
+        let path = self.dir.display().to_string();
+        RuntimeError::State { job: name.into(), path, reason: reason.into() }
+    }
+
     /// The newest checkpoint's manifest, if there is one.
     pub fn manifest(&self) -> Result<Option<Manifest>> {
         let path = self.manifest_path();
@@ -130,18 +189,23 @@ impl JobStore {
             return Ok(None);
         }
         let bytes = self.disk.read(&path)?;
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?;
-        if manifest.version > VERSION {
+        let layout: Layout = serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?;
+        if layout.version != VERSION {
+            let (age, then) = if layout.version > VERSION {
+                ("a newer", "")
+            } else {
+                ("an older", ": drop its stream first")
+            };
+            let found = layout.version;
             return Err(RuntimeError::State {
                 job: self.job.clone(),
                 path: path.display().to_string(),
                 reason: format!(
-                    "was written by a newer millstream (layout {}, this one knows {VERSION})",
-                    manifest.version
+                    "was written by {age} millstream (layout {found}, this one knows {VERSION}){then}"
                 ),
             });
         }
-        Ok(Some(manifest))
+        Ok(Some(serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?))
     }
 
     /// Writes a checkpoint: the tables of all workers and what the manifest says besides them.
@@ -149,7 +213,8 @@ impl JobStore {
         manifest.version = VERSION;
         manifest.tables = Vec::new();
         for (node, table) in merge(workers)? {
-            let file = format!("state-{}-{node}-{}.parquet", manifest.step, table.name);
+            let file =
+                format!("state-{}-{}-{node}-{}.parquet", manifest.step, manifest.generation, table.name);
             let path = self.dir.join(&file);
             let bytes = encode(&table.batch).map_err(|e| self.damaged(&path, e))?;
             self.disk.write_atomically(&path, &bytes)?;
@@ -160,10 +225,14 @@ impl JobStore {
                 file,
             });
         }
-        let bytes =
-            serde_json::to_vec_pretty(&manifest).map_err(|e| self.damaged(&self.manifest_path(), e))?;
-        self.disk.write_atomically(&self.manifest_path(), &bytes)?;
+        self.write_manifest(&manifest)?;
         self.remove_unnamed(&manifest)
+    }
+
+    fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        let path = self.manifest_path();
+        let bytes = serde_json::to_vec_pretty(manifest).map_err(|e| self.damaged(&path, e))?;
+        Ok(self.disk.write_atomically(&path, &bytes)?)
     }
 
     fn remove_unnamed(&self, manifest: &Manifest) -> Result<()> {
@@ -175,23 +244,46 @@ impl JobStore {
         Ok(())
     }
 
-    /// The checkpoint's state, spread over `workers` workers by the tables' keys.
-    pub(super) fn read(&self, manifest: &Manifest, workers: usize) -> Result<Vec<Vec<NodeState>>> {
+    /// The checkpoint's state, spread over `workers` workers by the tables' keys. `nodes`: for each of its nodes the one
+    /// that takes its state.
+    pub(super) fn read(
+        &self,
+        manifest: &Manifest,
+        nodes: &[Option<usize>],
+        workers: usize,
+    ) -> Result<Vec<Vec<NodeState>>> {
         let mut spread: Vec<Vec<NodeState>> = vec![Vec::new(); workers];
         for table in &manifest.tables {
+            let Some(node) = nodes.get(table.node).copied().flatten() else { continue };
             let path = self.dir.join(&table.file);
             let batch = decode(self.disk.read(&path)?).map_err(|e| self.damaged(&path, e))?;
             let parts = parts(&batch, table.key_columns, workers).map_err(|e| self.damaged(&path, e))?;
             for (worker, batch) in spread.iter_mut().zip(parts) {
                 let part = StateTable { name: table.name.clone(), batch, key_columns: table.key_columns };
-                match worker.last_mut().filter(|(node, _)| *node == table.node) {
+                match worker.last_mut().filter(|(last, _)| *last == node) {
                     Some((_, tables)) => tables.push(part),
-                    None => worker.push((table.node, vec![part])),
+                    None => worker.push((node, vec![part])),
                 }
             }
         }
         Ok(spread)
     }
+}
+
+/// Copies into `to` what `from` keeps of some of its statements, as a job of their own. Its manifest comes last: until it
+/// is there, nothing is.
+pub fn split(from: &JobStore, names: &[&str], to: &JobStore) -> Result<()> {
+    let Some(mut manifest) = from.manifest()? else { return Ok(()) };
+    manifest.parts.retain(|p| names.contains(&p.name.as_str()));
+    manifest.tables.retain(|t| manifest.parts.iter().any(|p| p.nodes.contains(&t.node)));
+    let disk = &from.disk;
+    disk.create_dir_all(&to.dir)?;
+    let journal = Journal::name(manifest.step);
+    let files = manifest.tables.iter().map(|t| t.file.as_str()).chain([journal.as_str()]);
+    for file in files.filter(|f| disk.exists(&from.dir.join(f)).unwrap_or(true)) {
+        disk.write_atomically(&to.dir.join(file), &disk.read(&from.dir.join(file))?)?;
+    }
+    to.write_manifest(&manifest)
 }
 
 /// The workers' tables of the same node and name as one.
@@ -257,12 +349,11 @@ mod tests {
     fn manifest(step: u64) -> Manifest {
         Manifest {
             version: 0,
-            fingerprint: "q".into(),
+            generation: step,
             step,
-            finished: false,
+            parts: vec![],
             sources: vec![],
             watermarks: vec![],
-            totals: Totals::default(),
             tables: vec![],
         }
     }
@@ -297,7 +388,7 @@ mod tests {
         let manifest = store.manifest().unwrap().unwrap();
         assert_eq!(manifest.step, 4);
         for workers in 1..=4 {
-            let spread = store.read(&manifest, workers).unwrap();
+            let spread = store.read(&manifest, &[None, None, Some(2)], workers).unwrap();
             let mut lines: Vec<String> = Vec::new();
             for worker in spread {
                 for (node, tables) in worker {
@@ -321,7 +412,7 @@ mod tests {
         store.write(manifest(1), vec![]).unwrap();
         let path = dir.path().join("checkpoint.json");
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
+        std::fs::write(&path, text.replace("\"version\": 2", "\"version\": 9")).unwrap();
         assert!(store.manifest().unwrap_err().to_string().contains("newer millstream"));
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();
         assert!(store.manifest().unwrap_err().to_string().contains("damaged"));

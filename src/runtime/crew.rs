@@ -1,10 +1,11 @@
 //! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
 
 use super::journal::Moment;
-use super::worker::{Command, NodeState, Reply, StepInput, StepOutput, build};
+use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
-use crate::plan::Dataflow;
+use crate::plan::SharedFlow;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -12,14 +13,17 @@ use std::thread::JoinHandle;
 /// The worker threads.
 pub(super) struct Crew {
     commands: Vec<Sender<Command>>,
-    replies: Receiver<(usize, Result<Reply>)>,
+    replies: Receiver<Answer>,
     threads: Vec<JoinHandle<()>>,
+    /// The node at which a worker failed.
+    failed_at: Cell<Option<usize>>,
 }
 
 impl Crew {
-    pub(super) fn start(flow: &Arc<Dataflow>, workers: usize, fresh: bool) -> Result<Self> {
+    pub(super) fn start(flow: &Arc<SharedFlow>, workers: usize, fresh: bool) -> Result<Self> {
         let (send, replies) = channel();
-        let mut crew = Crew { commands: Vec::new(), replies, threads: Vec::new() };
+        let mut crew =
+            Crew { commands: Vec::new(), replies, threads: Vec::new(), failed_at: Cell::new(None) };
         for (i, worker) in build(flow, workers, fresh)?.into_iter().enumerate() {
             let (commands, receive) = channel();
             let send = send.clone();
@@ -37,6 +41,11 @@ impl Crew {
         self.commands.len()
     }
 
+    /// The node at which a worker failed, if one did.
+    pub(super) fn failed_at(&self) -> Option<usize> {
+        self.failed_at.get()
+    }
+
     /// Sends each worker its command and gives the replies in the workers' order.
     fn ask(&self, commands: Vec<Command>) -> Result<Vec<Reply>> {
         let asked = commands.len();
@@ -46,12 +55,16 @@ impl Crew {
         let mut replies: Vec<Option<Reply>> = (0..asked).map(|_| None).collect();
         let mut failure: Option<RuntimeError> = None;
         for _ in 0..asked {
-            let (worker, reply) = self.replies.recv().map_err(|_| RuntimeError::WorkerLost)?;
+            let Answer { worker, node, reply } = self.replies.recv().map_err(|_| RuntimeError::WorkerLost)?;
             match reply {
                 Ok(reply) => replies[worker] = Some(reply),
                 // The one that failed by itself says more than those that waited for it.
                 Err(RuntimeError::WorkerGone) => {}
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) if failure.is_none() => {
+                    self.failed_at.set(Some(node));
+                    failure = Some(error);
+                }
+                Err(_) => {}
             }
         }
         if let Some(error) = failure {

@@ -5,6 +5,7 @@
 //! writer of its topic stated. It is computed row by row in the partition's own order, so which rows are
 //! late does not depend on how the input is cut or interleaved.
 
+use super::checkpoint::PartitionManifest;
 use super::{Result, RuntimeError};
 use crate::connectors::{BadRecord, PartitionReader, Position, Read, Slice};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
@@ -393,4 +394,17 @@ pub struct PartitionState {
     pub idle: bool,
     /// When it last gave something (monotonic clock).
     pub last: Duration,
+}
+
+impl PartitionState {
+    /// As a checkpoint left it, or at its begin.
+    pub(super) fn new(known: Option<&PartitionManifest>, now: Duration) -> Self {
+        PartitionState {
+            position: known.map_or(Position::default(), |m| m.position),
+            running: known.map_or(WATERMARK_NONE, |m| m.running),
+            ended: known.is_some_and(|m| m.ended),
+            idle: false,
+            last: now,
+        }
+    }
 }

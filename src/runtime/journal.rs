@@ -87,6 +87,11 @@ impl Journal {
         Ok((Journal { file, length: whole as u64 }, entries))
     }
 
+    /// The name of the file that follows the checkpoint of `step`.
+    pub(super) fn name(step: u64) -> String {
+        format!("journal-{step}")
+    }
+
     /// Adds the entry of the next step.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
         let mut line = serde_json::to_vec(entry).map_err(|e| RuntimeError::Output(e.to_string()))?;
@@ -109,7 +114,7 @@ impl Journal {
 }
 
 fn path(dir: &Path, step: u64) -> PathBuf {
-    dir.join(format!("journal-{step}"))
+    dir.join(Journal::name(step))
 }
 
 #[cfg(test)]

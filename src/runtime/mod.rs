@@ -1,15 +1,20 @@
 //! A running job: sources, steps, workers, sink, journal and checkpoints. Knows no SQL text and no terminal.
 //!
-//! [`job::Job`] is the step loop. [`feed`] reads the sources ahead of it; `crew` and `worker` run the operators;
-//! `output` hands the result to a [`sink`]; [`journal`] and [`checkpoint`] make it survive.
+//! [`job::Job`] is one statement or several that share their sources and operators; `steps` is its loop. [`feed`] reads
+//! the sources ahead of it; `crew` and `worker` run the operators; `part` and `output` hand each statement's result to
+//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive.
 
 pub mod checkpoint;
+pub mod control;
 mod crew;
 pub mod feed;
 pub mod job;
 pub mod journal;
 mod output;
+mod part;
+mod replay;
 pub mod sink;
+mod steps;
 pub mod upsert_sink;
 mod worker;
 

@@ -1,6 +1,6 @@
 //! The thread that writes results while the next step computes.
 
-use super::job::Control;
+use super::control::Control;
 use super::sink::Sink;
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};

@@ -20,7 +20,7 @@ use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
 use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable, StepStart};
-use crate::plan::{Dataflow, Spec};
+use crate::plan::{SharedFlow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -52,7 +52,7 @@ pub(super) struct StepInput {
 
 /// What a worker answers.
 pub(super) enum Reply {
-    /// A step's result: the root's deltas, its watermark, the counters so far.
+    /// A step's result.
     Step(StepOutput),
     /// The state: (node, tables).
     Snapshot(Vec<NodeState>),
@@ -62,9 +62,17 @@ pub(super) enum Reply {
 
 /// A worker's part of a step's result.
 pub(super) struct StepOutput {
-    pub(super) deltas: Vec<Delta>,
-    pub(super) watermark: EventTime,
-    pub(super) metrics: OperatorMetrics,
+    /// For each statement its deltas and its watermark.
+    pub(super) results: Vec<(Vec<Delta>, EventTime)>,
+    /// For each node its counters so far.
+    pub(super) metrics: Vec<OperatorMetrics>,
+}
+
+/// A reply: whose, and at which node it was last.
+pub(super) struct Answer {
+    pub(super) worker: usize,
+    pub(super) node: usize,
+    pub(super) reply: Result<Reply, RuntimeError>,
 }
 
 /// Rows on their way from one worker to another in one step: who sends them, and the rows, or nothing when the
@@ -91,12 +99,18 @@ enum Running {
 /// One worker's dataflow.
 pub(super) struct Worker {
     index: usize,
-    flow: Arc<Dataflow>,
+    flow: Arc<SharedFlow>,
     nodes: Vec<Running>,
+    /// The node that it is at.
+    at: usize,
 }
 
 /// The workers of a dataflow, their exchanges joined. `fresh` = not restored from a checkpoint.
-pub(super) fn build(flow: &Arc<Dataflow>, workers: usize, fresh: bool) -> Result<Vec<Worker>, OperatorError> {
+pub(super) fn build(
+    flow: &Arc<SharedFlow>,
+    workers: usize,
+    fresh: bool,
+) -> Result<Vec<Worker>, OperatorError> {
     let mut joined: Vec<Vec<Option<Exchange>>> = (0..workers).map(|_| Vec::new()).collect();
     for node in &flow.nodes {
         let ends: Vec<Option<Exchange>> = match &node.spec {
@@ -114,7 +128,7 @@ pub(super) fn build(flow: &Arc<Dataflow>, workers: usize, fresh: bool) -> Result
             .zip(exchanges)
             .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh))
             .collect::<Result<_, _>>()?;
-        Ok(Worker { index, flow: flow.clone(), nodes })
+        Ok(Worker { index, flow: flow.clone(), nodes, at: 0 })
     };
     joined.into_iter().enumerate().map(build_one).collect()
 }
@@ -152,11 +166,7 @@ fn running(
 
 impl Worker {
     /// Answers commands until the coordinator hangs up or something fails.
-    pub(super) fn run(
-        mut self,
-        commands: Receiver<Command>,
-        replies: Sender<(usize, Result<Reply, RuntimeError>)>,
-    ) {
+    pub(super) fn run(mut self, commands: Receiver<Command>, replies: Sender<Answer>) {
         for command in commands {
             let reply = match command {
                 Command::Step(input) => self.step(input).map(Reply::Step),
@@ -164,7 +174,8 @@ impl Worker {
                 Command::Restore(state) => self.restore(state).map(|()| Reply::Restored),
             };
             let failed = reply.is_err();
-            if replies.send((self.index, reply)).is_err() || failed {
+            let answer = Answer { worker: self.index, node: self.at, reply };
+            if replies.send(answer).is_err() || failed {
                 return;
             }
         }
@@ -175,6 +186,7 @@ impl Worker {
         let mut watermarks: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         let mut closed: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         for (i, running) in self.nodes.iter_mut().enumerate() {
+            self.at = i;
             let inputs = &self.flow.nodes[i].inputs;
             let least = inputs.iter().map(|n| watermarks[*n]).min().unwrap_or(WATERMARK_NONE);
             let before = inputs.iter().map(|n| closed[*n]).min().unwrap_or(WATERMARK_NONE);
@@ -188,7 +200,7 @@ impl Worker {
             let later = &self.flow.nodes[i + 1..];
             let mut rows: Vec<Vec<Delta>> = Vec::with_capacity(inputs.len());
             for n in inputs {
-                let shared = later.iter().any(|node| node.inputs.contains(n));
+                let shared = later.iter().any(|node| node.inputs.contains(n)) || self.flow.is_root(*n);
                 rows.push(if shared { outputs[*n].clone() } else { std::mem::take(&mut outputs[*n]) });
             }
             let mut out = Vec::new();
@@ -221,34 +233,23 @@ impl Worker {
             outputs.push(out);
             watermarks.push(watermark);
         }
-        Ok(StepOutput {
-            deltas: outputs.pop().unwrap_or_default(),
-            watermark: watermarks.pop().unwrap_or(WATERMARK_NONE),
-            metrics: self.metrics(),
-        })
+        let roots = self.flow.parts.iter().map(|part| part.root());
+        let results = roots.map(|root| (outputs[root].clone(), watermarks[root])).collect();
+        Ok(StepOutput { results, metrics: self.metrics() })
     }
 
-    fn metrics(&self) -> OperatorMetrics {
-        let mut sum = OperatorMetrics::default();
-        for running in &self.nodes {
-            if let Running::Operator(operator) = running {
-                let m = operator.metrics();
-                sum.late += m.late;
-                sum.after_idle += m.after_idle;
-                sum.timeless += m.timeless;
-                sum.unknown_deletes += m.unknown_deletes;
-                sum.expired += m.expired;
-                sum.ignored += m.ignored;
-                sum.state_rows += m.state_rows;
-                sum.state_bytes += m.state_bytes;
-            }
-        }
-        sum
+    fn metrics(&self) -> Vec<OperatorMetrics> {
+        let of = |running: &Running| match running {
+            Running::Operator(operator) => operator.metrics(),
+            _ => OperatorMetrics::default(),
+        };
+        self.nodes.iter().map(of).collect()
     }
 
     fn snapshot(&mut self) -> Result<Vec<NodeState>, RuntimeError> {
         let mut state = Vec::new();
         for (i, running) in self.nodes.iter_mut().enumerate() {
+            self.at = i;
             if let Running::Operator(operator) = running {
                 let tables = operator.snapshot()?;
                 if !tables.is_empty() {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A GROUP BY, or a DISTINCT when there are no aggregates. `Display` is its line in EXPLAIN.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AggregateSpec {
     /// Columns of the input.
     pub input_schema: SchemaRef,
@@ -33,6 +33,19 @@ pub struct AggregateCall {
     pub expr: Arc<AggregateFunctionExpr>,
     /// `FILTER (WHERE …)`: a boolean over the input; null counts as false.
     pub filter: Option<Arc<dyn PhysicalExpr>>,
+}
+
+impl PartialEq for AggregateCall {
+    /// The library's own comparison of functions trusts their names to tell DISTINCT, IGNORE NULLS and ORDER BY.
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&self.expr, &other.expr);
+        a == b
+            && a.is_distinct() == b.is_distinct()
+            && a.ignore_nulls() == b.ignore_nulls()
+            && a.is_reversed() == b.is_reversed()
+            && a.order_bys() == b.order_bys()
+            && self.filter == other.filter
+    }
 }
 
 /// Which group key tells the window, and when a window is over.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A join of two inputs. `Display` is its line in EXPLAIN.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JoinSpec {
     /// Which rows go out: see the operator's head.
     pub join_type: JoinType,
@@ -33,7 +33,7 @@ pub struct JoinSpec {
 }
 
 /// One input of a join.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JoinInput {
     /// Its columns.
     pub schema: SchemaRef,

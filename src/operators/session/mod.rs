@@ -36,7 +36,7 @@ use std::sync::Arc;
 use timeline::{Change, Rows, Session, Size, Timeline, Touched};
 
 /// Puts rows into sessions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SessionSpec {
     /// Index of the time column (a timestamp).
     pub time: usize,

@@ -185,7 +185,7 @@ impl TopN {
             }
             partitions = few.values().iter().map(|row| partitions[*row as usize]).collect();
             order = take_arrays(&order, &few, None)?;
-            batch = arrow::compute::take_record_batch(&batch, &few)?;
+            batch = crate::delta::take_rows(&batch, &few)?;
         }
         let (rows, keys) = self.bytes.encode(&order, &batch)?;
         let number = self.batches.len() as u32;

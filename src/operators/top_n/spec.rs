@@ -44,7 +44,7 @@ pub enum TopNUse {
 }
 
 /// The rows of each partition whose rank lies in a range. `Display` is its line in EXPLAIN.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopNSpec {
     /// Columns of the input.
     pub input_schema: SchemaRef,

@@ -11,6 +11,7 @@ mod output;
 mod resume;
 mod statements;
 mod tables;
+mod together;
 mod tour;
 mod usage;
 

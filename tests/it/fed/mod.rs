@@ -16,9 +16,10 @@ use millstream::catalog::{Column, DELETED, Definitions, StreamDef, ViewDef};
 use millstream::clock::Clock;
 use millstream::connectors::{ConnectorError, PartitionReader, Position, Read, Slice};
 use millstream::delta::Delta;
-use millstream::plan::{Dataflow, EmitMode, Planner};
+use millstream::plan::{Dataflow, EmitMode, Planner, SharedFlow};
+use millstream::runtime::control::Control;
 use millstream::runtime::feed::FeedShape;
-use millstream::runtime::job::{Control, Job, JobOptions, SourceSetup};
+use millstream::runtime::job::{Job, JobOptions, JobPart, SourceSetup};
 use millstream::runtime::sink::Sink;
 use millstream::sql::{Diagnostic, ParsedStatement, Statement};
 use std::sync::{Arc, Mutex};
@@ -122,7 +123,8 @@ impl Fed {
         let taken = Taken::default();
         let rows = self.served.iter().map(|s| s.rows.num_rows()).max().unwrap_or(0);
         let most = d.one(&[rows / 150 + 1, rows / 20 + 1, rows + 1]);
-        let sources = flow.sources.iter().map(|spec| {
+        let shared = Arc::new(SharedFlow::from(flow.as_ref()));
+        let sources = shared.sources.iter().map(|spec| {
             let served = self.served.iter().find(|s| s.name == spec.stream.name).unwrap();
             let (rows, seed) = (served.rows.project(&spec.columns).unwrap(), d.bits());
             let open = move |_, from: Position| -> Result<Box<dyn PartitionReader>, ConnectorError> {
@@ -137,11 +139,16 @@ impl Fed {
                 late_topic: None,
             }
         });
-        let job = Job {
+        let part = JobPart {
             name: "fed".into(),
-            flow: flow.clone(),
-            sources: sources.collect(),
             sink: Box::new(taken.clone()),
+            fingerprint: "fed".into(),
+            control: Arc::new(Control::default()),
+        };
+        let job = Job {
+            flow: shared.clone(),
+            sources: sources.collect(),
+            parts: vec![part],
             options: JobOptions {
                 workers: 1 + d.below(3),
                 step_rows: most,
@@ -151,11 +158,9 @@ impl Fed {
                 until_caught_up: false,
             },
             store: None,
-            fingerprint: "fed".into(),
             clock: Clock::manual(0),
-            control: Arc::new(Control::default()),
         };
-        let summary = job.run().map_err(|error| error.to_string())?;
+        let summary = job.run_alone().map_err(|error| error.to_string())?;
         assert!(summary.finished);
         let deltas = taken.0.lock().unwrap();
         let root = flow.root();

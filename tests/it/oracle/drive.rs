@@ -9,10 +9,11 @@ use millstream::clock::Clock;
 use millstream::connectors::{ConnectorError, PartitionReader, Position, Read, Slice};
 use millstream::delta::Delta;
 use millstream::disk::Disk;
-use millstream::plan::Dataflow;
+use millstream::plan::{Dataflow, SharedFlow};
 use millstream::runtime::checkpoint::JobStore;
+use millstream::runtime::control::Control;
 use millstream::runtime::feed::FeedShape;
-use millstream::runtime::job::{Control, Job, JobOptions, SourceSetup};
+use millstream::runtime::job::{Job, JobOptions, JobPart, SourceSetup};
 use millstream::runtime::sink::Sink;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -147,10 +148,11 @@ pub(super) fn run(
     let dir = (plan.phases.len() > 1).then(|| tempfile::tempdir().unwrap());
     let store =
         dir.as_ref().map(|d| JobStore { disk: Disk::real(), dir: d.path().into(), job: "oracle".into() });
+    let shared = Arc::new(SharedFlow::from(flow.as_ref()));
     for phase in &plan.phases {
         let control = Arc::new(Control::default());
         let left = phase.ends.map(|(rows, crash)| (Arc::new(AtomicI64::new(rows)), crash, control.clone()));
-        let sources = flow.sources.iter().map(|spec| {
+        let sources = shared.sources.iter().map(|spec| {
             let stream = STREAMS.iter().position(|n| *n == spec.stream.name).unwrap();
             let (parts, cuts, left) = (data[stream].clone(), plan.cuts.clone(), left.clone());
             let open = move |p: usize, from: Position| -> Result<Box<dyn PartitionReader>, ConnectorError> {
@@ -173,11 +175,16 @@ pub(super) fn run(
                 late_topic: None,
             }
         });
-        let job = Job {
+        let part = JobPart {
             name: "oracle".into(),
-            flow: flow.clone(),
-            sources: sources.collect(),
             sink: Box::new(taken.clone()),
+            fingerprint: "oracle".into(),
+            control,
+        };
+        let job = Job {
+            flow: shared.clone(),
+            sources: sources.collect(),
+            parts: vec![part],
             options: JobOptions {
                 workers: phase.workers,
                 step_rows: phase.step_rows,
@@ -187,11 +194,9 @@ pub(super) fn run(
                 until_caught_up: false,
             },
             store: store.clone(),
-            fingerprint: "oracle".into(),
             clock: Clock::manual(0),
-            control,
         };
-        match job.run() {
+        match job.run_alone() {
             Ok(summary) if summary.finished => break,
             Ok(_) if phase.ends.is_some() => {}
             Err(error) if phase.ends.is_some_and(|(_, crash)| crash) && error.to_string() == "crash" => {}

@@ -145,6 +145,7 @@ impl Making<'_> {
         if let Some(side) = self.side(&from) {
             return self.old_session(side, &from);
         }
+        let table = self.shape.is_table(usize::from(from.text == "t"));
         let mut w = Lengths::draw(self.d);
         w.offset = 0;
         w.cumulate = false;
@@ -153,7 +154,8 @@ impl Making<'_> {
         let (a, b) = (aggregate(self.d, &calls).0, aggregate(self.d, &calls).0);
         let filter = self.filter(&from.cols, 30);
         let inner = w.inner;
-        let (head, select, by) = if self.d.chance(50) {
+        // A table has no event time, which the clause takes by itself.
+        let (head, select, by) = if self.d.chance(50) && !table {
             let grace =
                 if w.grace > 0 { format!(", GRACE PERIOD {} SECONDS", w.grace) } else { String::new() };
             let kind = match inner {

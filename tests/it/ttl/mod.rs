@@ -8,11 +8,12 @@ use millstream::clock::Clock;
 use millstream::connectors::{ConnectorError, PartitionReader, Position, Read, Slice};
 use millstream::delta::{Delta, draw};
 use millstream::disk::Disk;
-use millstream::plan::{Dataflow, EmitMode, Planner};
+use millstream::plan::{EmitMode, Planner, SharedFlow};
 use millstream::runtime::RuntimeError;
 use millstream::runtime::checkpoint::JobStore;
+use millstream::runtime::control::Control;
 use millstream::runtime::feed::FeedShape;
-use millstream::runtime::job::{Control, Job, JobOptions, JobSummary, SourceSetup};
+use millstream::runtime::job::{Job, JobOptions, JobPart, JobSummary, SourceSetup};
 use millstream::runtime::sink::Sink;
 use millstream::sql::{self, Statement};
 use std::collections::BTreeMap;
@@ -42,12 +43,13 @@ fn definitions() -> Definitions {
     definitions
 }
 
-fn flow(query: &str) -> Arc<Dataflow> {
+fn flow(query: &str) -> Arc<SharedFlow> {
     let planner = Planner::new();
     let statements = sql::parse(query).unwrap();
     let Statement::Query(parsed) = &statements[0].statement else { panic!("not a query") };
     let plan = planner.query(&definitions(), query, &parsed.query).unwrap();
-    Arc::new(planner.dataflow(&planner.optimize(plan).unwrap(), EmitMode::Changes).unwrap())
+    let flow = planner.dataflow(&planner.optimize(plan).unwrap(), EmitMode::Changes).unwrap();
+    Arc::new(SharedFlow::from(&flow))
 }
 
 /// A stream of a row at a time.
@@ -100,7 +102,7 @@ type Steps = BTreeMap<u64, String>;
 
 /// Runs a query's job in `dir`, with a clock that begins at `start`, until its step `most` or its end.
 fn run(
-    flow: &Arc<Dataflow>,
+    flow: &Arc<SharedFlow>,
     dir: &Path,
     start: i64,
     ttl: Option<u64>,
@@ -127,10 +129,14 @@ fn run(
         }
     });
     let job = Job {
-        name: "ttl".into(),
         flow: flow.clone(),
         sources: sources.collect(),
-        sink: Box::new(taken.clone()),
+        parts: vec![JobPart {
+            name: "ttl".into(),
+            sink: Box::new(taken.clone()),
+            fingerprint: "ttl".into(),
+            control: Arc::new(Control::default()),
+        }],
         options: JobOptions {
             workers: 2,
             step_rows: 1,
@@ -140,11 +146,9 @@ fn run(
             until_caught_up: false,
         },
         store: Some(JobStore { disk: Disk::real(), dir: dir.into(), job: "ttl".into() }),
-        fingerprint: "ttl".into(),
         clock,
-        control: Arc::new(Control::default()),
     };
-    let ended = job.run().map_err(|error| error.to_string());
+    let ended = job.run_alone().map_err(|error| error.to_string());
     let steps = taken.steps.lock().unwrap();
     (steps.iter().map(|(step, deltas)| (*step, draw(deltas))).collect(), ended)
 }
@@ -190,9 +194,10 @@ fn what_was_cut_is_counted_over_all_runs() {
     let path = dir.path().join("checkpoint.json");
     let text = std::fs::read_to_string(&path).unwrap();
     let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(manifest["totals"]["expired"].as_u64(), Some(total.expired));
+    let totals = &mut manifest["parts"][0]["totals"];
+    assert_eq!(totals["expired"].as_u64(), Some(total.expired));
     for name in ["expired", "ignored"] {
-        manifest["totals"].as_object_mut().unwrap().remove(name).unwrap();
+        totals.as_object_mut().unwrap().remove(name).unwrap();
     }
     std::fs::write(&path, manifest.to_string()).unwrap();
     let (_, ended) = run(&flow, dir.path(), 0, Some(5), u64::MAX);

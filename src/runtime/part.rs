@@ -1,0 +1,170 @@
+//! A statement of a running job: its sink, how far it is, and what it counts.
+
+use super::checkpoint::{PartManifest, Totals};
+use super::control::Control;
+use super::job::JobPart;
+use super::output::Output;
+use super::{Result, RuntimeError};
+use crate::delta::{Delta, EventTime};
+use crate::operators::OperatorMetrics;
+use crate::plan::FlowPart;
+use std::sync::Arc;
+
+/// How far a statement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartState {
+    Running,
+    /// Its bounded input has ended and every window is closed.
+    Finished,
+    /// It was told to leave the job.
+    Left,
+}
+
+/// What was read of one source in this run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Read {
+    pub(super) rows: u64,
+    pub(super) behind: u64,
+    pub(super) bad: u64,
+}
+
+/// A running statement.
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) fingerprint: String,
+    pub(super) control: Arc<Control>,
+    pub(super) state: PartState,
+    flow: FlowPart,
+    output: Option<Output>,
+    /// The counters when this run began.
+    before: Totals,
+    rows_out: u64,
+}
+
+impl Part {
+    pub(super) fn start(part: JobPart, flow: FlowPart, known: Option<&PartManifest>) -> Result<Self> {
+        let JobPart { name, sink, fingerprint, control } = part;
+        let finished = known.is_some_and(|k| k.finished);
+        let output = match finished {
+            true => None,
+            false => Some(Output::start(sink, control.clone())?),
+        };
+        Ok(Part {
+            name,
+            fingerprint,
+            control,
+            state: if finished { PartState::Finished } else { PartState::Running },
+            flow,
+            output,
+            before: known.map_or(Totals::default(), |k| k.totals),
+            rows_out: 0,
+        })
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.state == PartState::Running
+    }
+
+    /// The sources that it reads.
+    pub(super) fn sources(&self) -> &[usize] {
+        &self.flow.sources
+    }
+
+    /// Whether its result comes from this node.
+    pub(super) fn reaches(&self, node: usize) -> bool {
+        self.flow.reached.contains(&node)
+    }
+
+    /// Hands a step's result over.
+    pub(super) fn write(&mut self, step: u64, deltas: Vec<Delta>, watermark: EventTime) -> Result<()> {
+        let Some(output) = &self.output else { return Ok(()) };
+        let rows = deltas.iter().map(Delta::num_rows).sum::<usize>() as u64;
+        self.rows_out += rows;
+        self.control.add_rows_out(rows);
+        output.write(step, deltas, watermark)
+    }
+
+    /// Waits until everything handed over is written.
+    pub(super) fn drain(&self) -> Result<()> {
+        self.output.as_ref().map_or(Ok(()), Output::drain)
+    }
+
+    /// Fails if the sink has failed.
+    pub(super) fn check(&self) -> Result<()> {
+        self.output.as_ref().map_or(Ok(()), Output::check)
+    }
+
+    /// Ends it, after what was handed over is written.
+    pub(super) fn end(&mut self, state: PartState) -> Result<()> {
+        self.drain()?;
+        self.output = None;
+        self.state = state;
+        self.control.set_caught_up(true);
+        Ok(())
+    }
+
+    /// What it counted in this run; of that, what `earlier` statements count too.
+    pub(super) fn counted(
+        &self,
+        earlier: &[Part],
+        read: &[Read],
+        metrics: &[OperatorMetrics],
+    ) -> (Totals, Totals) {
+        let mut run = Totals { rows_out: self.rows_out, ..Totals::default() };
+        let mut shared = Totals::default();
+        for source in &self.flow.sources {
+            let counted = earlier.iter().any(|p| p.flow.sources.contains(source));
+            for totals in std::iter::once(&mut run).chain(counted.then_some(&mut shared)) {
+                totals.rows_in += read[*source].rows;
+                totals.behind += read[*source].behind;
+                totals.bad += read[*source].bad;
+            }
+        }
+        for node in &self.flow.reached {
+            let counted = earlier.iter().any(|p| p.reaches(*node));
+            for totals in std::iter::once(&mut run).chain(counted.then_some(&mut shared)) {
+                totals.late += metrics[*node].late;
+                totals.after_idle += metrics[*node].after_idle;
+                totals.timeless += metrics[*node].timeless;
+                totals.expired += metrics[*node].expired;
+                totals.ignored += metrics[*node].ignored;
+            }
+        }
+        (run, shared)
+    }
+
+    /// The counters over all runs, after `run` of this one.
+    pub(super) fn total(&self, run: &Totals) -> Totals {
+        self.before.plus(run)
+    }
+
+    pub(super) fn manifest(&self, run: &Totals) -> PartManifest {
+        PartManifest {
+            name: self.name.clone(),
+            fingerprint: self.fingerprint.clone(),
+            finished: self.state == PartState::Finished,
+            totals: self.total(run),
+            nodes: self.flow.nodes.clone(),
+            sources: self.flow.sources.clone(),
+        }
+    }
+
+    /// Where the nodes and sources of a checkpoint's statement are now: pairs of then and now.
+    pub(super) fn moved(&self, saved: &PartManifest, misfit: &dyn Fn(&str) -> RuntimeError) -> Result<Moved> {
+        if saved.nodes.len() != self.flow.nodes.len() || saved.sources.len() != self.flow.sources.len() {
+            return Err(misfit("was written for another plan of the query; drop its stream first"));
+        }
+        let pairs = |then: &[usize], now: &[usize]| then.iter().copied().zip(now.iter().copied()).collect();
+        Ok(Moved {
+            nodes: pairs(&saved.nodes, &self.flow.nodes),
+            sources: pairs(&saved.sources, &self.flow.sources),
+        })
+    }
+}
+
+/// Nodes and sources by where they were and where they are.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    pub(super) nodes: Vec<(usize, usize)>,
+    pub(super) sources: Vec<(usize, usize)>,
+}

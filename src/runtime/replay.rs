@@ -1,0 +1,139 @@
+//! Steps that are run again after a crash: what the journal says of them, and where its sources and a checkpoint's
+//! nodes are in the job as it is now.
+
+use super::checkpoint::{JobStore, Manifest};
+use super::feed::{Next, PartitionFeed, PartitionState, Prepared};
+use super::job::{SourceSetup, bad_schema};
+use super::journal::{Entry, Moment, PartitionEntry, SliceEntry};
+use super::part::Part;
+use super::steps::Taken;
+use super::{Result, RuntimeError};
+use crate::connectors::BadRecord;
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use std::sync::Arc;
+
+/// Where the nodes and sources of a checkpoint are now.
+pub(super) struct Moves {
+    /// For each node of the checkpoint the one here.
+    pub(super) nodes: Vec<Option<usize>>,
+    /// For each source here the one of the checkpoint. `None`: there is no checkpoint, all are where they were.
+    sources: Option<Vec<Option<usize>>>,
+    identity: bool,
+}
+
+impl Moves {
+    /// Without a checkpoint.
+    pub(super) fn none() -> Self {
+        Moves { nodes: Vec::new(), sources: None, identity: true }
+    }
+
+    /// From the checkpoint to the statements as they are now.
+    pub(super) fn of(store: &JobStore, manifest: &Manifest, parts: &[Part], sources: usize) -> Result<Self> {
+        let mut nodes: Vec<Option<usize>> = Vec::new();
+        let mut here: Vec<Option<usize>> = vec![None; sources];
+        let mut identity = manifest.sources.len() == sources;
+        for part in parts {
+            let misfit = |reason: &str| store.misfit(&part.name, reason);
+            let moved = part.moved(manifest.part(store, &part.name, &part.fingerprint)?, &misfit)?;
+            for (then, now) in moved.nodes {
+                if nodes.len() <= then {
+                    nodes.resize(then + 1, None);
+                }
+                if nodes[then].is_some_and(|n| n != now) {
+                    return Err(misfit("was written when more of its statements were the same"));
+                }
+                nodes[then] = Some(now);
+                identity &= then == now;
+            }
+            for (then, now) in moved.sources {
+                here[now] = Some(then);
+                identity &= then == now;
+            }
+        }
+        Ok(Moves { nodes, sources: Some(here), identity })
+    }
+
+    pub(super) fn is_identity(&self) -> bool {
+        self.identity
+    }
+
+    /// Which source of the checkpoint the source `s` here is.
+    pub(super) fn source_before(&self, s: usize) -> Option<usize> {
+        match &self.sources {
+            Some(sources) => sources.get(s).copied().flatten(),
+            None => Some(s),
+        }
+    }
+
+    /// What an entry of the journal says of the source `s` here.
+    pub(super) fn entries_of<'a>(&self, entry: &'a Entry, s: usize) -> &'a [PartitionEntry] {
+        let before = self.source_before(s).and_then(|before| entry.sources.get(before));
+        before.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The journal's entry for a step over `taken`.
+pub(super) fn entry(step: u64, moment: Moment, taken: &[Taken], states: &[Vec<PartitionState>]) -> Entry {
+    let slice = |p: &Prepared| SliceEntry {
+        asked: p.asked,
+        rows: p.delta.num_rows(),
+        end: p.end,
+        running: p.running,
+    };
+    let sources = taken
+        .iter()
+        .zip(states)
+        .map(|(partitions, states)| {
+            let all = partitions.iter().zip(states).enumerate();
+            all.map(|(partition, ((slices, ended), state))| PartitionEntry {
+                partition,
+                slices: slices.iter().map(slice).collect(),
+                ended: *ended || state.ended,
+                idle: state.idle,
+            })
+            .filter(|e| !e.slices.is_empty() || e.ended || e.idle)
+            .collect()
+        })
+        .collect();
+    Entry { step, moment, sources }
+}
+
+/// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells.
+pub(super) fn read_again(
+    source: &SourceSetup,
+    feed: &mut PartitionFeed,
+    slice: &SliceEntry,
+) -> Result<Option<Prepared>> {
+    if slice.rows == 0 && feed.position() == slice.end {
+        return Ok(None);
+    }
+    match feed.again(slice.end, slice.asked)? {
+        Next::Rows(prepared) if prepared.end == slice.end && prepared.delta.num_rows() == slice.rows => {
+            Ok(Some(*prepared))
+        }
+        Next::Rows(prepared) => Err(changed(
+            source,
+            &format!("{} rows where {} were read before", prepared.delta.num_rows(), slice.rows),
+        )),
+        Next::Pending | Next::End => Err(changed(source, "rows that were read before are gone")),
+    }
+}
+
+/// A source does not give what it gave.
+pub(super) fn changed(source: &SourceSetup, reason: &str) -> RuntimeError {
+    RuntimeError::SourceChanged { source_name: source.name.clone(), reason: reason.into() }
+}
+
+/// The rows of a topic of bad records.
+pub(super) fn bad_batch(bad: &[BadRecord]) -> Result<RecordBatch> {
+    Ok(RecordBatch::try_new(
+        bad_schema(),
+        vec![
+            Arc::new(StringArray::from_iter_values(bad.iter().map(|b| &b.origin))),
+            Arc::new(Int64Array::from_iter_values(bad.iter().map(|b| b.line as i64))),
+            Arc::new(Int64Array::from_iter(bad.iter().map(|b| b.column.map(|c| c as i64)))),
+            Arc::new(StringArray::from_iter_values(bad.iter().map(|b| &b.reason))),
+            Arc::new(StringArray::from_iter_values(bad.iter().map(|b| &b.raw))),
+        ],
+    )?)
+}

@@ -1,0 +1,501 @@
+//! The step loop of a job.
+//!
+//! A step takes what the sources have ready, writes what it took into the journal, sends the rows through the
+//! workers and the results to the sinks. After a crash the last checkpoint is loaded and the journaled steps are
+//! run again with the same input; the sinks drop those that they have.
+
+use super::Result;
+use super::checkpoint::{JobStore, Manifest, PartitionManifest};
+use super::crew::Crew;
+use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
+use super::job::{Job, JobOptions, JobSummary, SourceSetup};
+use super::journal::{Entry, Journal, Moment};
+use super::part::{Part, PartState, Read};
+use super::replay::{Moves, bad_batch, changed, entry, read_again};
+use crate::clock::Clock;
+use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::operators::OperatorMetrics;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the step loop waits at most before it looks around again.
+const WAIT: Duration = Duration::from_millis(20);
+
+/// What was taken of one source: for each partition its slices, and whether it has ended behind them.
+pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
+
+/// A job that runs.
+pub(super) struct Run {
+    crew: Crew,
+    sources: Vec<SourceSetup>,
+    options: JobOptions,
+    store: Option<JobStore>,
+    clock: Clock,
+    parts: Vec<Part>,
+    step: u64,
+    /// For each source its partitions.
+    partitions: Vec<Vec<PartitionState>>,
+    watermarks: Vec<EventTime>,
+    /// For each source what was read of it in this run.
+    read: Vec<Read>,
+    /// The nodes' counters at the last step.
+    metrics: Vec<OperatorMetrics>,
+    journal: Option<Journal>,
+    pending: Vec<Entry>,
+    moves: Moves,
+    /// How many checkpoints were written before the next.
+    generation: u64,
+    resumed_from: Option<u64>,
+    started: Duration,
+    checkpointed: Duration,
+    /// There were steps since the last checkpoint.
+    dirty: bool,
+    /// Which statement failed first, as far as is known.
+    blamed: Option<usize>,
+}
+
+impl Run {
+    pub(super) fn start(job: Job, manifest: Option<Manifest>) -> Result<Self> {
+        let started = job.clock.monotonic();
+        let Job { flow, sources, parts, options, store, clock } = job;
+        let mut running = Vec::with_capacity(parts.len());
+        for (part, flow) in parts.into_iter().zip(&flow.parts) {
+            let known = match (&store, &manifest) {
+                (Some(store), Some(manifest)) => Some(manifest.part(store, &part.name, &part.fingerprint)?),
+                _ => None,
+            };
+            running.push(Part::start(part, flow.clone(), known)?);
+        }
+        let moves = match (&store, &manifest) {
+            (Some(store), Some(manifest)) => Moves::of(store, manifest, &running, sources.len())?,
+            _ => Moves::none(),
+        };
+        let step = manifest.as_ref().map_or(0, |m| m.step);
+        let crew = Crew::start(&flow, options.workers.max(1), step == 0)?;
+        let partitions = sources.iter().enumerate().map(|(s, source)| {
+            let known = manifest.as_ref().and_then(|m| m.sources.get(moves.source_before(s)?));
+            let partition = |p| PartitionState::new(known.and_then(|k| k.get(p)), started);
+            (0..source.partitions).map(partition).collect()
+        });
+        let partitions = partitions.collect();
+        let watermark = |s| manifest.as_ref()?.watermarks.get(moves.source_before(s)?).copied();
+        let watermarks = (0..sources.len()).map(|s| watermark(s).unwrap_or(WATERMARK_NONE)).collect();
+        let (journal, pending) = match &store {
+            Some(store) => {
+                store.disk.create_dir_all(&store.dir)?;
+                let (journal, pending) = Journal::open(&store.disk, &store.dir, &store.job, step)?;
+                (Some(journal), pending)
+            }
+            None => (None, Vec::new()),
+        };
+        if let (Some(store), Some(manifest)) = (&store, &manifest)
+            && step > 0
+        {
+            crew.restore(store.read(manifest, &moves.nodes, crew.len())?)?;
+        }
+        let mut run = Run {
+            crew,
+            step,
+            partitions,
+            watermarks,
+            read: vec![Read::default(); sources.len()],
+            metrics: vec![OperatorMetrics::default(); flow.nodes.len()],
+            resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
+            journal,
+            pending,
+            moves,
+            generation: manifest.as_ref().map_or(0, |m| m.generation),
+            started,
+            checkpointed: started,
+            dirty: false,
+            blamed: None,
+            sources,
+            options,
+            store,
+            clock,
+            parts: running,
+        };
+        // What the journal's first entries are about must be known before there is one.
+        if manifest.is_none() {
+            run.write_checkpoint()?;
+        }
+        Ok(run)
+    }
+
+    /// Runs until all statements have ended; tells of each that does.
+    pub(super) fn run(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
+        for (i, part) in self.parts.iter().enumerate() {
+            if !part.is_running() {
+                part.control.set_caught_up(true);
+                ended(i, self.summary(i));
+            }
+        }
+        if !self.any_runs() {
+            return Ok(());
+        }
+        self.replay()?;
+        self.steps(ended)?;
+        self.check_outputs()?;
+        for part in &self.parts {
+            part.drain()?;
+        }
+        if self.any_runs() {
+            self.checkpoint()?;
+        }
+        for i in 0..self.parts.len() {
+            if self.parts[i].is_running() {
+                self.parts[i].control.set_caught_up(true);
+                ended(i, self.summary(i));
+            }
+        }
+        Ok(())
+    }
+
+    /// The statement that a failure belongs to: the first of those that it can belong to.
+    pub(super) fn blamed(&self) -> usize {
+        let node = self.crew.failed_at();
+        let reached = node.and_then(|node| self.parts.iter().position(|p| p.is_running() && p.reaches(node)));
+        let running = self.parts.iter().position(Part::is_running);
+        self.blamed.or(reached).or(running).unwrap_or_default()
+    }
+
+    fn any_runs(&self) -> bool {
+        self.parts.iter().any(Part::is_running)
+    }
+
+    fn check_outputs(&mut self) -> Result<()> {
+        for (i, part) in self.parts.iter().enumerate() {
+            part.check().inspect_err(|_| self.blamed = Some(i))?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self, part: usize) -> JobSummary {
+        let (run, shared) = self.parts[part].counted(&self.parts[..part], &self.read, &self.metrics);
+        JobSummary {
+            run,
+            shared,
+            total: self.parts[part].total(&run),
+            elapsed: self.clock.monotonic().saturating_sub(self.started),
+            finished: self.parts[part].state == PartState::Finished,
+            resumed_from: self.resumed_from,
+        }
+    }
+
+    /// Runs the journaled steps again.
+    fn replay(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut feeds = if pending.is_empty() { Vec::new() } else { self.open_feeds()? };
+        for entry in pending {
+            let mut taken = Vec::new();
+            for (s, (source, feeds)) in self.sources.iter().zip(&mut feeds).enumerate() {
+                let mut slices: Taken = feeds.iter().map(|_| (Vec::new(), false)).collect();
+                for partition in self.moves.entries_of(&entry, s) {
+                    let into = slices.get_mut(partition.partition).zip(feeds.get_mut(partition.partition));
+                    let (into, feed) = into.ok_or_else(|| changed(source, "it has fewer partitions"))?;
+                    for slice in &partition.slices {
+                        into.0.extend(read_again(source, feed, slice)?);
+                    }
+                    into.1 = partition.ended;
+                }
+                taken.push(slices);
+            }
+            for (s, states) in self.partitions.iter_mut().enumerate() {
+                for e in self.moves.entries_of(&entry, s) {
+                    states[e.partition].idle = e.idle;
+                    if let Some(last) = e.slices.last() {
+                        states[e.partition].running = last.running;
+                    }
+                }
+            }
+            self.step = entry.step - 1;
+            self.one_step(taken, entry.moment, false)?;
+        }
+        // Later entries are about the sources as they are now.
+        if !self.moves.is_identity() {
+            self.drain()?;
+            self.write_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn open_feeds(&self) -> Result<Vec<Vec<PartitionFeed>>> {
+        let mut feeds = Vec::new();
+        for (source, states) in self.sources.iter().zip(&self.partitions) {
+            let shape = Arc::new(source.shape.clone());
+            let mut partitions = Vec::new();
+            for (p, state) in states.iter().enumerate() {
+                let reader = (source.open)(p, state.position)?;
+                partitions.push(PartitionFeed::new(reader, shape.clone(), state.running));
+            }
+            feeds.push(partitions);
+        }
+        Ok(feeds)
+    }
+
+    /// Runs steps until all statements have come to the end of their input, or until told to stop.
+    fn steps(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
+        let mut feeds = Vec::new();
+        let mut shares = Vec::new();
+        for (partitions, source) in self.open_feeds()?.into_iter().zip(&self.sources) {
+            let share = self.share_of_step(partitions.len());
+            feeds.push(Feed::start(&source.name, partitions, share, self.crew.len())?);
+            shares.push(share);
+        }
+        loop {
+            if self.parts.iter().any(|p| p.control.stopping()) {
+                return Ok(());
+            }
+            self.check_outputs()?;
+            self.leave(ended)?;
+            if !self.any_runs() {
+                return Ok(());
+            }
+            self.look_again(&feeds);
+            let caught_up = feeds.iter().all(Feed::caught_up);
+            let taken =
+                feeds.iter().zip(&shares).map(|(f, rows)| f.take(*rows)).collect::<Result<Vec<_>>>()?;
+            let fed: Vec<bool> =
+                taken.iter().map(|t| t.iter().any(|(slices, _)| !slices.is_empty())).collect();
+            let moved = self.note_idle_and_ended(&taken);
+            if fed.contains(&true) || moved || self.step == 0 {
+                self.running().for_each(|p| p.control.set_caught_up(false));
+                self.one_step(taken, self.moment(), true)?;
+                self.maybe_checkpoint()?;
+                self.finish_parts(&feeds, &fed, ended)?;
+                continue;
+            }
+            self.finish_parts(&feeds, &fed, ended)?;
+            if caught_up && !self.running().any(|p| p.control.must_recheck()) {
+                self.drain()?;
+                self.running().for_each(|p| p.control.set_caught_up(true));
+                if self.options.until_caught_up {
+                    return Ok(());
+                }
+            }
+            self.maybe_checkpoint()?;
+            match feeds.as_slice() {
+                [one] => one.wait(WAIT),
+                _ => feeds.iter().for_each(|f| f.wait(WAIT / 10)),
+            }
+        }
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|p| p.is_running())
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        for (i, part) in self.parts.iter().enumerate() {
+            part.drain().inspect_err(|_| self.blamed = Some(i))?;
+        }
+        Ok(())
+    }
+
+    fn look_again(&self, feeds: &[Feed]) {
+        let mut again = false;
+        for part in self.running() {
+            if part.control.take_recheck() {
+                part.control.set_caught_up(false);
+                again = true;
+            }
+        }
+        if again {
+            feeds.iter().for_each(Feed::look_again);
+        }
+    }
+
+    /// Lets those statements go that were told to.
+    fn leave(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
+        for i in 0..self.parts.len() {
+            if self.parts[i].is_running() && self.parts[i].control.leaving() {
+                self.parts[i].end(PartState::Left)?;
+                if self.any_runs() {
+                    self.drain()?;
+                    self.write_checkpoint()?;
+                }
+                ended(i, self.summary(i));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends those statements whose sources have all come to their end. `fed`: those that gave rows in the last step.
+    fn finish_parts(
+        &mut self,
+        feeds: &[Feed],
+        fed: &[bool],
+        ended: &mut dyn FnMut(usize, JobSummary),
+    ) -> Result<()> {
+        let over: Vec<bool> = feeds
+            .iter()
+            .zip(&self.watermarks)
+            .zip(fed)
+            .map(|((feed, watermark), fed)| *watermark == WATERMARK_END && !fed && feed.caught_up())
+            .collect();
+        let is_over = |p: &Part| p.is_running() && p.sources().iter().all(|s| over[*s]);
+        let finished: Vec<usize> = (0..self.parts.len()).filter(|i| is_over(&self.parts[*i])).collect();
+        if finished.is_empty() {
+            return Ok(());
+        }
+        for i in &finished {
+            let part = &mut self.parts[*i];
+            part.end(PartState::Finished).inspect_err(|_| self.blamed = Some(*i))?;
+        }
+        self.dirty = true;
+        self.checkpoint()?;
+        for i in finished {
+            ended(i, self.summary(i));
+        }
+        Ok(())
+    }
+
+    /// How many rows a step takes of each of a source's partitions, so that each worker gets `step_rows` at most.
+    fn share_of_step(&self, partitions: usize) -> usize {
+        let step_rows = self.options.step_rows.max(1);
+        (step_rows * self.crew.len()).div_ceil(partitions.max(1)).clamp(1, step_rows)
+    }
+
+    /// Takes note of partitions that have ended or gone idle; whether that alone may move a watermark.
+    fn note_idle_and_ended(&mut self, taken: &[Taken]) -> bool {
+        let now = self.clock.monotonic();
+        let timeout = self.options.idle_timeout;
+        let mut moved = false;
+        for (states, taken) in self.partitions.iter_mut().zip(taken) {
+            for (state, (slices, ended)) in states.iter_mut().zip(taken) {
+                if !slices.is_empty() {
+                    state.last = now;
+                    state.idle = false;
+                }
+                let idle = !timeout.is_zero() && !state.ended && now.saturating_sub(state.last) >= timeout;
+                moved |= (idle && !state.idle) || (*ended && !state.ended);
+                state.idle = idle;
+            }
+        }
+        moved
+    }
+
+    /// Now, and what leaves by its age then.
+    fn moment(&self) -> Moment {
+        let now = self.clock.now_ns();
+        let age = |ttl: Duration| i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX);
+        Moment { now, keep_since: self.options.state_ttl.map(|ttl| now.saturating_sub(age(ttl))) }
+    }
+
+    /// One step over `taken`; with `live`, it is journaled first.
+    fn one_step(&mut self, taken: Vec<Taken>, moment: Moment, live: bool) -> Result<()> {
+        self.step += 1;
+        self.dirty = true;
+        if live && let Some(journal) = &mut self.journal {
+            journal.append(&entry(self.step, moment, &taken, &self.partitions))?;
+        }
+        let closed = self.watermarks.clone();
+        let mut sources = Vec::with_capacity(taken.len());
+        for (s, slices) in taken.into_iter().enumerate() {
+            sources.push(self.take_in(s, slices)?);
+        }
+        let outputs = self.crew.step(sources, closed, self.watermarks.clone(), moment)?;
+        let mut results: Vec<(Vec<Delta>, EventTime)> = vec![(Vec::new(), WATERMARK_NONE); self.parts.len()];
+        self.metrics.fill(OperatorMetrics::default());
+        for (worker, output) in outputs.into_iter().enumerate() {
+            for ((deltas, watermark), (more, reached)) in results.iter_mut().zip(output.results) {
+                deltas.extend(more);
+                if worker == 0 {
+                    *watermark = reached;
+                }
+            }
+            for (sum, metrics) in self.metrics.iter_mut().zip(output.metrics) {
+                sum.add(&metrics);
+            }
+        }
+        for (i, (deltas, watermark)) in results.into_iter().enumerate() {
+            let written = self.parts[i].write(self.step, deltas, watermark);
+            written.inspect_err(|_| self.blamed = Some(i))?;
+        }
+        Ok(())
+    }
+
+    /// Counts one source's slices, keeps its bad and late rows, moves its watermark; gives its deltas.
+    fn take_in(&mut self, s: usize, slices: Taken) -> Result<Vec<Delta>> {
+        let mut deltas = Vec::new();
+        let (mut bad, mut late) = (Vec::new(), Vec::new());
+        let mut rows = 0;
+        for (state, (slices, ended)) in self.partitions[s].iter_mut().zip(slices) {
+            for prepared in slices {
+                rows += prepared.delta.num_rows() as u64;
+                self.read[s].behind += prepared.behind;
+                self.read[s].bad += prepared.bad.len() as u64;
+                state.position = prepared.end;
+                state.running = state.running.max(prepared.running);
+                bad.extend(prepared.bad);
+                late.extend(prepared.late);
+                if !prepared.delta.is_empty() {
+                    deltas.push(prepared.delta);
+                }
+            }
+            state.ended |= ended;
+        }
+        self.read[s].rows += rows;
+        let readers = self.parts.iter().filter(|p| p.sources().contains(&s));
+        readers.for_each(|p| p.control.add_rows_in(rows));
+        let source = &mut self.sources[s];
+        if let Some(topic) = source.bad_topic.as_mut().filter(|_| !bad.is_empty()) {
+            topic.append(self.step, &bad_batch(&bad)?, None, None)?;
+        }
+        if let Some(topic) = &mut source.late_topic {
+            for (i, batch) in late.iter().enumerate() {
+                topic.append((self.step << 16) | i as u64, batch, None, None)?;
+            }
+        }
+        self.watermarks[s] = source_watermark(&self.partitions[s], self.watermarks[s]);
+        Ok(deltas)
+    }
+
+    fn maybe_checkpoint(&mut self) -> Result<()> {
+        let now = self.clock.monotonic();
+        if now.saturating_sub(self.checkpointed) < self.options.checkpoint_interval {
+            return Ok(());
+        }
+        self.checkpoint()
+    }
+
+    /// A checkpoint, if there was a step since the last one.
+    fn checkpoint(&mut self) -> Result<()> {
+        self.checkpointed = self.clock.monotonic();
+        if self.store.is_none() || !self.dirty {
+            return Ok(());
+        }
+        self.drain()?;
+        self.write_checkpoint()
+    }
+
+    fn write_checkpoint(&mut self) -> Result<()> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let state = if self.any_runs() && self.step > 0 { self.crew.snapshot()? } else { Vec::new() };
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for (i, part) in self.parts.iter().enumerate().filter(|(_, p)| p.state != PartState::Left) {
+            let (run, _) = part.counted(&self.parts[..i], &self.read, &self.metrics);
+            parts.push(part.manifest(&run));
+        }
+        self.generation += 1;
+        let manifest = Manifest {
+            version: 0,
+            generation: self.generation,
+            step: self.step,
+            parts,
+            sources: self
+                .partitions
+                .iter()
+                .map(|p| p.iter().map(PartitionManifest::from).collect())
+                .collect(),
+            watermarks: self.watermarks.clone(),
+            tables: Vec::new(),
+        };
+        store.write(manifest, state)?;
+        let (journal, _) = Journal::open(&store.disk, &store.dir, &store.job, self.step)?;
+        self.journal = Some(journal);
+        Journal::remove_older(&store.disk, &store.dir, self.step)?;
+        self.dirty = false;
+        Ok(())
+    }
+}
