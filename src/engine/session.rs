@@ -408,8 +408,8 @@ impl Session {
         let mut fingerprint = normalized(&source[query.span.clone()]);
         for s in &flow.sources {
             let known = definitions.streams.get(&s.stream.name);
-            fingerprint
-                .push_str(&format!("\n{:?}", known.map(|k| (&k.columns, &k.event_time, &k.connector))));
+            let told = known.map(|k| (&k.columns, &k.event_time, &k.connector, &k.options));
+            fingerprint.push_str(&format!("\n{told:?}"));
             if let Some(key) = known.and_then(|k| k.primary_key.as_ref()) {
                 fingerprint.push_str(&format!(" by {key:?}"));
             }

@@ -8,7 +8,7 @@
 //! | Watermark | passes |
 //! | Cost | O(delta · sets); columns that a set keeps are shared, not copied |
 
-use super::{Operator, Result};
+use super::{Emit, Operator, Result};
 use crate::delta::Delta;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
@@ -64,7 +64,7 @@ impl Expand {
 }
 
 impl Operator for Expand {
-    fn push(&mut self, _port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         let rows = delta.num_rows();
         let keys = self
             .spec
@@ -78,7 +78,7 @@ impl Operator for Expand {
                 columns.push(if *keeps { key.clone() } else { new_null_array(key.data_type(), rows) });
             }
             columns.push(set.id.to_array_of_size(rows)?);
-            out.push(delta.with_batch(RecordBatch::try_new(self.spec.schema.clone(), columns)?));
+            out.emit(delta.with_batch(RecordBatch::try_new(self.spec.schema.clone(), columns)?))?;
         }
         Ok(())
     }

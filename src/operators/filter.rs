@@ -8,7 +8,7 @@
 //! | Watermark | passes |
 //! | Cost | O(delta), one evaluation of the predicate per batch |
 
-use super::{Operator, Result};
+use super::{Emit, Operator, Result};
 use crate::delta::Delta;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::prep_null_mask_filter;
@@ -49,12 +49,12 @@ impl Filter {
 }
 
 impl Operator for Filter {
-    fn push(&mut self, _port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         let mask = evaluate_mask(&self.spec.predicate, &delta)?;
         match mask.true_count() {
             0 => {}
-            n if n == delta.num_rows() => out.push(delta),
-            _ => out.push(delta.filter(&mask)?),
+            n if n == delta.num_rows() => out.emit(delta)?,
+            _ => out.emit(delta.filter(&mask)?)?,
         }
         Ok(())
     }

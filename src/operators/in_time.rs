@@ -13,7 +13,7 @@
 //! the watermark has passed them. A row without a time is left out as well; both kinds are counted.
 
 use super::window::{length, unit_ns};
-use super::{Operator, OperatorMetrics, Result, StepStart};
+use super::{Emit, Operator, OperatorMetrics, Result, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
 use arrow::buffer::BooleanBuffer;
@@ -110,7 +110,7 @@ impl Operator for InTime {
         self.closed = start.closed;
     }
 
-    fn push(&mut self, _port: usize, mut delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, mut delta: Delta, out: &mut dyn Emit) -> Result<()> {
         if delta.batch.column(self.spec.time).null_count() > 0 {
             let mask = is_not_null(delta.batch.column(self.spec.time))?;
             self.timeless += (delta.num_rows() - mask.true_count()) as u64;
@@ -125,7 +125,7 @@ impl Operator for InTime {
             }
         }
         if !delta.is_empty() {
-            out.push(delta);
+            out.emit(delta)?;
         }
         Ok(())
     }

@@ -115,6 +115,20 @@ impl StepStart {
     }
 }
 
+/// Takes what an operator gives out, as it does. A batch that an operator has emitted is no longer its concern: it goes
+/// through the operators behind before the next is made.
+pub trait Emit {
+    /// Takes one delta.
+    fn emit(&mut self, delta: Delta) -> Result<()>;
+}
+
+impl Emit for Vec<Delta> {
+    fn emit(&mut self, delta: Delta) -> Result<()> {
+        self.push(delta);
+        Ok(())
+    }
+}
+
 /// A running operator: one worker's shard. Methods in life order.
 ///
 /// Within a step: one [`Operator::begin_step`], any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:
@@ -125,13 +139,13 @@ pub trait Operator: Send {
         let _ = start;
     }
 
-    /// Takes one delta of this step from input `port` and appends what follows from it to `out`.
-    fn push(&mut self, port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()>;
+    /// Takes one delta of this step from input `port` and gives what follows from it to `out`.
+    fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()>;
 
     /// Ends the step. `watermark` (ns) is what the operator's inputs have reached: no row that is
-    /// not late comes with an event time below it. Appends to `out` what the step's end lets out and
+    /// not late comes with an event time below it. Gives to `out` what the step's end lets out and
     /// returns the watermark that holds for the operator's output.
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         let _ = out;
         Ok(watermark)
     }

@@ -9,7 +9,7 @@
 //! | Cost | O(delta), one evaluation of each expression per batch |
 
 use super::shown::{shown, tidy};
-use super::{Operator, Result};
+use super::{Emit, Operator, Result};
 use crate::delta::Delta;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
@@ -54,7 +54,7 @@ impl Project {
 }
 
 impl Operator for Project {
-    fn push(&mut self, _port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         let rows = delta.num_rows();
         let columns = self
             .spec
@@ -64,7 +64,7 @@ impl Operator for Project {
             .collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.spec.schema.clone(), columns, &options)?;
-        out.push(delta.with_batch(batch));
+        out.emit(delta.with_batch(batch))?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! Rows are counted at the end of a step: within it a row may come before the one goes that it replaces.
 
-use super::{Operator, OperatorError, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorError, OperatorMetrics, Result, StateTable};
 use crate::delta::{Delta, EventTime};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::sum;
@@ -26,16 +26,16 @@ pub struct SingleRow {
 }
 
 impl Operator for SingleRow {
-    fn push(&mut self, _port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         self.rows += match &delta.weights {
             Some(weights) => sum(weights).unwrap_or(0),
             None => delta.num_rows() as i64,
         };
-        out.push(delta);
+        out.emit(delta)?;
         Ok(())
     }
 
-    fn finish_step(&mut self, watermark: EventTime, _out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, _out: &mut dyn Emit) -> Result<EventTime> {
         if self.rows > 1 { Err(OperatorError::ManyRows) } else { Ok(watermark) }
     }
 

@@ -12,7 +12,7 @@
 //! beside it, by which weights and marks find their rows again.
 
 use super::shown::tidy;
-use super::{Operator, OperatorError, Result};
+use super::{Emit, Operator, OperatorError, Result};
 use crate::delta::Delta;
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
@@ -96,7 +96,7 @@ impl Unnest {
 }
 
 impl Operator for Unnest {
-    fn push(&mut self, _port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         let mut columns = delta.batch.columns().to_vec();
         columns.push(Arc::new(UInt32Array::from_iter_values(0..delta.num_rows() as u32)));
         let numbered = RecordBatch::try_new(self.numbered_input.clone(), columns)?;
@@ -108,11 +108,11 @@ impl Operator for Unnest {
                 Some(c) => Ok(Some(take(c, rows, None)?.as_primitive().clone())),
                 None => Ok::<_, OperatorError>(None),
             };
-            out.push(Delta {
+            out.emit(Delta {
                 batch: RecordBatch::try_new(self.spec.schema.clone(), columns)?,
                 weights: pick(&delta.weights)?,
                 marks: pick(&delta.marks)?,
-            });
+            })?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 //! | Watermark | passes |
 //! | Cost | O(delta): a look-up and a copy of the row for each upsert |
 
-use super::{Operator, OperatorError, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorError, OperatorMetrics, Result, StateTable};
 use crate::delta::{Delta, EventTime, hash_columns};
 use crate::state::keyed_rows::{KeyedRows, RowBytes};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -90,7 +90,7 @@ fn columns_at(batch: &RecordBatch, places: &[usize]) -> Vec<ArrayRef> {
 }
 
 impl Operator for Upsert {
-    fn push(&mut self, _port: usize, delta: Delta, _out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, _out: &mut dyn Emit) -> Result<()> {
         debug_assert!(delta.weights.is_none(), "a topic's rows are never taken back");
         let batch = &delta.batch;
         let rows = batch.num_rows();
@@ -109,10 +109,10 @@ impl Operator for Upsert {
         Ok(())
     }
 
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         let changes = self.rows.changes();
         for some in changes.chunks(CHUNK) {
-            out.push(self.delta(some)?);
+            out.emit(self.delta(some)?)?;
         }
         Ok(watermark)
     }

@@ -13,7 +13,7 @@
 //! grace. A row without a time lies in no window; both kinds are counted. Windows as in Flink's
 //! windowing table functions.
 
-use super::{Operator, OperatorMetrics, Result, StepStart};
+use super::{Emit, Operator, OperatorMetrics, Result, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray, RecordBatch, make_array,
@@ -223,7 +223,12 @@ impl WindowAssign {
         (in_time.count_set_bits() < ends.len()).then_some(in_time)
     }
 
-    fn emit(&self, delta: &Delta, window: Assigned, keep: Option<BooleanBuffer>) -> Result<Option<Delta>> {
+    fn in_window(
+        &self,
+        delta: &Delta,
+        window: Assigned,
+        keep: Option<BooleanBuffer>,
+    ) -> Result<Option<Delta>> {
         let before_end = (1_000_000 / self.unit).max(1);
         let time = window.end.iter().map(|end| end.saturating_sub(before_end)).collect();
         let mut columns = delta.batch.columns().to_vec();
@@ -251,7 +256,7 @@ impl Operator for WindowAssign {
         self.closed = start.closed;
     }
 
-    fn push(&mut self, _port: usize, mut delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, mut delta: Delta, out: &mut dyn Emit) -> Result<()> {
         if delta.batch.column(self.spec.time).null_count() > 0 {
             let mask = is_not_null(delta.batch.column(self.spec.time))?;
             self.timeless += (delta.num_rows() - mask.true_count()) as u64;
@@ -274,7 +279,9 @@ impl Operator for WindowAssign {
                 (Some(within), Some(missed)) => Some(&within & &!&missed),
                 (within, missed) => within.or(missed.map(|missed| !&missed)),
             };
-            out.extend(self.emit(&delta, window, keep)?);
+            if let Some(delta) = self.in_window(&delta, window, keep)? {
+                out.emit(delta)?;
+            }
         }
         if let Some(after_idle) = after_idle {
             let only = late.as_ref().map_or(after_idle.clone(), |late| &after_idle & &!late);

@@ -21,7 +21,10 @@ pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionErro
     if d.span.is_none() {
         d.span = place
             .or_else(|| find_window(source, query, &d.message))
-            .or_else(|| quoted_name(&d.message).and_then(|name| find_name(source, query, &name)));
+            .or_else(|| quoted_name(&d.message).and_then(|name| find_name(source, query, &name)))
+            .or_else(|| {
+                d.message.contains("WITHIN").then(|| find_name(source, query, sql::WITHIN)).flatten()
+            });
     }
     d
 }

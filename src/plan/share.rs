@@ -85,11 +85,6 @@ impl SharedFlow {
         shared
     }
 
-    /// Whether a node's output is the result of a dataflow.
-    pub fn is_root(&self, node: usize) -> bool {
-        self.parts.iter().any(|part| part.root() == node)
-    }
-
     /// The source here that reads this one's stream, widened by its columns.
     fn source(&mut self, source: &SourceSpec) -> usize {
         let same = |s: &SourceSpec| s.stream == source.stream && s.late_rule == source.late_rule;

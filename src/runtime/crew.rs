@@ -61,7 +61,7 @@ impl Crew {
                 // The one that failed by itself says more than those that waited for it.
                 Err(RuntimeError::WorkerGone) => {}
                 Err(error) if failure.is_none() => {
-                    self.failed_at.set(Some(node));
+                    self.failed_at.set(node);
                     failure = Some(error);
                 }
                 Err(_) => {}

@@ -1,8 +1,10 @@
 //! A worker: one thread that owns one shard of every operator's state and runs the dataflow step by step.
 //!
-//! Nothing is locked: rows change workers only at exchanges, over channels. Within a step the nodes run in
-//! topological order; an exchange waits for all workers' rows and takes them in the workers' order, so that a
-//! step's result does not depend on how the threads were scheduled.
+//! Nothing is locked: rows change workers only at exchanges, over channels. Within a step each batch that a node emits
+//! runs through the nodes behind it before the next is made, up to an exchange or a result; so a join that makes many
+//! rows of few does not hold them. The nodes end their step in topological order; an exchange then waits for all
+//! workers' rows and takes them in the workers' order, so that a step's result does not depend on how the threads were
+//! scheduled.
 
 use super::RuntimeError;
 use super::journal::Moment;
@@ -19,9 +21,10 @@ use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
-use crate::operators::{Operator, OperatorError, OperatorMetrics, StateTable, StepStart};
+use crate::operators::{Emit, Operator, OperatorError, OperatorMetrics, StateTable, StepStart};
 use crate::plan::{SharedFlow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -68,10 +71,10 @@ pub(super) struct StepOutput {
     pub(super) metrics: Vec<OperatorMetrics>,
 }
 
-/// A reply: whose, and at which node it was last.
+/// A reply: whose, and which node failed, if one did.
 pub(super) struct Answer {
     pub(super) worker: usize,
-    pub(super) node: usize,
+    pub(super) node: Option<usize>,
     pub(super) reply: Result<Reply, RuntimeError>,
 }
 
@@ -84,6 +87,8 @@ struct Exchange {
     keys: Vec<Arc<dyn PhysicalExpr>>,
     send: Vec<Sender<Parcel>>,
     receive: Receiver<Parcel>,
+    /// Rows of this step that wait for its end.
+    held: Vec<Delta>,
 }
 
 /// A node as a worker runs it.
@@ -96,13 +101,85 @@ enum Running {
     Operator(Box<dyn Operator>),
 }
 
+/// Where a node's output goes.
+struct Route {
+    /// To which nodes, and there to which input.
+    consumers: Vec<(usize, usize)>,
+    /// Whose result it is.
+    parts: Vec<usize>,
+}
+
+fn routes(flow: &SharedFlow) -> Vec<Route> {
+    let route = |from: usize| {
+        let inputs = flow.nodes.iter().enumerate().flat_map(|(to, node)| {
+            let ports = node.inputs.iter().enumerate().filter(move |(_, input)| **input == from);
+            ports.map(move |(port, _)| (to, port))
+        });
+        let parts = flow.parts.iter().enumerate().filter(|(_, p)| p.root() == from).map(|(i, _)| i);
+        Route { consumers: inputs.collect(), parts: parts.collect() }
+    };
+    (0..flow.nodes.len()).map(route).collect()
+}
+
 /// One worker's dataflow.
 pub(super) struct Worker {
     index: usize,
     flow: Arc<SharedFlow>,
     nodes: Vec<Running>,
-    /// The node that it is at.
-    at: usize,
+    routes: Vec<Route>,
+    /// The node that failed.
+    failed: Cell<Option<usize>>,
+}
+
+/// The nodes behind one, as it sends its rows to them.
+struct Behind<'a> {
+    routes: &'a [Route],
+    /// The node that sends.
+    from: usize,
+    /// The nodes after it.
+    nodes: &'a mut [Running],
+    results: &'a mut [Vec<Delta>],
+    failed: &'a Cell<Option<usize>>,
+}
+
+impl Emit for Behind<'_> {
+    fn emit(&mut self, delta: Delta) -> Result<(), OperatorError> {
+        if delta.is_empty() {
+            return Ok(());
+        }
+        let route = &self.routes[self.from];
+        for part in &route.parts {
+            self.results[*part].push(delta.clone());
+        }
+        if let Some(((to, port), others)) = route.consumers.split_last() {
+            for (to, port) in others {
+                self.deliver(*to, *port, delta.clone())?;
+            }
+            self.deliver(*to, *port, delta)?;
+        }
+        Ok(())
+    }
+}
+
+impl Behind<'_> {
+    fn deliver(&mut self, to: usize, port: usize, delta: Delta) -> Result<(), OperatorError> {
+        let (upto, nodes) = self.nodes.split_at_mut(to - self.from);
+        let Some(node) = upto.last_mut() else { return Ok(()) };
+        let results = &mut *self.results;
+        let mut behind = Behind { routes: self.routes, from: to, nodes, results, failed: self.failed };
+        match node {
+            Running::Operator(operator) => operator
+                .push(port, delta, &mut behind)
+                .inspect_err(|_| self.failed.set(self.failed.get().or(Some(to)))),
+            Running::Exchange(exchange) if exchange.send.len() > 1 => {
+                exchange.held.push(delta);
+                Ok(())
+            }
+            Running::Exchange(_) | Running::Union | Running::Source(_) | Running::Values(_) => {
+                behind.emit(delta)
+            }
+        }
+    }
 }
 
 /// The workers of a dataflow, their exchanges joined. `fresh` = not restored from a checkpoint.
@@ -128,14 +205,17 @@ pub(super) fn build(
             .zip(exchanges)
             .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh))
             .collect::<Result<_, _>>()?;
-        Ok(Worker { index, flow: flow.clone(), nodes, at: 0 })
+        Ok(Worker { index, flow: flow.clone(), nodes, routes: routes(flow), failed: Cell::new(None) })
     };
     joined.into_iter().enumerate().map(build_one).collect()
 }
 
 fn join(keys: &[Arc<dyn PhysicalExpr>], workers: usize) -> Vec<Exchange> {
     let (send, receive): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
-    receive.into_iter().map(|receive| Exchange { keys: keys.to_vec(), send: send.clone(), receive }).collect()
+    receive
+        .into_iter()
+        .map(|receive| Exchange { keys: keys.to_vec(), send: send.clone(), receive, held: Vec::new() })
+        .collect()
 }
 
 fn running(
@@ -174,7 +254,7 @@ impl Worker {
                 Command::Restore(state) => self.restore(state).map(|()| Reply::Restored),
             };
             let failed = reply.is_err();
-            let answer = Answer { worker: self.index, node: self.at, reply };
+            let answer = Answer { worker: self.index, node: self.failed.get(), reply };
             if replies.send(answer).is_err() || failed {
                 return;
             }
@@ -182,60 +262,65 @@ impl Worker {
     }
 
     fn step(&mut self, mut input: StepInput) -> Result<StepOutput, RuntimeError> {
-        let mut outputs: Vec<Vec<Delta>> = Vec::with_capacity(self.nodes.len());
+        self.begin(&input.closed, input.moment);
+        let mut results: Vec<Vec<Delta>> = vec![Vec::new(); self.flow.parts.len()];
         let mut watermarks: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
+        for from in 0..self.nodes.len() {
+            let inputs = self.flow.nodes[from].inputs.iter();
+            let least = inputs.map(|n| watermarks[*n]).min().unwrap_or(WATERMARK_NONE);
+            let (upto, nodes) = self.nodes.split_at_mut(from + 1);
+            let Some(node) = upto.last_mut() else { continue };
+            let failed = &self.failed;
+            let mut behind = Behind { routes: &self.routes, from, nodes, results: &mut results, failed };
+            watermarks.push(match node {
+                Running::Source(s) => {
+                    for delta in std::mem::take(&mut input.sources[*s]) {
+                        behind.emit(delta)?;
+                    }
+                    input.watermarks[*s]
+                }
+                // Constant rows are complete from the start.
+                Running::Values(batch) => {
+                    if let Some(delta) = batch.take() {
+                        behind.emit(delta)?;
+                    }
+                    EventTime::MAX
+                }
+                Running::Union => least,
+                Running::Exchange(exchange) => {
+                    if exchange.send.len() > 1 {
+                        for delta in exchange.swap(self.index)? {
+                            behind.emit(delta)?;
+                        }
+                    }
+                    least
+                }
+                Running::Operator(operator) => operator
+                    .finish_step(least, &mut behind)
+                    .inspect_err(|_| failed.set(failed.get().or(Some(from))))?,
+            });
+        }
+        let reached = self.flow.parts.iter().map(|part| watermarks[part.root()]);
+        Ok(StepOutput { results: results.into_iter().zip(reached).collect(), metrics: self.metrics() })
+    }
+
+    /// Begins a step: tells each operator the watermark that its inputs had reached before, and the time.
+    fn begin(&mut self, sources: &[EventTime], moment: Moment) {
+        let Moment { now, keep_since } = moment;
         let mut closed: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
-        for (i, running) in self.nodes.iter_mut().enumerate() {
-            self.at = i;
-            let inputs = &self.flow.nodes[i].inputs;
-            let least = inputs.iter().map(|n| watermarks[*n]).min().unwrap_or(WATERMARK_NONE);
-            let before = inputs.iter().map(|n| closed[*n]).min().unwrap_or(WATERMARK_NONE);
-            closed.push(match &self.flow.nodes[i].spec {
-                Spec::Source(s) => input.closed[*s],
+        for (running, node) in self.nodes.iter_mut().zip(&self.flow.nodes) {
+            let before = node.inputs.iter().map(|n| closed[*n]).min().unwrap_or(WATERMARK_NONE);
+            if let Running::Operator(operator) = running {
+                operator.begin_step(StepStart { closed: before, now, keep_since });
+            }
+            closed.push(match &node.spec {
+                Spec::Source(s) => sources[*s],
                 Spec::Values(_) => EventTime::MAX,
                 // Its output lags behind its input; what it sends is never behind a window of its own making.
                 Spec::Aggregate(_) | Spec::Join(_) | Spec::Session(_) | Spec::TopN(_) => WATERMARK_NONE,
                 _ => before,
             });
-            let later = &self.flow.nodes[i + 1..];
-            let mut rows: Vec<Vec<Delta>> = Vec::with_capacity(inputs.len());
-            for n in inputs {
-                let shared = later.iter().any(|node| node.inputs.contains(n)) || self.flow.is_root(*n);
-                rows.push(if shared { outputs[*n].clone() } else { std::mem::take(&mut outputs[*n]) });
-            }
-            let mut out = Vec::new();
-            let mut watermark = least;
-            match running {
-                Running::Source(s) => {
-                    out = std::mem::take(&mut input.sources[*s]);
-                    watermark = input.watermarks[*s];
-                }
-                // Constant rows are complete from the start.
-                Running::Values(batch) => {
-                    out.extend(batch.take().filter(|b| !b.is_empty()));
-                    watermark = EventTime::MAX;
-                }
-                Running::Union => out = rows.into_iter().flatten().collect(),
-                Running::Exchange(exchange) => {
-                    out = exchange.swap(self.index, rows.pop().unwrap_or_default())?
-                }
-                Running::Operator(operator) => {
-                    let Moment { now, keep_since } = input.moment;
-                    operator.begin_step(StepStart { closed: before, now, keep_since });
-                    for (port, deltas) in rows.into_iter().enumerate() {
-                        for delta in deltas.into_iter().filter(|d| !d.is_empty()) {
-                            operator.push(port, delta, &mut out)?;
-                        }
-                    }
-                    watermark = operator.finish_step(least, &mut out)?;
-                }
-            }
-            outputs.push(out);
-            watermarks.push(watermark);
         }
-        let roots = self.flow.parts.iter().map(|part| part.root());
-        let results = roots.map(|root| (outputs[root].clone(), watermarks[root])).collect();
-        Ok(StepOutput { results, metrics: self.metrics() })
     }
 
     fn metrics(&self) -> Vec<OperatorMetrics> {
@@ -249,9 +334,9 @@ impl Worker {
     fn snapshot(&mut self) -> Result<Vec<NodeState>, RuntimeError> {
         let mut state = Vec::new();
         for (i, running) in self.nodes.iter_mut().enumerate() {
-            self.at = i;
             if let Running::Operator(operator) = running {
-                let tables = operator.snapshot()?;
+                let failed = |_: &OperatorError| self.failed.set(Some(i));
+                let tables = operator.snapshot().inspect_err(failed)?;
                 if !tables.is_empty() {
                     state.push((i, tables));
                 }
@@ -285,11 +370,9 @@ impl Drop for Worker {
 
 impl Exchange {
     /// Sends this worker's rows to where their keys belong and takes what belongs here.
-    fn swap(&self, me: usize, rows: Vec<Delta>) -> Result<Vec<Delta>, RuntimeError> {
+    fn swap(&mut self, me: usize) -> Result<Vec<Delta>, RuntimeError> {
+        let rows = std::mem::take(&mut self.held);
         let workers = self.send.len();
-        if workers == 1 {
-            return Ok(rows);
-        }
         let mut parcels: Vec<Vec<Delta>> = vec![Vec::new(); workers];
         if self.keys.is_empty() {
             parcels[0] = rows;

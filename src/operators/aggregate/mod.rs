@@ -30,7 +30,7 @@ mod windows;
 
 pub use spec::{AggregateCall, AggregateSpec, EmitMode, WindowKey};
 
-use super::{Operator, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorMetrics, Result, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use call::misfit;
@@ -169,7 +169,7 @@ impl Aggregate {
     }
 
     /// One delta of what leaves.
-    fn emit(&self, leaving: Vec<Leaving>, out: &mut Vec<Delta>) -> Result<()> {
+    fn give(&self, leaving: Vec<Leaving>, out: &mut dyn Emit) -> Result<()> {
         let mut parts: Vec<RecordBatch> = Vec::with_capacity(leaving.len());
         let mut weights: Vec<i64> = Vec::new();
         let weighted = leaving.iter().any(|part| part.weights.is_some());
@@ -191,14 +191,14 @@ impl Aggregate {
         }
         if !parts.is_empty() {
             let batch = arrow::compute::concat_batches(&self.plan.spec.schema, &parts)?;
-            out.push(Delta::weighted(batch, weighted.then(|| Int64Array::from(weights))));
+            out.emit(Delta::weighted(batch, weighted.then(|| Int64Array::from(weights))))?;
         }
         Ok(())
     }
 }
 
 impl Operator for Aggregate {
-    fn push(&mut self, _port: usize, delta: Delta, _out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, _out: &mut dyn Emit) -> Result<()> {
         if delta.is_empty() {
             return Ok(());
         }
@@ -218,7 +218,7 @@ impl Operator for Aggregate {
         Ok(())
     }
 
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         self.begin()?;
         let mut leaving = self.changes()?;
         if self.plan.spec.window.is_some() {
@@ -230,7 +230,7 @@ impl Operator for Aggregate {
         for pane in self.panes.values_mut() {
             pane.sweep(&self.plan)?;
         }
-        self.emit(leaving, out)?;
+        self.give(leaving, out)?;
         Ok(match self.plan.spec.window {
             Some(window) if ![WATERMARK_END, WATERMARK_NONE].contains(&watermark) => {
                 watermark.saturating_sub(window.grace)

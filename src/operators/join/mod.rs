@@ -23,7 +23,7 @@ mod tests;
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
 use super::window::unit_ns;
-use super::{Operator, OperatorMetrics, Result, StateTable, StepStart};
+use super::{Emit, Operator, OperatorMetrics, Result, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -177,7 +177,7 @@ impl Join {
     }
 
     /// Drops what the watermark has passed; with `hold`, rows that have found no match go out first.
-    fn expire(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<()> {
+    fn expire(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<()> {
         let passed = |at: i64| at < watermark || watermark == WATERMARK_END;
         let mut held: [Vec<presence::Row>; 2] = [Vec::new(), Vec::new()];
         for (side, held) in held.iter_mut().enumerate() {
@@ -264,7 +264,7 @@ impl Join {
 
 impl Join {
     /// Takes rows of a side in.
-    fn take(&mut self, port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn take(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         if delta.is_empty() {
             return Ok(());
         }
@@ -289,7 +289,7 @@ impl Operator for Join {
         self.begin(start);
     }
 
-    fn push(&mut self, port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         if self.waits(port) {
             self.wait(port, delta);
             return Ok(());
@@ -297,7 +297,7 @@ impl Operator for Join {
         self.take(port, delta, out)
     }
 
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         for side in 0..2 {
             if let Some(delta) = self.waited(side)? {
                 self.take(side, delta, out)?;

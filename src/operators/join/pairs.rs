@@ -2,7 +2,7 @@
 
 use super::{BATCH_ROWS, Join, Matching};
 use crate::delta::Delta;
-use crate::operators::Result;
+use crate::operators::{Emit, Result};
 use crate::state::key_table::NO_SLOT;
 use crate::state::row_lists::NO_ROW;
 use arrow::array::{
@@ -27,7 +27,7 @@ impl Join {
         side: usize,
         delta: &Delta,
         slots: &[u32],
-        out: &mut Vec<Delta>,
+        out: &mut dyn Emit,
     ) -> Result<Option<Vec<i64>>> {
         let counting = self.matching == Matching::Row;
         let mut matches = counting.then(|| vec![0; slots.len()]);
@@ -59,7 +59,7 @@ impl Join {
         delta: &Delta,
         waiting: &mut Waiting,
         matches: Option<&mut [i64]>,
-        out: &mut Vec<Delta>,
+        out: &mut dyn Emit,
     ) -> Result<()> {
         let Waiting { rows, others } = std::mem::take(waiting);
         if rows.is_empty() {
@@ -113,7 +113,7 @@ impl Join {
                 &RecordBatchOptions::new().with_row_count(Some(batch.num_rows())),
             )?;
             let weights = weights.iter().any(|w| *w != 1).then(|| Int64Array::from(weights));
-            out.push(Delta::weighted(batch, weights));
+            out.emit(Delta::weighted(batch, weights))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use super::{BATCH_ROWS, Join, Matching};
 use crate::delta::Delta;
-use crate::operators::Result;
+use crate::operators::{Emit, Result};
 use crate::state::key_table::NO_SLOT;
 use crate::state::row_lists::NO_ROW;
 use arrow::array::{
@@ -80,7 +80,7 @@ impl Join {
         side: usize,
         delta: &Delta,
         slots: &[u32],
-        out: &mut Vec<Delta>,
+        out: &mut dyn Emit,
     ) -> Result<()> {
         if !self.spec.gives_rows_of(side) || !slots.contains(&NO_SLOT) || self.shown(side, false).is_none() {
             return Ok(());
@@ -88,7 +88,7 @@ impl Join {
         let mask: BooleanArray = slots.iter().map(|slot| Some(*slot == NO_SLOT)).collect();
         let rows = delta.filter(&mask)?;
         let batch = self.output(side, rows.batch.columns().to_vec(), rows.num_rows(), |_| false)?;
-        out.push(Delta::weighted(batch, rows.weights));
+        out.emit(Delta::weighted(batch, rows.weights))?;
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Join {
     }
 
     /// Sends what the step has changed about rows, and forgets what was noted.
-    pub(super) fn give_changes(&mut self, out: &mut Vec<Delta>) -> Result<()> {
+    pub(super) fn give_changes(&mut self, out: &mut dyn Emit) -> Result<()> {
         let changes = std::mem::take(&mut self.step);
         let right_before = changes.right.unwrap_or(self.right);
         let mut slots = changes.slots;
@@ -212,7 +212,7 @@ impl Join {
     }
 
     /// Sends entries of a side.
-    pub(super) fn give_rows(&self, side: usize, rows: &[Row], out: &mut Vec<Delta>) -> Result<()> {
+    pub(super) fn give_rows(&self, side: usize, rows: &[Row], out: &mut dyn Emit) -> Result<()> {
         let shown: Vec<Row> =
             rows.iter().filter(|r| self.shown(side, r.matched).is_some()).copied().collect();
         for rows in shown.chunks(BATCH_ROWS) {
@@ -220,7 +220,7 @@ impl Join {
             let batch = self.output(side, columns, rows.len(), |i| rows[i].matched)?;
             let weighted = rows.iter().any(|r| r.weight != 1);
             let weights = weighted.then(|| rows.iter().map(|r| r.weight).collect::<Int64Array>());
-            out.push(Delta::weighted(batch, weights));
+            out.emit(Delta::weighted(batch, weights))?;
         }
         Ok(())
     }

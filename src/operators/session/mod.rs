@@ -21,7 +21,7 @@ mod timeline;
 
 use super::aggregate::EmitMode;
 use super::window::{length, unit_ns};
-use super::{Operator, OperatorMetrics, Result};
+use super::{Emit, Operator, OperatorMetrics, Result};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::bag::RowCodec;
 use crate::state::keys::Keys;
@@ -226,12 +226,12 @@ impl SessionWindow {
 }
 
 impl Operator for SessionWindow {
-    fn push(&mut self, _port: usize, delta: Delta, _out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, _out: &mut dyn Emit) -> Result<()> {
         self.pending.push(delta);
         Ok(())
     }
 
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         let touched = match self.take_pending()? {
             Some(delta) => self.absorb(delta.batch.columns(), delta.weights.as_ref())?,
             None => Vec::new(),
@@ -241,7 +241,9 @@ impl Operator for SessionWindow {
             for (slot, touched) in &touched {
                 leaving.changes(&self.timelines[*slot], touched)?;
             }
-            out.extend(leaving.finish()?);
+            for delta in leaving.finish()? {
+                out.emit(delta)?;
+            }
         }
         let over = self.close(watermark);
         if self.spec.mode == EmitMode::Final {
@@ -249,7 +251,9 @@ impl Operator for SessionWindow {
             for (session, rows) in &over {
                 leaving.session(*session, rows)?;
             }
-            out.extend(leaving.finish()?);
+            for delta in leaving.finish()? {
+                out.emit(delta)?;
+            }
         }
         self.sweep()?;
         Ok(match watermark {

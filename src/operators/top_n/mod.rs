@@ -31,7 +31,7 @@ mod walk;
 pub use spec::{RankFunction, TopNSpec, TopNUse};
 
 use super::window::unit_ns;
-use super::{Operator, OperatorMetrics, Result, StateTable, StepStart};
+use super::{Emit, Operator, OperatorMetrics, Result, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
 use crate::state::ranked::{Entry, Growth, Position};
@@ -202,7 +202,7 @@ impl TopN {
     }
 
     /// Brings the step's rows into the state; sends what changes if changes are sent.
-    fn apply(&mut self, send: bool, out: &mut Vec<Delta>) -> Result<()> {
+    fn apply(&mut self, send: bool, out: &mut dyn Emit) -> Result<()> {
         let (mut pending, batches) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.batches));
         let row = |p: &Pending| -> &[u8] { batches[p.batch as usize].row(p.row as usize).data() };
         if !self.spec.keeps_one() {
@@ -213,7 +213,7 @@ impl TopN {
     }
 
     /// Takes the rows back that leave by their age.
-    fn leave(&mut self, out: &mut Vec<Delta>) -> Result<()> {
+    fn leave(&mut self, out: &mut dyn Emit) -> Result<()> {
         let mut leaving = std::mem::take(&mut self.ages.leaving);
         if leaving.is_empty() {
             return Ok(());
@@ -229,7 +229,7 @@ impl TopN {
         &mut self,
         all: impl Iterator<Item = (u32, Change<'c>)>,
         send: bool,
-        out: &mut Vec<Delta>,
+        out: &mut dyn Emit,
     ) -> Result<()> {
         let wanted = self.wanted();
         let send = send && self.spec.mode == EmitMode::Changes;
@@ -276,7 +276,7 @@ impl TopN {
     }
 
     /// Drops the partitions whose windows are over; sends their rows if they are final.
-    fn close(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<()> {
+    fn close(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<()> {
         let wanted = self.wanted();
         let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
         for partition in self.partitions.close(watermark) {
@@ -353,7 +353,7 @@ impl Operator for TopN {
         }
     }
 
-    fn push(&mut self, _port: usize, delta: Delta, out: &mut Vec<Delta>) -> Result<()> {
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         // First, as a partition that is left empty is forgotten, and its number given to another.
         self.leave(out)?;
         if self.spec.input_append_only && delta.weights.is_some() {
@@ -362,7 +362,7 @@ impl Operator for TopN {
         if delta.is_empty() { Ok(()) } else { self.gather(&delta.batch, delta.weights.as_ref(), None) }
     }
 
-    fn finish_step(&mut self, watermark: EventTime, out: &mut Vec<Delta>) -> Result<EventTime> {
+    fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         self.leave(out)?;
         self.apply(true, out)?;
         let Some(window) = self.spec.window else { return Ok(watermark) };

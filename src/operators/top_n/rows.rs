@@ -3,7 +3,7 @@
 use super::spec::TopNSpec;
 use super::walk::Takes;
 use crate::delta::Delta;
-use crate::operators::Result;
+use crate::operators::{Emit, Result};
 use crate::state::bag::RowCodec;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
 use arrow::compute::{SortOptions, take};
@@ -118,12 +118,12 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Sends what has been gathered if it is much.
-    pub(super) fn send_some(&mut self, out: &mut Vec<Delta>) -> Result<()> {
+    pub(super) fn send_some(&mut self, out: &mut dyn Emit) -> Result<()> {
         if self.rows.len() < MOST_OUT { Ok(()) } else { self.send(out) }
     }
 
     /// Sends what has been gathered.
-    pub(super) fn send(&mut self, out: &mut Vec<Delta>) -> Result<()> {
+    pub(super) fn send(&mut self, out: &mut dyn Emit) -> Result<()> {
         let (rows, weights) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.weights));
         let (ends, ranks) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.ranks));
         let arena = std::mem::take(&mut self.arena);
@@ -157,7 +157,7 @@ impl<'a> Outgoing<'a> {
             let batch = RecordBatch::try_new_with_options(self.spec.schema.clone(), columns, &options)?;
             let weights = &weights[range];
             let plain = weights.iter().all(|w| *w == 1);
-            out.push(Delta::weighted(batch, (!plain).then(|| Int64Array::from(weights.to_vec()))));
+            out.emit(Delta::weighted(batch, (!plain).then(|| Int64Array::from(weights.to_vec()))))?;
         }
         Ok(())
     }

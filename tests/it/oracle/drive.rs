@@ -137,18 +137,18 @@ impl Sink for Taken {
     }
 }
 
-/// The sum of what `flow` gives over `data` when it is run by `plan`.
+/// The sums of what `flows` give over `data` when they are run as one job by `plan`.
 pub(super) fn run(
-    flow: &Arc<Dataflow>,
+    flows: &[&Arc<Dataflow>],
     shape: &Shape,
     data: &[Partitions; 2],
     plan: &Plan,
-) -> Result<Answer, String> {
-    let taken = Taken::default();
+) -> Result<Vec<Answer>, String> {
+    let taken: Vec<Taken> = flows.iter().map(|_| Taken::default()).collect();
     let dir = (plan.phases.len() > 1).then(|| tempfile::tempdir().unwrap());
     let store =
         dir.as_ref().map(|d| JobStore { disk: Disk::real(), dir: d.path().into(), job: "oracle".into() });
-    let shared = Arc::new(SharedFlow::from(flow.as_ref()));
+    let shared = Arc::new(SharedFlow::of(&flows.iter().map(|f| f.as_ref()).collect::<Vec<_>>()));
     for phase in &plan.phases {
         let control = Arc::new(Control::default());
         let left = phase.ends.map(|(rows, crash)| (Arc::new(AtomicI64::new(rows)), crash, control.clone()));
@@ -175,16 +175,16 @@ pub(super) fn run(
                 late_topic: None,
             }
         });
-        let part = JobPart {
-            name: "oracle".into(),
+        let parts = taken.iter().enumerate().map(|(i, taken)| JobPart {
+            name: format!("oracle {i}"),
             sink: Box::new(taken.clone()),
             fingerprint: "oracle".into(),
-            control,
-        };
+            control: control.clone(),
+        });
         let job = Job {
             flow: shared.clone(),
             sources: sources.collect(),
-            parts: vec![part],
+            parts: parts.collect(),
             options: JobOptions {
                 workers: phase.workers,
                 step_rows: phase.step_rows,
@@ -196,18 +196,23 @@ pub(super) fn run(
             store: store.clone(),
             clock: Clock::manual(0),
         };
-        match job.run_alone() {
-            Ok(summary) if summary.finished => break,
-            Ok(_) if phase.ends.is_some() => {}
+        let mut finished = 0;
+        let ended = job.run(&mut |_, summary| finished += usize::from(summary.finished));
+        match ended.map_err(|(_, error)| error) {
+            Ok(()) if finished == flows.len() => break,
+            Ok(()) if phase.ends.is_some() => {}
             Err(error) if phase.ends.is_some_and(|(_, crash)| crash) && error.to_string() == "crash" => {}
-            Ok(_) => return Err("the job ended before its input".into()),
+            Ok(()) => return Err("the job ended before its input".into()),
             Err(error) => return Err(error.to_string()),
         }
     }
-    let steps = taken.0.lock().unwrap();
-    let root = flow.root();
-    if root.append_only && steps.values().flatten().any(|d| d.weights.is_some()) {
-        return Err("a row was taken back from a result that only grows".into());
-    }
-    Answer::fold(&root.schema, steps.values().flatten())
+    let answer = |(flow, taken): (&&Arc<Dataflow>, &Taken)| {
+        let steps = taken.0.lock().unwrap();
+        let root = flow.root();
+        if root.append_only && steps.values().flatten().any(|d| d.weights.is_some()) {
+            return Err("a row was taken back from a result that only grows".into());
+        }
+        Answer::fold(&root.schema, steps.values().flatten())
+    };
+    flows.iter().zip(&taken).map(answer).collect()
 }

@@ -4,7 +4,7 @@
 //! replaced, deleted and inserted again, so that every operator sees changing input. Five answers are compared as
 //! multisets, floats within a relative 1e-9: the sum of EMIT CHANGES; EMIT FINAL, where it is allowed; over the log, a
 //! SELECT without EMIT, and what a materialized view holds, where the rows have a key; and DataFusion's own over the whole
-//! input. What the planner says of unique keys is looked up in that answer. The reference knows nothing of our windows or of our way to
+//! input. In part of the seeds a second query runs beside the first, as one job. What the planner says of unique keys is looked up in that answer. The reference knows nothing of our windows or of our way to
 //! tell who is late: see `query`.
 //!
 //! `MILLSTREAM_ORACLE_CASES` says how many cases are run, `MILLSTREAM_ORACLE_FIRST` with which seed they begin;
@@ -122,6 +122,8 @@ struct Seen {
     logged: AtomicUsize,
     /// Cases kept in a materialized view.
     kept: AtomicUsize,
+    /// Cases whose query ran beside another.
+    together: AtomicUsize,
     /// Cases in which `t` is a table.
     tables: AtomicUsize,
     /// Cases with an answer that has rows.
@@ -206,9 +208,10 @@ fn run(grammar: Grammar) {
         let shares = [
             (&seen.finals, grammar.finals),
             (&seen.logged, 15),
-            (&seen.full, 50),
+            (&seen.full, 40),
             (&seen.kept, 5),
             (&seen.tables, 20),
+            (&seen.together, 20),
         ];
         for (seen, percent) in shares {
             assert!(count(seen) * 100 >= cases * percent, "{} of {cases}, not {percent} %", count(seen));
@@ -225,6 +228,8 @@ struct Planned<'a> {
     /// What tells the result's rows apart.
     unique: UniqueKeys,
     reference: Reference,
+    /// Another query that is run in the same job.
+    companion: Option<(Arc<Dataflow>, Reference)>,
     logged: &'a Logged,
 }
 
@@ -272,7 +277,9 @@ fn query_cases(
         Err(refused) if refused.message.starts_with("EMIT FINAL needs") => None,
         Err(e) => return Err(format!("{texts}\nEMIT FINAL not planned: {e:?}")),
     };
-    let planned = Planned { shape, query, changes, last, unique, reference, logged };
+    let companion = seed.is_multiple_of(3).then(|| companion(seed, grammar, planner, &shape)).flatten();
+    seen.together.fetch_add(if companion.is_some() { DATA_SETS as usize } else { 0 }, Ordering::SeqCst);
+    let planned = Planned { shape, query, changes, last, unique, reference, companion, logged };
     for set in 0..DATA_SETS {
         let d = Draw::new(d.bits());
         let data = draw_data(&mut d.clone(), &planned.shape, grammar.small);
@@ -285,6 +292,18 @@ fn query_cases(
         }
     }
     Ok(())
+}
+
+/// Another query over the same streams, and its reference.
+fn companion(
+    seed: u64,
+    grammar: Grammar,
+    planner: &Planner,
+    shape: &Shape,
+) -> Option<(Arc<Dataflow>, Reference)> {
+    let query = (grammar.draw)(&mut Draw::new(seed ^ 0x7477_6f00), shape);
+    let (flow, _) = flow(planner, shape, &query, EmitMode::Changes).ok()?;
+    Some((flow, Reference::new(shape, &query.reference).ok()?))
 }
 
 fn flow(
@@ -323,6 +342,7 @@ impl Planned<'_> {
         };
         let whole = [0, 1].map(|stream| marked(&self.shape, stream, &data[stream]));
         let rows = data.iter().map(|parts| parts.iter().map(|p| p.num_rows()).sum()).max().unwrap_or(0);
+        let beside = self.companion.as_ref().and_then(|(_, other)| other.answer(whole.clone()).ok());
         let Ok(expected) = self.reference.answer(whole) else {
             count(|s| &s.unanswered);
             return Ok(());
@@ -340,9 +360,20 @@ impl Planned<'_> {
             let Some(flow) = flow else { continue };
             let plan = Plan::draw(d, rows);
             let told = |why: String| format!("{mode}, {plan:?}: {why}");
-            let got = drive::run(flow, &self.shape, data, &plan).map_err(told)?;
-            if let Some(difference) = got.difference(&expected) {
+            let got = drive::run(&[flow], &self.shape, data, &plan).map_err(told)?;
+            if let Some(difference) = got[0].difference(&expected) {
                 return Err(told(difference));
+            }
+        }
+        if let (Some((other, _)), Some(beside)) = (&self.companion, beside) {
+            let flows: Vec<&Arc<Dataflow>> = [&self.changes, other].into_iter().chain(&self.last).collect();
+            let plan = Plan::draw(&mut d.clone(), rows);
+            let told = |why: String| format!("EMIT CHANGES, beside another query, {plan:?}: {why}");
+            let got = drive::run(&flows, &self.shape, data, &plan).map_err(told)?;
+            for (got, expected) in got.iter().zip([&expected, &beside, &expected]) {
+                if let Some(difference) = got.difference(expected) {
+                    return Err(told(difference));
+                }
             }
         }
         if self.last.is_some() {
