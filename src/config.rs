@@ -44,6 +44,8 @@ pub struct Settings {
     /// How long a source partition may be silent before it no longer holds the watermark back;
     /// `None` = for ever.
     pub idle_timeout: Option<Duration>,
+    /// How long rows stay in state that nothing else bounds; `None` = for ever.
+    pub state_ttl: Option<Duration>,
     /// Time between two checkpoints; never zero.
     pub checkpoint_interval: Duration,
     /// How results are printed.
@@ -57,6 +59,7 @@ impl Default for Settings {
             workers: cores.min(MAX_WORKERS),
             step_rows: 65_536,
             idle_timeout: Some(Duration::from_secs(10)),
+            state_ttl: None,
             checkpoint_interval: Duration::from_secs(10),
             format: OutputFormat::Auto,
         }
@@ -110,6 +113,17 @@ pub const SETTINGS: &[Setting] = &[
         show: |s| s.idle_timeout.map_or_else(|| "0".to_string(), show_duration),
         store: |s, text| {
             s.idle_timeout = Some(parse_duration(text)?).filter(|d| !d.is_zero());
+            Some(())
+        },
+    },
+    Setting {
+        name: "state_ttl",
+        expects: "a duration such as '30 minutes', '12 hours' or '1 day', or '0' for ever",
+        default: "0",
+        doc: "how long rows stay in state that nothing else bounds; 0 is for ever",
+        show: |s| s.state_ttl.map_or_else(|| "0".to_string(), show_duration),
+        store: |s, text| {
+            s.state_ttl = Some(parse_duration(text)?).filter(|d| !d.is_zero());
             Some(())
         },
     },
@@ -330,6 +344,8 @@ mod tests {
             ("checkpoint_interval", "5 minutes", "5 min"),
             ("checkpoint_interval", "500 ms", "500 ms"),
             ("format", "CSV", "csv"),
+            ("state_ttl", "1 day", "1 d"),
+            ("state_ttl", "0 days", "0"),
         ] {
             s.set(name, text).unwrap();
             assert_eq!(s.get(name).unwrap(), shown, "{name} = {text}");
@@ -351,6 +367,11 @@ mod tests {
             ("workers", "0", "workers cannot be \"0\": it takes a whole number from 1 to 256"),
             ("workers", "257", "workers cannot be \"257\": it takes a whole number from 1 to 256"),
             ("step_rows", "-1", "step_rows cannot be \"-1\": it takes a whole number from 1 to 16777216"),
+            (
+                "state_ttl",
+                "-1 day",
+                "state_ttl cannot be \"-1 day\": it takes a duration such as '30 minutes', '12 hours' or '1 day', or '0' for ever",
+            ),
             ("format", "xml", "format cannot be \"xml\": it takes auto, table, jsonl or csv"),
             (
                 "checkpoint_interval",

@@ -55,7 +55,7 @@ impl<W: Write> Progress<W> {
 /// The line that ends a run: `hourly_board: 26,483 rows in, 1,763 out, 0 late, 0 bad, 0.41 s, 64,593 rows/s`.
 /// Rows behind the watermark and rows without a time are told where there are any.
 pub fn summary(name: &str, totals: &Totals, elapsed: Duration) -> String {
-    let Totals { rows_in, rows_out, behind, late, after_idle, timeless, bad } = *totals;
+    let Totals { rows_in, rows_out, behind, late, after_idle, timeless, bad, .. } = *totals;
     let rows = if rows_in == 1 { "row" } else { "rows" };
     let mut line = format!("{name}: {} {rows} in, {} out", grouped(rows_in), grouped(rows_out));
     if behind > 0 {

@@ -11,14 +11,18 @@
 //! ```
 
 use crate::cli::terminal::Screen;
-use crate::sql::Diagnostic;
+use crate::sql::{Diagnostic, Severity};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
 /// Renders `diagnostic` against the text it is about, which came from `name` (a file, or what stands
 /// for one). Ends in a newline. A span that does not fit the text is moved to where it does.
 pub fn render(diagnostic: &Diagnostic, name: &str, source: &str, screen: Screen) -> String {
-    let mut group = Group::with_title(Level::ERROR.primary_title(diagnostic.message.as_str()));
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()));
     if let Some(span) = &diagnostic.span {
         let mark = AnnotationKind::Primary.span(within(source, span)).label(diagnostic.label.as_deref());
         group = group.element(Snippet::source(source).path(name).annotation(mark));
@@ -131,6 +135,8 @@ error: there is no column \"orgin\"
             "error: disk full\n |\n = help: free some space\n"
         );
         assert_eq!(failure("disk full", Screen::default()), "error: disk full\n");
+        let warning = Diagnostic::warning("disk nearly full");
+        assert_eq!(plain(&warning, "SELECT 1"), "warning: disk nearly full\n");
     }
 
     #[test]

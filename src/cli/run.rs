@@ -171,6 +171,27 @@ fn tell_left_out((late, timeless): (u64, u64)) {
     }
 }
 
+/// Tells what `state_ttl` has cut: what is missing in the result for it must not vanish silently.
+fn tell_expired(totals: &Totals) {
+    let rows = |n: u64| if n == 1 { "1 row".to_string() } else { format!("{} rows", grouped(n)) };
+    if totals.expired > 0 {
+        let were = if totals.expired == 1 {
+            "was older than state_ttl and was"
+        } else {
+            "were older than state_ttl and were"
+        };
+        tell(&format!("note: {} of state {were} dropped", rows(totals.expired)));
+    }
+    if totals.ignored > 0 {
+        let were = if totals.ignored == 1 { "was" } else { "were" };
+        tell(&format!(
+            "note: {} {were} taken back after {} been dropped, which changed nothing",
+            rows(totals.ignored),
+            if totals.ignored == 1 { "it had" } else { "they had" }
+        ));
+    }
+}
+
 struct Runner {
     engine: Engine,
     session: Session,
@@ -200,7 +221,7 @@ impl Runner {
                 if self.interrupt.has_come() {
                     return Ok(());
                 }
-                self.statement(&source, statement).map_err(|e| match e {
+                self.statement(&text.name, &source, statement).map_err(|e| match e {
                     Failure::Engine(EngineError::Sql(d)) => self.mistake(&d, &text.name, &source),
                     Failure::Engine(error) => self.failure(&error.to_string()),
                     Failure::Print(PrintError::Closed) => Stop::Closed,
@@ -221,7 +242,7 @@ impl Runner {
         Stop::Failed
     }
 
-    fn statement(&mut self, source: &str, statement: &ParsedStatement) -> Result<(), Failure> {
+    fn statement(&mut self, name: &str, source: &str, statement: &ParsedStatement) -> Result<(), Failure> {
         if self.session.needs_settled(&statement.statement) {
             let mut progress = Progress::new(io::stderr(), self.screen);
             let started = self.engine.clock().monotonic();
@@ -232,7 +253,11 @@ impl Runner {
         if self.interrupt.has_come() {
             return Ok(());
         }
-        match self.session.execute(source, statement)? {
+        let outcome = self.session.execute(source, statement)?;
+        for warning in self.session.take_warnings() {
+            tell(&report::render(&warning, name, source, self.screen));
+        }
+        match outcome {
             Outcome::Notice(notice) => {
                 if self.screen.is_terminal() {
                     tell(&notice);
@@ -370,6 +395,7 @@ impl Runner {
             ));
         }
         tell(&line);
+        tell_expired(&totals);
     }
 }
 
@@ -387,6 +413,8 @@ fn add(totals: &mut Totals, summary: &JobSummary, from_outside: bool, to_outside
     totals.after_idle += run.after_idle - shared.after_idle;
     totals.timeless += run.timeless - shared.timeless;
     totals.bad += run.bad - shared.bad;
+    totals.expired += run.expired - shared.expired;
+    totals.ignored += run.ignored - shared.ignored;
 }
 
 /// What can go wrong with one statement.

@@ -149,11 +149,11 @@ fn stream_rows(stream: &StreamDef) -> Vec<[String; 3]> {
 
 /// EXPLAIN of a continuous query: its operators.
 pub(super) fn explain_flow(flow: &Dataflow) -> Result<Rows> {
-    let rows: Vec<[String; 4]> = explain(flow)
+    let rows: Vec<[String; 5]> = explain(flow)
         .into_iter()
-        .map(|l| [l.operator, l.changes.to_string(), l.event_time, l.state])
+        .map(|l| [l.operator, l.changes.to_string(), l.event_time, l.state, l.to_bound_it])
         .collect();
-    Rows::of_text(["operator", "changes", "event_time", "state"], &rows)
+    Rows::of_text(["operator", "changes", "event_time", "state", "to_bound_it"], &rows)
 }
 
 /// SHOW ALL and SHOW setting.

@@ -17,6 +17,7 @@ mod single_row;
 mod sources;
 mod table;
 mod topics;
+mod warnings;
 
 pub use bounded::Bounded;
 pub use describe::Rows;

@@ -62,6 +62,7 @@ pub struct Session {
     pending: Mutex<Vec<Pending>>,
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
     names: HashSet<String>,
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl Session {
@@ -78,6 +79,7 @@ impl Session {
             pending: Mutex::default(),
             stdin: None,
             names: HashSet::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -381,6 +383,7 @@ impl Session {
         stream: Arc<StreamDef>,
         owns: bool,
     ) -> Result<Outcome> {
+        self.warn_of_growth(source, &flow, query);
         // What cannot be read again cannot be resumed.
         let lasting =
             (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
@@ -438,6 +441,7 @@ impl Session {
             workers: self.settings.workers,
             step_rows: self.settings.step_rows,
             idle_timeout: self.settings.idle_timeout.unwrap_or(Duration::ZERO),
+            state_ttl: self.settings.state_ttl,
             checkpoint_interval: self.settings.checkpoint_interval,
             until_caught_up,
         }
@@ -492,6 +496,9 @@ impl Session {
             return Ok(Outcome::Bounded(started));
         }
         let (flow, _) = self.flow(&definitions, source, query)?;
+        if !self.until_caught_up {
+            self.warn_of_growth(source, &flow, query);
+        }
         let control = Arc::new(Control::default());
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         let number = self.jobs.register("query", reads, None, control.clone())?;

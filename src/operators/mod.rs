@@ -73,6 +73,10 @@ pub struct OperatorMetrics {
     pub timeless: u64,
     /// Tombstones of keys that a table does not have.
     pub unknown_deletes: u64,
+    /// Rows of state that were dropped because of their age.
+    pub expired: u64,
+    /// Rows that were taken back after they had been dropped: that changes nothing.
+    pub ignored: u64,
     /// Rows of state held now.
     pub state_rows: u64,
     /// Bytes of state held now, roughly.
@@ -86,8 +90,28 @@ impl OperatorMetrics {
         self.after_idle += other.after_idle;
         self.timeless += other.timeless;
         self.unknown_deletes += other.unknown_deletes;
+        self.expired += other.expired;
+        self.ignored += other.ignored;
         self.state_rows += other.state_rows;
         self.state_bytes += other.state_bytes;
+    }
+}
+
+/// What holds when a step begins.
+#[derive(Debug, Clone, Copy)]
+pub struct StepStart {
+    /// The watermark (ns) that the operator's inputs had reached before the step.
+    pub closed: EventTime,
+    /// The clock (ns since the epoch): the same each time the step is run.
+    pub now: i64,
+    /// Rows that came before this time (ns) leave state that nothing else bounds; `None` = all stay.
+    pub keep_since: Option<i64>,
+}
+
+impl StepStart {
+    /// A step before which `closed` had been reached, where no row leaves by its age.
+    pub fn after(closed: EventTime) -> Self {
+        StepStart { closed, now: 0, keep_since: None }
     }
 }
 
@@ -110,9 +134,9 @@ impl Emit for Vec<Delta> {
 /// Within a step: one [`Operator::begin_step`], any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:
 /// the sum of all output deltas up to a step is the query over the sum of all input deltas.
 pub trait Operator: Send {
-    /// Begins a step. `closed` (ns) is the watermark that the operator's inputs had reached before it.
-    fn begin_step(&mut self, closed: EventTime) {
-        let _ = closed;
+    /// Begins a step.
+    fn begin_step(&mut self, start: StepStart) {
+        let _ = start;
     }
 
     /// Takes one delta of this step from input `port` and gives what follows from it to `out`.

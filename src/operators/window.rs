@@ -13,7 +13,7 @@
 //! grace. A row without a time lies in no window; both kinds are counted. Windows as in Flink's
 //! windowing table functions.
 
-use super::{Emit, Operator, OperatorMetrics, Result};
+use super::{Emit, Operator, OperatorMetrics, Result, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray, RecordBatch, make_array,
@@ -255,8 +255,8 @@ impl WindowAssign {
 }
 
 impl Operator for WindowAssign {
-    fn begin_step(&mut self, closed: EventTime) {
-        self.closed = closed;
+    fn begin_step(&mut self, start: StepStart) {
+        self.closed = start.closed;
     }
 
     fn push(&mut self, _port: usize, mut delta: Delta, out: &mut dyn Emit) -> Result<()> {
@@ -461,7 +461,7 @@ mod tests {
             RecordBatch::try_new(Arc::new(schema.project(&[0]).unwrap()), vec![Arc::new(ts)]).unwrap();
         for (closed, kept) in [(WATERMARK_NONE, 2), (11 * S - 1, 2), (11 * S, 1), (i64::MAX, 0)] {
             let mut out = Vec::new();
-            window.begin_step(closed);
+            window.begin_step(StepStart::after(closed));
             window.push(0, Delta::insert(batch.clone()), &mut out).unwrap();
             assert_eq!(out.iter().map(Delta::num_rows).sum::<usize>(), kept, "closed at {closed}");
         }
@@ -477,7 +477,7 @@ mod tests {
         let kind = WindowKind::Tumble { size: 10 * S };
         let spec = WindowSpec { time: 0, kind, offset: 0, grace: 0, event_time: false, schema };
         let mut window = WindowAssign::new(spec.clone());
-        window.begin_step(i64::MAX);
+        window.begin_step(StepStart::after(i64::MAX));
         let ts = arrow::array::TimestampSecondArray::from(vec![5]);
         let batch = RecordBatch::try_new(Arc::new(spec.schema.project(&[0]).unwrap()), vec![Arc::new(ts)]);
         let marks = Some(Int64Array::from(vec![99 * S]));

@@ -1,5 +1,6 @@
 //! The incremental dataflow that a query becomes: operators' specs in topological order.
 
+use super::state_bound::StateBound;
 use crate::catalog::StreamDef;
 use crate::operators::aggregate::AggregateSpec;
 use crate::operators::expand::ExpandSpec;
@@ -82,8 +83,8 @@ pub struct Node {
     pub append_only: bool,
     /// The output column that the watermark speaks of, if any.
     pub event_time: Option<usize>,
-    /// What bounds its state, in words; `None` = it keeps none.
-    pub state: Option<String>,
+    /// What bounds its state; `None` = it keeps none.
+    pub state: Option<StateBound>,
 }
 
 /// A query as operators. The last node's output is the query's result.

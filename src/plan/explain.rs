@@ -16,6 +16,8 @@ pub struct ExplainLine {
     pub event_time: String,
     /// What bounds its state, or nothing.
     pub state: String,
+    /// What to write so that its state is bounded; nothing where it is.
+    pub to_bound_it: String,
 }
 
 /// The lines of a dataflow's plan.
@@ -36,6 +38,9 @@ pub fn explain_text(flow: &Dataflow) -> String {
         if !line.state.is_empty() {
             let _ = write!(text, "; state: {}", line.state);
         }
+        if !line.to_bound_it.is_empty() {
+            let _ = write!(text, "; to bound it: {}", line.to_bound_it);
+        }
         text.push_str("]\n");
     }
     text
@@ -47,7 +52,8 @@ fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut V
         operator: format!("{head}{}", describe(flow, index)),
         changes: if node.append_only { "append-only" } else { "updates" },
         event_time: node.event_time.map_or(String::new(), |i| node.schema.field(i).name().clone()),
-        state: node.state.clone().unwrap_or_default(),
+        state: node.state.as_ref().map_or(String::new(), |state| state.text.clone()),
+        to_bound_it: node.state.as_ref().and_then(|state| state.rewrite.clone()).unwrap_or_default(),
     });
     for (i, input) in node.inputs.iter().enumerate() {
         let (head, next) = if i + 1 == node.inputs.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };

@@ -17,6 +17,7 @@ pub mod session;
 mod sets;
 mod share;
 pub mod single_row;
+pub mod state_bound;
 mod subqueries;
 pub use mistakes::{has_subquery, without_place as mistake};
 pub mod order;
@@ -30,6 +31,7 @@ mod within;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
 pub use share::{FlowPart, SharedFlow};
+pub use state_bound::{BoundKind, StateBound};
 
 use crate::catalog::{Column, Definitions, ViewDef};
 use crate::sql::{self, Diagnostic};

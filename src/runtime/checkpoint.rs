@@ -41,6 +41,12 @@ pub struct Totals {
     pub timeless: u64,
     /// Records that could not be read as rows and were left out.
     pub bad: u64,
+    /// Rows of state that were older than `state_ttl` and were dropped.
+    #[serde(default)]
+    pub expired: u64,
+    /// Rows that were taken back after they had been dropped.
+    #[serde(default)]
+    pub ignored: u64,
 }
 
 impl Totals {
@@ -54,6 +60,8 @@ impl Totals {
             after_idle: self.after_idle + other.after_idle,
             timeless: self.timeless + other.timeless,
             bad: self.bad + other.bad,
+            expired: self.expired + other.expired,
+            ignored: self.ignored + other.ignored,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
 
+use super::journal::Moment;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
@@ -77,6 +78,7 @@ impl Crew {
         sources: Vec<Vec<Delta>>,
         closed: Vec<EventTime>,
         watermarks: Vec<EventTime>,
+        moment: Moment,
     ) -> Result<Vec<StepOutput>> {
         let workers = self.len();
         let mut inputs: Vec<StepInput> = (0..workers)
@@ -84,6 +86,7 @@ impl Crew {
                 sources: Vec::new(),
                 closed: closed.clone(),
                 watermarks: watermarks.clone(),
+                moment,
             })
             .collect();
         for deltas in sources {

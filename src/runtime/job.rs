@@ -53,6 +53,8 @@ pub struct JobOptions {
     pub step_rows: usize,
     /// A partition that gave nothing for this long does not hold the watermark; zero = never.
     pub idle_timeout: Duration,
+    /// How long rows stay in state that nothing else bounds; `None` = for ever.
+    pub state_ttl: Option<Duration>,
     /// How often state is checkpointed.
     pub checkpoint_interval: Duration,
     /// End when everything there has been read.

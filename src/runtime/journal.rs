@@ -10,13 +10,25 @@ use crate::disk::{Disk, DiskFile, Open};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// When a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// The clock when it began, ns since the epoch.
+    pub now: i64,
+    /// Rows that came before this time (ns) leave state that nothing else bounds; `None` = none do. It is kept, as
+    /// `state_ttl` may be another one when the step is run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_since: Option<i64>,
+}
+
 /// What one step read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The step.
     pub step: u64,
-    /// The clock when it began, ns since the epoch.
-    pub now: i64,
+    /// When it ran.
+    #[serde(flatten)]
+    pub moment: Moment,
     /// For each source the partitions that gave something or changed.
     pub sources: Vec<Vec<PartitionEntry>>,
 }
@@ -115,7 +127,7 @@ mod tests {
         let disk = Disk::real();
         let entry = |step| Entry {
             step,
-            now: 7,
+            moment: Moment { now: 7, keep_since: (step > 1).then_some(5) },
             sources: vec![vec![PartitionEntry {
                 partition: 0,
                 slices: vec![SliceEntry {

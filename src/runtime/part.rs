@@ -126,6 +126,8 @@ impl Part {
                 totals.late += metrics[*node].late;
                 totals.after_idle += metrics[*node].after_idle;
                 totals.timeless += metrics[*node].timeless;
+                totals.expired += metrics[*node].expired;
+                totals.ignored += metrics[*node].ignored;
             }
         }
         (run, shared)

@@ -4,7 +4,7 @@
 use super::checkpoint::{JobStore, Manifest};
 use super::feed::{Next, PartitionFeed, PartitionState, Prepared};
 use super::job::{SourceSetup, bad_schema};
-use super::journal::{Entry, PartitionEntry, SliceEntry};
+use super::journal::{Entry, Moment, PartitionEntry, SliceEntry};
 use super::part::Part;
 use super::steps::Taken;
 use super::{Result, RuntimeError};
@@ -73,7 +73,7 @@ impl Moves {
 }
 
 /// The journal's entry for a step over `taken`.
-pub(super) fn entry(step: u64, now: i64, taken: &[Taken], states: &[Vec<PartitionState>]) -> Entry {
+pub(super) fn entry(step: u64, moment: Moment, taken: &[Taken], states: &[Vec<PartitionState>]) -> Entry {
     let slice = |p: &Prepared| SliceEntry {
         asked: p.asked,
         rows: p.delta.num_rows(),
@@ -95,7 +95,7 @@ pub(super) fn entry(step: u64, now: i64, taken: &[Taken], states: &[Vec<Partitio
             .collect()
         })
         .collect();
-    Entry { step, now, sources }
+    Entry { step, moment, sources }
 }
 
 /// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells.

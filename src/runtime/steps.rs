@@ -9,7 +9,7 @@ use super::checkpoint::{JobStore, Manifest, PartitionManifest};
 use super::crew::Crew;
 use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
-use super::journal::{Entry, Journal};
+use super::journal::{Entry, Journal, Moment};
 use super::part::{Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use crate::clock::Clock;
@@ -209,7 +209,7 @@ impl Run {
                 }
             }
             self.step = entry.step - 1;
-            self.one_step(taken, entry.now, false)?;
+            self.one_step(taken, entry.moment, false)?;
         }
         // Later entries are about the sources as they are now.
         if !self.moves.is_identity() {
@@ -260,8 +260,7 @@ impl Run {
             let moved = self.note_idle_and_ended(&taken);
             if fed.contains(&true) || moved || self.step == 0 {
                 self.running().for_each(|p| p.control.set_caught_up(false));
-                let now = self.clock.now_ns();
-                self.one_step(taken, now, true)?;
+                self.one_step(taken, self.moment(), true)?;
                 self.maybe_checkpoint()?;
                 self.finish_parts(&feeds, &fed, ended)?;
                 continue;
@@ -376,19 +375,26 @@ impl Run {
         moved
     }
 
+    /// Now, and what leaves by its age then.
+    fn moment(&self) -> Moment {
+        let now = self.clock.now_ns();
+        let age = |ttl: Duration| i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX);
+        Moment { now, keep_since: self.options.state_ttl.map(|ttl| now.saturating_sub(age(ttl))) }
+    }
+
     /// One step over `taken`; with `live`, it is journaled first.
-    fn one_step(&mut self, taken: Vec<Taken>, now: i64, live: bool) -> Result<()> {
+    fn one_step(&mut self, taken: Vec<Taken>, moment: Moment, live: bool) -> Result<()> {
         self.step += 1;
         self.dirty = true;
         if live && let Some(journal) = &mut self.journal {
-            journal.append(&entry(self.step, now, &taken, &self.partitions))?;
+            journal.append(&entry(self.step, moment, &taken, &self.partitions))?;
         }
         let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
         for (s, slices) in taken.into_iter().enumerate() {
             sources.push(self.take_in(s, slices)?);
         }
-        let outputs = self.crew.step(sources, closed, self.watermarks.clone())?;
+        let outputs = self.crew.step(sources, closed, self.watermarks.clone(), moment)?;
         let mut results: Vec<(Vec<Delta>, EventTime)> = vec![(Vec::new(), WATERMARK_NONE); self.parts.len()];
         self.metrics.fill(OperatorMetrics::default());
         for (worker, output) in outputs.into_iter().enumerate() {

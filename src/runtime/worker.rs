@@ -7,6 +7,7 @@
 //! scheduled.
 
 use super::RuntimeError;
+use super::journal::Moment;
 use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
@@ -20,7 +21,7 @@ use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
-use crate::operators::{Emit, Operator, OperatorError, OperatorMetrics, StateTable};
+use crate::operators::{Emit, Operator, OperatorError, OperatorMetrics, StateTable, StepStart};
 use crate::plan::{SharedFlow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::Cell;
@@ -48,6 +49,8 @@ pub(super) struct StepInput {
     pub(super) closed: Vec<EventTime>,
     /// Each source's watermark after the step.
     pub(super) watermarks: Vec<EventTime>,
+    /// When it runs, and what leaves by its age.
+    pub(super) moment: Moment,
 }
 
 /// What a worker answers.
@@ -259,7 +262,7 @@ impl Worker {
     }
 
     fn step(&mut self, mut input: StepInput) -> Result<StepOutput, RuntimeError> {
-        self.begin(&input.closed);
+        self.begin(&input.closed, input.moment);
         let mut results: Vec<Vec<Delta>> = vec![Vec::new(); self.flow.parts.len()];
         let mut watermarks: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         for from in 0..self.nodes.len() {
@@ -301,13 +304,14 @@ impl Worker {
         Ok(StepOutput { results: results.into_iter().zip(reached).collect(), metrics: self.metrics() })
     }
 
-    /// Begins a step: tells each operator the watermark that its inputs had reached before.
-    fn begin(&mut self, sources: &[EventTime]) {
+    /// Begins a step: tells each operator the watermark that its inputs had reached before, and the time.
+    fn begin(&mut self, sources: &[EventTime], moment: Moment) {
+        let Moment { now, keep_since } = moment;
         let mut closed: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         for (running, node) in self.nodes.iter_mut().zip(&self.flow.nodes) {
             let before = node.inputs.iter().map(|n| closed[*n]).min().unwrap_or(WATERMARK_NONE);
             if let Running::Operator(operator) = running {
-                operator.begin_step(before);
+                operator.begin_step(StepStart { closed: before, now, keep_since });
             }
             closed.push(match &node.spec {
                 Spec::Source(s) => sources[*s],

@@ -20,6 +20,8 @@ pub struct Entry {
     pub key: u32,
     /// How often the row is there.
     pub weight: i64,
+    /// When (ns) it came last.
+    pub came: i64,
 }
 
 impl Entry {
@@ -97,11 +99,11 @@ impl Ranked {
         self.blocks.is_empty()
     }
 
-    /// Adds `weight` of a row whose sort key is its first `key` bytes.
-    pub fn add(&mut self, row: &[u8], key: u32, weight: i64) -> Growth {
+    /// Adds `weight` of a row whose sort key is its first `key` bytes, and that comes at the time `came` if it comes.
+    pub fn add(&mut self, row: &[u8], key: u32, weight: i64, came: i64) -> Growth {
         let at = self.find(row);
         let Some(block) = self.blocks.get_mut(at.block) else {
-            let entry = Entry { row: row.into(), key, weight };
+            let entry = Entry { row: row.into(), key, weight, came };
             let growth = Growth::of(&entry);
             // One row is what most partitions hold: no room for more until more come.
             let entries = vec![entry];
@@ -112,6 +114,9 @@ impl Ranked {
             Some(entry) => {
                 let before = entry.weight.max(0);
                 entry.weight += weight;
+                if weight > 0 {
+                    entry.came = came;
+                }
                 block.weight += entry.weight.max(0) - before;
                 if entry.weight != 0 {
                     return Growth::default();
@@ -122,7 +127,7 @@ impl Ranked {
                 growth
             }
             None => {
-                let entry = Entry { row: row.into(), key, weight };
+                let entry = Entry { row: row.into(), key, weight, came };
                 let growth = Growth::of(&entry);
                 block.weight += weight.max(0);
                 block.entries.insert(at.entry, entry);
@@ -196,6 +201,26 @@ impl Ranked {
         self.blocks.iter().flat_map(|b| &b.entries)
     }
 
+    /// All entries, to be changed otherwise than in their rows and weights.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.blocks.iter_mut().flat_map(|b| &mut b.entries)
+    }
+
+    /// The entry of a row.
+    pub fn get(&self, row: &[u8]) -> Option<&Entry> {
+        let at = self.find(row);
+        self.blocks.get(at.block)?.entries.get(at.entry).filter(|e| *e.row == *row)
+    }
+
+    /// Says of a row, if it is there, that it came at the time `came`.
+    pub fn renew(&mut self, row: &[u8], came: i64) {
+        let at = self.find(row);
+        let entry = self.blocks.get_mut(at.block).and_then(|b| b.entries.get_mut(at.entry));
+        if let Some(entry) = entry.filter(|e| *e.row == *row) {
+            entry.came = came;
+        }
+    }
+
     /// The last entry.
     pub fn last(&self) -> Option<&Entry> {
         self.blocks.last().and_then(|b| b.entries.last())
@@ -241,13 +266,26 @@ mod tests {
     #[test]
     fn a_row_that_is_owed_counts_for_nothing() {
         let mut rows = Ranked::default();
-        rows.add(&row(5), 1, -1);
-        rows.add(&row(7), 1, 2);
+        rows.add(&row(5), 1, -1, 0);
+        rows.add(&row(7), 1, 2, 0);
         assert_eq!((rows.weight(), rows.all().count()), (2, 2));
         assert_eq!(rows.seek(&row(7), false, 9).unwrap().1.rows, 0);
-        rows.add(&row(5), 1, 1);
-        rows.add(&row(7), 1, -2);
+        rows.add(&row(5), 1, 1, 0);
+        rows.add(&row(7), 1, -2, 0);
         assert!(rows.is_empty());
+    }
+
+    #[test]
+    fn a_row_tells_when_it_came_last() {
+        let mut rows = Ranked::default();
+        rows.add(&row(5), 1, 1, 10);
+        rows.add(&row(5), 1, 1, 20);
+        rows.add(&row(5), 1, -1, 30);
+        assert_eq!(rows.get(&row(5)).map(|e| (e.weight, e.came)), Some((1, 20)));
+        rows.renew(&row(5), 40);
+        rows.renew(&row(6), 50);
+        assert_eq!(rows.all_mut().map(|e| e.came).collect::<Vec<_>>(), [40]);
+        assert!(rows.get(&row(4)).is_none() && rows.get(&row(6)).is_none());
     }
 
     proptest! {
@@ -261,7 +299,7 @@ mod tests {
             let (mut rows, mut map) = (Ranked::default(), BTreeMap::<u16, i64>::new());
             let mut size = Growth::default();
             for (n, weight) in changes.into_iter().filter(|c| c.1 != 0) {
-                size += rows.add(&row(n), 1, weight);
+                size += rows.add(&row(n), 1, weight, 0);
                 let sum = map.entry(n).or_default();
                 *sum += weight;
                 if *sum == 0 {

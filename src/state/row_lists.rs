@@ -29,7 +29,7 @@ pub struct RowEntry {
     pub weight: i64,
     /// The owner's: how often rows of the other side match it.
     pub matched: i64,
-    /// The owner's: until when (ns) it is kept.
+    /// The owner's: until when (ns) it is kept, or when it came.
     pub until: i64,
     /// The owner's: where in its list of changes of the running step the entry is noted, from 1; 0 = it is not.
     pub note: u32,
@@ -71,15 +71,8 @@ impl RowLists {
     /// The entry for a row of `slot`: the one that is there, or a new one of weight 0. Says whether it is new.
     pub fn entry(&mut self, slot: u32, bytes: &[u8]) -> (u32, bool) {
         let hash = xxh3_64_with_seed(bytes, u64::from(slot));
-        if let Some(index) = &self.index {
-            let (rows, arena) = (&self.rows, &self.arena);
-            let same = |id: &u32| {
-                let row = &rows[*id as usize];
-                row.slot == slot && row.hash == hash as u32 && arena.get(row.span) == bytes
-            };
-            if let Some(id) = index.find(spread(hash as u32), same) {
-                return (*id, false);
-            }
+        if let Some(id) = self.find_hashed(slot, bytes, hash as u32) {
+            return (id, false);
         }
         let span = self.arena.push(bytes);
         if self.heads.len() <= slot as usize {
@@ -116,6 +109,19 @@ impl RowLists {
             index.insert_unique(spread(hash as u32), id, |id| spread(rows[*id as usize].hash));
         }
         (id, true)
+    }
+
+    /// The entry for a row of `slot`, if it is there; where rows only come, none is found.
+    pub fn find(&self, slot: u32, bytes: &[u8]) -> Option<u32> {
+        self.find_hashed(slot, bytes, xxh3_64_with_seed(bytes, u64::from(slot)) as u32)
+    }
+
+    fn find_hashed(&self, slot: u32, bytes: &[u8], hash: u32) -> Option<u32> {
+        let same = |id: &u32| {
+            let row = &self.rows[*id as usize];
+            row.slot == slot && row.hash == hash && self.arena.get(row.span) == bytes
+        };
+        self.index.as_ref()?.find(spread(hash), same).copied()
     }
 
     /// The first entry of a slot, or [`NO_ROW`].

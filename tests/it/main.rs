@@ -7,3 +7,4 @@ mod golden;
 mod oracle;
 mod select;
 mod tpch;
+mod ttl;

@@ -19,6 +19,7 @@ use super::native::{PerGroup, Vectorised};
 use super::spec::{AggregateCall, AggregateSpec, EmitMode};
 use super::sums::{BoolFold, Count, ExactFloat, Factor, Outcome, Sum, Widened};
 use crate::operators::Result;
+use crate::operators::shown::shown;
 use crate::state::bag::{Bags, RowCodec};
 use crate::state::distinct::DistinctValues;
 use arrow::array::{ArrowNativeTypeOp, ArrowPrimitiveType, downcast_primitive};
@@ -105,6 +106,24 @@ impl CallPlan {
             Kind::PerGroup(expr) => Box::new(PerGroup::new(expr.clone())),
             Kind::Vectorised(expr, types) => Box::new(Vectorised::new(expr.clone(), types.clone())?),
         })
+    }
+}
+
+impl AggregateSpec {
+    /// The values of which the calls keep all different ones of a group, in words: `v`, `(v, ts)`.
+    pub fn kept_values(&self) -> Vec<String> {
+        let mut values = Vec::new();
+        for call in &self.aggregates {
+            let Ok(plan) = CallPlan::new(call, self) else { continue };
+            if matches!(plan.kind, Kind::CountDistinct(_) | Kind::BagEnd(..) | Kind::Kept(..)) {
+                let names: Vec<String> = plan.inputs.iter().map(shown).collect();
+                let value = if names.len() == 1 { names.concat() } else { format!("({})", names.join(", ")) };
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+        }
+        values
     }
 }
 

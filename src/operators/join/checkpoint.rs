@@ -1,6 +1,6 @@
 //! The operator's state as tables, and back: a table a side, its rows by key with their weights and matches.
 
-use super::Join;
+use super::{Join, Matching};
 use crate::delta::Delta;
 use crate::operators::{OperatorError, Result, StateTable};
 use crate::state::key_table::NO_SLOT;
@@ -9,10 +9,11 @@ use arrow::datatypes::{Field, Int64Type, Schema};
 use std::sync::Arc;
 
 /// The tables: keys `key<i>`, the rows' columns `column<i>` (none where only their number matters), their weight, and
-/// how often rows of the other side match them.
+/// how often rows of the other side match them; of a side that nothing bounds also when (ns) they came.
 const TABLES: [&str; 2] = ["left", "right"];
 const WEIGHT: &str = "weight";
 const MATCHED: &str = "matched";
+const CAME: &str = "came";
 
 impl Join {
     /// The whole state.
@@ -49,10 +50,14 @@ impl Join {
             for (i, column) in columns.iter().enumerate() {
                 fields.push(Field::new(format!("column{i}"), column.data_type().clone(), true));
             }
-            for (name, column) in [(WEIGHT, &weights), (MATCHED, &matched)] {
+            let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
+            if self.spec.unbounded[side] {
+                let rows = &self.rows[side];
+                counts.push(Arc::new(rows.ids().map(|id| rows.get(id).until).collect::<Int64Array>()));
+            }
+            for (name, column) in [WEIGHT, MATCHED, CAME].into_iter().zip(&counts) {
                 fields.push(Field::new(name, column.data_type().clone(), false));
             }
-            let counts: [ArrayRef; 2] = [Arc::new(weights), Arc::new(matched)];
             let columns = keys.into_iter().chain(columns).chain(counts).collect();
             let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
             tables.push(StateTable { name: name.into(), batch, key_columns });
@@ -62,24 +67,42 @@ impl Join {
 
     /// Takes state tables in.
     pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        let mut counted = true;
         for StateTable { name, batch, .. } in tables {
             let Some(side) = TABLES.iter().position(|table| *table == name) else {
                 return Err(misfit(format!("no table {name}")));
             };
-            self.load_side(side, &batch)?;
+            counted &= self.load_side(side, &batch)?;
+        }
+        if !counted && self.matching == Matching::Row && self.spec.residual.is_none() {
+            self.count_all();
         }
         Ok(())
     }
 
-    fn load_side(&mut self, side: usize, batch: &RecordBatch) -> Result<()> {
+    /// Counts the matches of all rows, each pair of a key being one: a checkpoint from before rows had ages does not tell them.
+    fn count_all(&mut self) {
+        for side in 0..2 {
+            let ids: Vec<u32> = self.rows[side].ids().collect();
+            for id in ids {
+                let entry = self.rows[side].get_mut(id);
+                entry.matched = self.slots[entry.slot as usize].weights[1 - side];
+            }
+        }
+    }
+
+    /// Takes one side's table in; says whether it has all that is saved today.
+    fn load_side(&mut self, side: usize, batch: &RecordBatch) -> Result<bool> {
         let input = &self.spec.inputs[side];
         let width = if self.counts_only[side] { 0 } else { input.schema.fields().len() };
         let wanted = input.keys.len() + width + 2;
-        if batch.num_columns() != wanted {
+        let with_ages = self.spec.unbounded[side] && batch.num_columns() == wanted + 1;
+        if batch.num_columns() != wanted && !with_ages {
             return Err(misfit(format!("{} columns instead of {wanted}", batch.num_columns())));
         }
         let (keys, rest) = batch.columns().split_at(input.keys.len());
         let (columns, counts) = rest.split_at(width);
+        let came = counts.get(2).and_then(|c| c.as_primitive_opt::<Int64Type>());
         let [weights, matched] = [&counts[0], &counts[1]].map(|c| c.as_primitive_opt::<Int64Type>());
         let (Some(weights), Some(matched)) = (weights, matched) else {
             return Err(misfit("weights are not integers".into()));
@@ -109,6 +132,9 @@ impl Join {
                 let entry = self.rows[side].get_mut(id);
                 (entry.weight, entry.matched) = (weights.value(i), matched.value(i));
                 self.slots[*slot as usize].entries[side] += 1;
+                if let Some(came) = came {
+                    entry.until = came.value(i);
+                }
                 if let Some(until) = &until {
                     entry.until = until[i];
                     self.due[side].entry(until[i]).or_default().push(id);
@@ -117,7 +143,7 @@ impl Join {
         }
         self.scratch = slots;
         self.step = super::presence::Changes::default();
-        Ok(())
+        Ok(with_ages || !self.spec.unbounded[side])
     }
 }
 

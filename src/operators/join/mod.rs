@@ -2,7 +2,8 @@
 //! Law    d(A⋈B) = dA⋈B + A⋈dB + dA⋈dB, weights multiply; what outer, semi, anti and mark joins give of a row depends on
 //!        whether the weights of its matches add up to more than 0: the difference between before and after the step
 //! State  per key the rows of both sides (of a side that only matters by its presence: their number); bounded by the
-//!        watermark where the keys hold a window or the residual bounds the time between the rows, else by nothing
+//!        watermark where the keys hold a window or the residual bounds the time between the rows, else by nothing: then
+//!        rows leave by their age, if a step says so
 //! In     append-only or changing, both; marks are ignored (who is late was decided upstream)
 //! Out    pairs at once, in batches of at most 8192 rows; unmatched (or matched) rows at the end of the step, net; with
 //!        `hold`, unmatched rows once, when the watermark says that nothing can match them any more
@@ -11,6 +12,7 @@
 //!
 //! The two sides share one key table, so a row is looked up once: its slot has the own and the other side's rows.
 
+mod age;
 mod checkpoint;
 mod pairs;
 mod presence;
@@ -21,7 +23,7 @@ mod tests;
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
 use super::window::unit_ns;
-use super::{Emit, Operator, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorMetrics, Result, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -59,7 +61,7 @@ impl Default for Slot {
 enum Matching {
     /// By the weight that the other side has at its key.
     Key,
-    /// By a count of its own, as not every pair of its key is a match.
+    /// By a count of its own, as not every pair of its key is a match, or a match may leave by its age.
     Row,
 }
 
@@ -86,6 +88,7 @@ pub struct Join {
     /// Entries whose weight may have come to nothing, and slots that may be empty.
     dead: [Vec<u32>; 2],
     empty: Vec<u32>,
+    ages: age::Ages,
     scratch: Vec<u32>,
 }
 
@@ -109,14 +112,14 @@ impl Join {
             RowLists::new(&types(0), spec.inputs[0].append_only)?,
             RowLists::new(&types(1), spec.inputs[1].append_only)?,
         ];
-        let counted =
-            |side: usize| !spec.gives_pairs() && spec.residual.is_none() && !spec.gives_rows_of(side);
-        let matching = if spec.residual.is_some() { Matching::Row } else { Matching::Key };
+        let forgets = |side: usize| spec.gives_rows_of(side) && spec.unbounded[1 - side];
+        let by_row = spec.residual.is_some() || forgets(0) || forgets(1);
+        let matching = if by_row { Matching::Row } else { Matching::Key };
         Ok(Join {
             keys: KeyTable::new(&key_types)?,
             slots: Vec::new(),
             rows,
-            counts_only: [counted(0), counted(1)],
+            counts_only: [spec.counts_only(0), spec.counts_only(1)],
             matching,
             right: [0; 2],
             null_slot: None,
@@ -125,6 +128,7 @@ impl Join {
             due_slots: BTreeMap::new(),
             dead: [Vec::new(), Vec::new()],
             empty: Vec::new(),
+            ages: age::Ages::default(),
             scratch: Vec::new(),
             spec,
         })
@@ -258,8 +262,9 @@ impl Join {
     }
 }
 
-impl Operator for Join {
-    fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+impl Join {
+    /// Takes rows of a side in.
+    fn take(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         if delta.is_empty() {
             return Ok(());
         }
@@ -277,8 +282,27 @@ impl Operator for Join {
         self.scratch = slots;
         Ok(())
     }
+}
+
+impl Operator for Join {
+    fn begin_step(&mut self, start: StepStart) {
+        self.begin(start);
+    }
+
+    fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+        if self.waits(port) {
+            self.wait(port, delta);
+            return Ok(());
+        }
+        self.take(port, delta, out)
+    }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
+        for side in 0..2 {
+            if let Some(delta) = self.waited(side)? {
+                self.take(side, delta, out)?;
+            }
+        }
         self.give_changes(out)?;
         self.clean();
         if self.spec.bound.is_some() {
@@ -305,7 +329,13 @@ impl Operator for Join {
             + self.slots.capacity() * size_of::<Slot>()
             + self.rows[0].bytes()
             + self.rows[1].bytes();
-        OperatorMetrics { state_rows: rows as u64, state_bytes: bytes as u64, ..OperatorMetrics::default() }
+        OperatorMetrics {
+            state_rows: rows as u64,
+            state_bytes: bytes as u64,
+            expired: self.ages.expired,
+            ignored: self.ages.ignored,
+            ..OperatorMetrics::default()
+        }
     }
 }
 

@@ -74,18 +74,27 @@ impl Join {
         // Entries that have come to nothing in this step wait to be removed.
         let mut mask: Option<BooleanArray> =
             weights.contains(&0).then(|| weights.iter().map(|w| Some(*w != 0)).collect());
-        if let Some(residual) = &self.spec.residual {
-            let value = residual.evaluate(&batch)?.into_array(batch.num_rows())?;
-            let value = value.as_boolean();
-            let holds = if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() };
-            if let Some(matches) = matches {
-                self.count(side, delta, &rows, &others, &holds, matches);
+        let holds = match &self.spec.residual {
+            Some(residual) => {
+                let value = residual.evaluate(&batch)?.into_array(batch.num_rows())?;
+                let value = value.as_boolean();
+                Some(if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() })
             }
-            mask = Some(match mask {
-                Some(mask) => arrow::compute::and(&mask, &holds)?,
-                None => holds,
-            });
+            None => None,
+        };
+        if let Some(matches) = matches {
+            match &holds {
+                Some(holds) => {
+                    let held = holds.values().set_indices();
+                    self.count(side, delta, &rows, &others, held, matches);
+                }
+                None => self.count(side, delta, &rows, &others, 0..rows.len(), matches),
+            }
         }
+        mask = match (mask, holds) {
+            (Some(mask), Some(holds)) => Some(arrow::compute::and(&mask, &holds)?),
+            (mask, holds) => mask.or(holds),
+        };
         if !self.spec.gives_pairs() {
             return Ok(());
         }
@@ -109,18 +118,18 @@ impl Join {
         Ok(())
     }
 
-    /// Counts matches at the delta's rows and at the other side's entries.
+    /// Counts matches, the pairs `held`, at the delta's rows and at the other side's entries.
     fn count(
         &mut self,
         side: usize,
         delta: &Delta,
         rows: &[u32],
         others: &[u32],
-        holds: &BooleanArray,
+        held: impl Iterator<Item = usize>,
         matches: &mut [i64],
     ) {
         let noted = self.spec.gives_rows_of(1 - side);
-        for i in holds.values().set_indices() {
+        for i in held {
             let (row, other) = (rows[i] as usize, others[i]);
             matches[row] += self.rows[1 - side].get(other).weight;
             if noted {
@@ -182,9 +191,13 @@ impl Join {
             if entry.weight == 0 {
                 self.dead[side].push(id);
             }
+            if self.spec.unbounded[side] && (new || weight > 0) {
+                self.ages.note(side, &mut self.rows[side], id);
+            }
             if !new {
                 continue;
             }
+            let entry = self.rows[side].get_mut(id);
             entry.matched = matches.map_or(0, |m| m[row]);
             self.slots[*slot as usize].entries[side] += 1;
             if let Some(until) = &until {

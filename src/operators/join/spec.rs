@@ -24,6 +24,8 @@ pub struct JoinSpec {
     pub residual: Option<Arc<dyn PhysicalExpr>>,
     /// What the watermark tells about rows that can meet no other any more.
     pub bound: Option<JoinBound>,
+    /// Of which inputs nothing bounds what is kept: their rows leave the state by their age, if a step says so.
+    pub unbounded: [bool; 2],
     /// EMIT FINAL: an unmatched row of an outer or anti join goes out once, when nothing can match it any more.
     pub hold: bool,
     /// Columns of the output.
@@ -76,6 +78,11 @@ impl JoinSpec {
     /// Whether the rows of pairs go out.
     pub fn gives_pairs(&self) -> bool {
         matches!(self.join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full)
+    }
+
+    /// Whether of an input (0 = left) only the number of rows of each key matters.
+    pub fn counts_only(&self, side: usize) -> bool {
+        !self.gives_pairs() && self.residual.is_none() && !self.gives_rows_of(side)
     }
 
     /// Whether rows of an input (0 = left) go out depending on whether they are matched.

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// `k, v` on the left, `k, w` on the right.
-fn schema(side: usize) -> SchemaRef {
+pub(super) fn schema(side: usize) -> SchemaRef {
     let names = [["k", "v"], ["k", "w"]][side];
     Arc::new(Schema::new(names.map(|n| Field::new(n, DataType::Int64, true)).to_vec()))
 }
@@ -29,7 +29,7 @@ fn output(join_type: JoinType) -> SchemaRef {
     }))
 }
 
-fn spec(join_type: JoinType, residual: bool, nulls_equal: bool) -> JoinSpec {
+pub(super) fn spec(join_type: JoinType, residual: bool, nulls_equal: bool) -> JoinSpec {
     let input = |side: usize| JoinInput {
         keys: vec![col("k", &schema(side)).unwrap()],
         schema: schema(side),
@@ -45,6 +45,7 @@ fn spec(join_type: JoinType, residual: bool, nulls_equal: bool) -> JoinSpec {
         null_aware: false,
         residual: residual.then_some(less),
         bound: None,
+        unbounded: [false; 2],
         hold: false,
         schema: output(join_type),
     }
@@ -60,7 +61,7 @@ fn step(join: &mut Join, left: &str, right: &str) -> String {
     net(&join.spec.schema, &out)
 }
 
-fn net(schema: &SchemaRef, out: &[Delta]) -> String {
+pub(super) fn net(schema: &SchemaRef, out: &[Delta]) -> String {
     let (batch, weights) = consolidate(schema, out).unwrap();
     draw(&[Delta::weighted(batch, Some(weights))])
 }
@@ -150,6 +151,7 @@ fn within(join_type: JoinType, before: i64, after: i64, hold: bool) -> (Join, Sc
         null_aware: false,
         residual: Some(binary(low, Op::And, high, &pair).unwrap()),
         bound: Some(JoinBound::Interval { columns: [1, 1], keep: [after * second, before * second] }),
+        unbounded: [false; 2],
         hold,
         schema: Arc::new(pair),
     };
@@ -223,7 +225,7 @@ fn recomputed(spec: &JoinSpec, sides: &[BTreeMap<Row, i64>; 2]) -> BTreeMap<Stri
     out
 }
 
-const TYPES: [JoinType; 10] = [
+pub(super) const TYPES: [JoinType; 10] = [
     JoinType::Inner,
     JoinType::Left,
     JoinType::Right,

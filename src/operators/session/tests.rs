@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::delta::{consolidate, draw, drawn};
-use crate::operators::StateTable;
+use crate::operators::{StateTable, StepStart};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, TimeUnit};
 use proptest::prelude::*;
@@ -57,7 +57,7 @@ fn delta(rows: &str) -> Delta {
 /// One step of rows, drawn as numbers of seconds; what goes out, in order, and the watermark that it leaves.
 fn step(sessions: &mut SessionWindow, rows: &str, watermark: EventTime) -> (String, EventTime) {
     let mut out = Vec::new();
-    sessions.begin_step(WATERMARK_NONE);
+    sessions.begin_step(StepStart::after(WATERMARK_NONE));
     if !rows.is_empty() {
         sessions.push(0, delta(rows), &mut out).unwrap();
     }

@@ -6,8 +6,8 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOption
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use std::sync::Arc;
 
-/// The one table: the partition keys (`key<i>`), the input's columns (`column<i>`), a weight. Where rows are spread by all of
-/// their columns, these are the distribution key instead.
+/// The one table: the partition keys (`key<i>`), the input's columns (`column<i>`), a weight, and where nothing bounds the
+/// state when (ns) the row came. Where rows are spread by all of their columns, these are the distribution key instead.
 const ROWS: &str = "rows";
 
 impl TopN {
@@ -32,6 +32,10 @@ impl TopN {
         let spread = self.spec.purpose == TopNUse::Spread;
         let key_columns = if spread { table.len() } else { self.spec.keys.len() };
         table.push((Field::new("weight", DataType::Int64, false), Arc::new(weights)));
+        if self.spec.unbounded {
+            let came = Int64Array::from_iter_values(entries().map(|e| e.came));
+            table.push((Field::new("came", DataType::Int64, false), Arc::new(came)));
+        }
         let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = table.into_iter().unzip();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
         Ok(vec![StateTable { name: ROWS.into(), batch, key_columns }])
@@ -42,14 +46,19 @@ impl TopN {
         for table in tables {
             let (keys, width) = (self.spec.keys.len(), self.spec.input_schema.fields().len());
             let columns = table.batch.columns();
-            let weights = columns.last().and_then(|c| c.as_primitive_opt::<Int64Type>());
-            let (Some(weights), true) = (weights, table.name == ROWS && columns.len() == keys + width + 1)
+            let number = |i: usize| columns.get(i).and_then(|c| c.as_primitive_opt::<Int64Type>());
+            let (weights, came) = (number(keys + width), number(keys + width + 1));
+            let counts = 1 + usize::from(came.is_some());
+            let (Some(weights), true) =
+                (weights, table.name == ROWS && columns.len() == keys + width + counts)
             else {
                 return Err(misfit(format!("no table {} of {} columns", table.name, columns.len())));
             };
             let rows = table.batch.num_rows();
             let batch = self.batch(columns[keys..keys + width].to_vec(), rows)?;
-            self.gather(&batch, Some(weights))?;
+            // Of rows whose age is not told, it begins with the next step.
+            let came = came.cloned().unwrap_or_else(|| Int64Array::from_value(i64::MAX, rows));
+            self.gather(&batch, Some(weights), Some(&came))?;
             self.apply(false, &mut Vec::new())?;
         }
         Ok(())

@@ -6,7 +6,8 @@
 //!        of the rows' other columns, so no order of arrival can show
 //! State  per partition an ordered multiset of rows (sort key, other columns → weight). Input that only grows:
 //!        what is in the range or could be but for its lower end, so at most keys · n rows (rank and dense_rank:
-//!        and their ties). Else, or without an upper end: all rows
+//!        and their ties). Else, or without an upper end: all rows; where nothing bounds these, they leave by their
+//!        age, if a step says so
 //! In     append-only or changing; marks are ignored (who is late was decided upstream)
 //! Out    changes: per step and row the difference of old and new ranks; final: a window's rows once, when it is
 //!        over; without weights where nothing is taken back
@@ -18,6 +19,7 @@
 //! A partition key that is a window's bound cuts the state: when the watermark passes the window's end plus grace,
 //! the partition is dropped.
 
+mod age;
 mod checkpoint;
 mod partitions;
 mod rows;
@@ -29,7 +31,7 @@ mod walk;
 pub use spec::{RankFunction, TopNSpec, TopNUse};
 
 use super::window::unit_ns;
-use super::{Emit, Operator, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorMetrics, Result, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
 use crate::state::ranked::{Entry, Growth, Position};
@@ -52,6 +54,8 @@ struct Pending {
     /// Length of its sort key.
     key: u32,
     weight: i64,
+    /// When (ns) it came.
+    came: i64,
 }
 
 /// The running operator: one worker's partitions.
@@ -67,6 +71,7 @@ pub struct TopN {
     pending: Vec<Pending>,
     batches: Vec<Rows>,
     size: Growth,
+    ages: age::Ages,
 }
 
 impl TopN {
@@ -87,7 +92,8 @@ impl TopN {
         let bytes = RowBytes::new(&spec)?;
         let partitions = Partitions::new(spec.window.is_some(), spec.keeps_one());
         let (pending, batches, size) = (Vec::new(), Vec::new(), Growth::default());
-        Ok(TopN { spec, bytes, keys, unit, partitions, pending, batches, size })
+        let ages = age::Ages::default();
+        Ok(TopN { spec, bytes, keys, unit, partitions, pending, batches, size, ages })
     }
 
     fn wanted(&self) -> Wanted {
@@ -162,8 +168,13 @@ impl TopN {
         }
     }
 
-    /// Takes rows in; they change nothing before the step's end.
-    fn gather(&mut self, batch: &RecordBatch, weights: Option<&Int64Array>) -> Result<()> {
+    /// Takes rows in; they change nothing before the step's end. `came`: when they came, if not in this step.
+    fn gather(
+        &mut self,
+        batch: &RecordBatch,
+        weights: Option<&Int64Array>,
+        came: Option<&Int64Array>,
+    ) -> Result<()> {
         let mut partitions = self.partitions_of(batch)?;
         let mut order = RowBytes::order(&self.spec, batch)?;
         let mut batch = batch.clone();
@@ -182,7 +193,8 @@ impl TopN {
         for (row, partition) in partitions.into_iter().enumerate() {
             let key = keys.as_ref().map_or(0, |keys| keys[row]);
             let weight = weights.map_or(1, |w| w.value(row));
-            let pending = Pending { partition, batch: number, row: row as u32, key, weight };
+            let came = came.map_or(self.ages.now, |came| came.value(row));
+            let pending = Pending { partition, batch: number, row: row as u32, key, weight, came };
             if one { self.offer(pending, &rows) } else { self.pending.push(pending) }
         }
         self.batches.push(rows);
@@ -191,40 +203,73 @@ impl TopN {
 
     /// Brings the step's rows into the state; sends what changes if changes are sent.
     fn apply(&mut self, send: bool, out: &mut dyn Emit) -> Result<()> {
-        let wanted = self.wanted();
-        let send = send && self.spec.mode == EmitMode::Changes;
-        let top_only = self.spec.keeps_top_only();
         let (mut pending, batches) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.batches));
         let row = |p: &Pending| -> &[u8] { batches[p.batch as usize].row(p.row as usize).data() };
-        let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
         if !self.spec.keeps_one() {
             pending.sort_unstable_by(|a, b| a.partition.cmp(&b.partition).then_with(|| row(a).cmp(row(b))));
         }
+        let change = |p: &Pending| Change { row: row(p), key: p.key, weight: p.weight, came: p.came };
+        self.bring(pending.iter().map(|p| (p.partition, change(p))), send, out)
+    }
+
+    /// Takes the rows back that leave by their age.
+    fn leave(&mut self, out: &mut dyn Emit) -> Result<()> {
+        let mut leaving = std::mem::take(&mut self.ages.leaving);
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        leaving.sort_unstable_by(|a, b| {
+            a.partition.cmp(&b.partition).then_with(|| a.change().row.cmp(b.change().row))
+        });
+        self.bring(leaving.iter().map(|leaver| (leaver.partition, leaver.change())), true, out)
+    }
+
+    /// Brings changes into the state, which are in the order of partitions and rows.
+    fn bring<'c>(
+        &mut self,
+        all: impl Iterator<Item = (u32, Change<'c>)>,
+        send: bool,
+        out: &mut dyn Emit,
+    ) -> Result<()> {
+        let wanted = self.wanted();
+        let send = send && self.spec.mode == EmitMode::Changes;
+        let top_only = self.spec.keeps_top_only();
+        let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
         let mut changes: Vec<Change> = Vec::new();
-        for part in pending.chunk_by(|a, b| a.partition == b.partition) {
-            let number = part[0].partition;
-            let Some(partition) = self.partitions.get_mut(number) else { continue };
-            changes.clear();
-            for p in part {
-                match changes.last_mut().filter(|last| last.row == row(p)) {
-                    Some(last) => last.weight += p.weight,
-                    None => changes.push(Change { row: row(p), key: p.key, weight: p.weight }),
+        let mut all = all.peekable();
+        while let Some((number, change)) = all.next() {
+            match changes.last_mut().filter(|last| last.row == change.row) {
+                Some(last) => {
+                    last.weight += change.weight;
+                    last.came = last.came.max(change.came);
                 }
+                None => changes.push(change),
             }
+            if all.peek().is_some_and(|(next, _)| *next == number) {
+                continue;
+            }
+            // The partition's changes are complete.
             changes.retain(|c| c.weight != 0);
-            partition.best = NONE;
-            if let Some(first) = changes.first().copied() {
-                let sent = send.then_some(&mut outgoing);
-                self.size += update(&mut partition.kept, wanted, first, &changes, sent);
-                if let Kept::Many(rows) = &mut partition.kept
-                    && top_only
-                {
-                    let keep = needed(wanted.function, wanted.last, rows.all());
-                    self.size += rows.truncate(keep);
-                    partition.full = is_full(wanted, rows.all());
+            if let Some(partition) = self.partitions.get_mut(number) {
+                partition.best = NONE;
+                if self.ages.are_counted() {
+                    self.ages.only_there(&partition.kept, &mut changes);
                 }
+                if let Some(first) = changes.first().copied() {
+                    let sent = send.then_some(&mut outgoing);
+                    self.size += update(&mut partition.kept, wanted, first, &changes, sent);
+                    self.ages.note(number, &changes);
+                    if let Kept::Many(rows) = &mut partition.kept
+                        && top_only
+                    {
+                        let keep = needed(wanted.function, wanted.last, rows.all());
+                        self.size += rows.truncate(keep);
+                        partition.full = is_full(wanted, rows.all());
+                    }
+                }
+                self.partitions.forget_empty(number);
             }
-            self.partitions.forget_empty(number);
+            changes.clear();
             outgoing.send_some(out)?;
         }
         outgoing.send(out)
@@ -262,7 +307,7 @@ fn update(
             if let Some(outgoing) = outgoing {
                 walk(wanted, Default::default(), one.iter(), changes, outgoing);
             }
-            let new = Entry { row: first.row.into(), key: first.key, weight: 1 };
+            let new = Entry { row: first.row.into(), key: first.key, weight: 1, came: first.came };
             growth += Growth::of(&new);
             if let Some(old) = one.replace(new) {
                 growth += Growth::of(&old).less();
@@ -281,7 +326,7 @@ fn update(
                 }
             }
             for change in changes {
-                growth += rows.add(change.row, change.key, change.weight);
+                growth += rows.add(change.row, change.key, change.weight, change.came);
             }
         }
     }
@@ -302,14 +347,23 @@ fn is_full<'a>(wanted: Wanted, rows: impl Iterator<Item = &'a Entry>) -> bool {
 }
 
 impl Operator for TopN {
-    fn push(&mut self, _port: usize, delta: Delta, _out: &mut dyn Emit) -> Result<()> {
+    fn begin_step(&mut self, start: StepStart) {
+        if self.spec.unbounded {
+            self.ages.begin(start, &mut self.partitions);
+        }
+    }
+
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+        // First, as a partition that is left empty is forgotten, and its number given to another.
+        self.leave(out)?;
         if self.spec.input_append_only && delta.weights.is_some() {
             return Ok(internal_err!("weights in input that was said to be append-only")?);
         }
-        if delta.is_empty() { Ok(()) } else { self.gather(&delta.batch, delta.weights.as_ref()) }
+        if delta.is_empty() { Ok(()) } else { self.gather(&delta.batch, delta.weights.as_ref(), None) }
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
+        self.leave(out)?;
         self.apply(true, out)?;
         let Some(window) = self.spec.window else { return Ok(watermark) };
         self.close(watermark, out)?;
@@ -333,6 +387,8 @@ impl Operator for TopN {
         OperatorMetrics {
             state_rows: self.size.entries.max(0) as u64,
             state_bytes: self.size.bytes.max(0) as u64 + self.partitions.bytes() as u64,
+            expired: self.ages.expired,
+            ignored: self.ages.ignored,
             ..Default::default()
         }
     }

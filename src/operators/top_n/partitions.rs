@@ -149,6 +149,12 @@ impl Partitions {
         over
     }
 
+    /// What is kept of each partition, with its number.
+    pub(super) fn numbered(&mut self) -> impl Iterator<Item = (u32, &mut Kept)> {
+        let numbered = (0u32..).zip(&mut self.all);
+        numbered.filter_map(|(number, partition)| Some((number, &mut partition.as_mut()?.kept)))
+    }
+
     /// All partitions.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Partition> {
         self.all.iter().flatten()

@@ -66,6 +66,8 @@ pub struct TopNSpec {
     pub window: Option<WindowKey>,
     /// Whether no row of the input is ever taken back: then no delta has weights.
     pub input_append_only: bool,
+    /// Whether nothing bounds what is kept: its rows then leave by their age, if a step says so.
+    pub unbounded: bool,
     /// When results go out; final only with a window.
     pub mode: EmitMode,
     /// Columns of the output: the input's, then the rank if it is asked for.

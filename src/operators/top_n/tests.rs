@@ -14,13 +14,13 @@ const ASC: SortOptions = SortOptions { descending: false, nulls_first: false };
 const DESC: SortOptions = SortOptions { descending: true, nulls_first: true };
 
 /// Columns: key, value, another one.
-fn input() -> SchemaRef {
+pub(super) fn input() -> SchemaRef {
     let fields = ["k", "v", "w"].map(|name| Field::new(name, DataType::Int64, true));
     Arc::new(Schema::new(fields.to_vec()))
 }
 
 /// Rows of a key by `v`; what ties is decided by `w` in the order, as the planner does it for row_number().
-fn spec(function: RankFunction, first: u64, last: Option<u64>, output: bool) -> TopNSpec {
+pub(super) fn spec(function: RankFunction, first: u64, last: Option<u64>, output: bool) -> TopNSpec {
     let input_schema = input();
     let mut fields = input_schema.fields().to_vec();
     if output {
@@ -41,6 +41,7 @@ fn spec(function: RankFunction, first: u64, last: Option<u64>, output: bool) -> 
         purpose: TopNUse::Result,
         window: None,
         input_append_only: false,
+        unbounded: false,
         mode: EmitMode::Changes,
         schema: Arc::new(Schema::new(fields)),
         input_schema,
@@ -188,7 +189,7 @@ fn much_goes_out_in_parts() {
 }
 
 /// The ranks of all rows by definition.
-fn ranked(spec: &TopNSpec, rows: &BTreeMap<[i64; 3], i64>) -> BTreeMap<(Vec<i64>, i64), i64> {
+pub(super) fn ranked(spec: &TopNSpec, rows: &BTreeMap<[i64; 3], i64>) -> BTreeMap<(Vec<i64>, i64), i64> {
     let mut ranks = BTreeMap::new();
     for (row, weight) in rows.iter().filter(|(_, w)| **w > 0) {
         let mine = || rows.iter().filter(|(other, w)| other[0] == row[0] && **w > 0);
@@ -214,7 +215,7 @@ fn ranked(spec: &TopNSpec, rows: &BTreeMap<[i64; 3], i64>) -> BTreeMap<(Vec<i64>
 }
 
 /// The sum of what has gone out.
-fn sum(spec: &TopNSpec, out: &[Delta]) -> BTreeMap<(Vec<i64>, i64), i64> {
+pub(super) fn sum(spec: &TopNSpec, out: &[Delta]) -> BTreeMap<(Vec<i64>, i64), i64> {
     let (batch, weights) = consolidate(&spec.schema, out).unwrap();
     let int = |column: usize, row: usize| {
         cast(batch.column(column), &DataType::Int64).unwrap().as_primitive::<Int64Type>().value(row)

@@ -21,6 +21,8 @@ pub(super) struct Change<'a> {
     pub(super) row: &'a [u8],
     pub(super) key: u32,
     pub(super) weight: i64,
+    /// When (ns) it comes, if it comes.
+    pub(super) came: i64,
 }
 
 /// Takes what goes out: a row, its rank (0 where that is not wanted), its weight.

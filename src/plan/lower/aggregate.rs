@@ -1,13 +1,14 @@
 //! GROUP BY and DISTINCT to operators: the aggregate, the expansion for grouping sets, the total rows.
 
 use super::super::dataflow::{Node, Spec};
+use super::super::state_bound::{Growth, StateBound, listed, passes};
 use super::super::trace::{self, trace};
 use super::super::{EmitMode, arrow_schema, mistakes};
 use super::{Lowering, Result, physical};
 use crate::operators::aggregate::{AggregateCall, AggregateSpec, WindowKey};
 use crate::operators::expand::{ExpandSpec, GroupingSet};
 use crate::operators::project::ProjectSpec;
-use crate::operators::window::length;
+use crate::operators::shown::tidy;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -66,7 +67,7 @@ impl Lowering {
         };
         let is_final = spec.mode == EmitMode::Final;
         let append_only = is_final || (distinct && input_append_only);
-        let state = state_bound(&spec, &key_exprs);
+        let state = self.group_state(&spec, &key_exprs, input);
         let groups = self.add(plan, Spec::Aggregate(spec), vec![input], append_only, Some(state))?;
         if totals.is_empty() {
             return Ok(groups);
@@ -125,7 +126,7 @@ impl Lowering {
                     )
                     .collect();
             let exchange = self.exchange(input, &[]);
-            let state = state_bound(&spec, &[]);
+            let state = self.group_state(&spec, &[], exchange);
             let row_schema = spec.schema.clone();
             let row = self.add(plan, Spec::Aggregate(spec), vec![exchange], false, Some(state))?;
             self.flow.nodes[row].schema = row_schema;
@@ -176,6 +177,29 @@ impl Lowering {
         });
         Ok((self.flow.nodes.len() - 1, schema, expanded_keys))
     }
+
+    /// What bounds the state of the groups over a node.
+    fn group_state(&self, spec: &AggregateSpec, keys: &[&Expr], input: usize) -> StateBound {
+        let names: Vec<String> = keys.iter().map(|k| tidy(&k.schema_name().to_string())).collect();
+        let gives = Growth::of_distinct(&names);
+        if let Some(window) = &spec.window {
+            let watermark = self.flow.watermark_of(&[input]);
+            return StateBound::watermark(passes(&watermark, "the window's end", window.grace), gives);
+        }
+        let values: Vec<String> =
+            spec.kept_values().into_iter().map(|v| format!("each distinct {v}")).collect();
+        match (names.is_empty(), values.is_empty()) {
+            (true, true) => StateBound::constant("one row"),
+            (true, false) => StateBound::keys(format!("one row and {}", listed(&values)), gives),
+            (false, _) => {
+                let of =
+                    |more: String| format!("grows with the number of distinct ({}){more}", names.join(", "));
+                let more =
+                    if values.is_empty() { String::new() } else { format!(" and {}", listed(&values)) };
+                StateBound::keys(of(more), gives)
+            }
+        }
+    }
 }
 
 /// Which of the group keys cuts the aggregate's state by the watermark.
@@ -192,20 +216,6 @@ fn window_key(aggregate: &Aggregate, keys: &[&Expr], always: &[bool]) -> Result<
     });
     // The end tells more than the start where windows grow.
     Ok(windows.min_by_key(|w| w.to_end))
-}
-
-fn state_bound(spec: &AggregateSpec, keys: &[&Expr]) -> String {
-    match &spec.window {
-        Some(window) if window.grace > 0 => {
-            format!("dropped when the watermark passes the window's end by {}", length(window.grace))
-        }
-        Some(_) => "dropped when the watermark passes the window's end".into(),
-        None if keys.is_empty() => "one row".into(),
-        None => {
-            let names: Vec<String> = keys.iter().map(|k| k.schema_name().to_string()).collect();
-            format!("grows with the number of distinct ({})", names.join(", "))
-        }
-    }
 }
 
 /// The sets of a GROUP BY over its keys, with the ids that DataFusion gives them.

@@ -4,8 +4,7 @@ use super::super::dataflow::Spec;
 use super::super::join_bound::join_bound;
 use super::super::{EmitMode, arrow_schema, mistakes};
 use super::{Lowering, Result, physical};
-use crate::operators::join::{JoinBound, JoinInput, JoinSpec};
-use crate::operators::window::length;
+use crate::operators::join::{JoinInput, JoinSpec};
 use crate::sql::Diagnostic;
 use datafusion::common::{DFSchema, JoinType, NullEquality};
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator};
@@ -28,20 +27,20 @@ impl Lowering {
         }
         let pair = join.left.schema().join(join.right.schema()).map_err(mistakes::without_place)?;
         let residual = join.filter.as_ref().map(|filter| physical(filter, &pair)).transpose()?;
-        let bound = join_bound(join).map_err(mistakes::without_place)?.map(|bounded| bounded.bound);
+        let bounded = join_bound(join).map_err(mistakes::without_place)?;
+        let bound = bounded.map(|bounded| bounded.bound);
         let both = append_only == [true, true];
         let hold = self.mode == EmitMode::Final && bound.is_some() && both;
         let grows = both && (hold || grows_only(join.join_type));
         // Nulls of a NOT IN matter to all keys; without keys, every row may meet every other.
         let spread = if join.null_aware { [&[][..], &[][..]] } else { [&left_keys[..], &right_keys[..]] };
         let inputs = [self.exchange(nodes[0], spread[0]), self.exchange(nodes[1], spread[1])];
-        let state = state_bound(bound);
         let input = |plan: &LogicalPlan, keys, append_only| JoinInput {
             schema: arrow_schema(plan),
             keys,
             append_only,
         };
-        let spec = JoinSpec {
+        let mut spec = JoinSpec {
             join_type: join.join_type,
             inputs: [
                 input(&join.left, left_keys, append_only[0]),
@@ -51,9 +50,12 @@ impl Lowering {
             null_aware: join.null_aware,
             residual,
             bound,
+            unbounded: [false; 2],
             hold,
             schema: arrow_schema(plan),
         };
+        spec.unbounded = self.unbounded_sides(&spec, nodes);
+        let state = self.join_state(join, &spec, nodes, bounded.as_ref());
         self.add(plan, Spec::Join(Box::new(spec)), inputs.to_vec(), grows, Some(state))
     }
 }
@@ -80,15 +82,4 @@ fn null_aware_key(join: &Join) -> Option<Join> {
 /// Whether rows that only come give a join to which rows only come.
 fn grows_only(join_type: JoinType) -> bool {
     matches!(join_type, JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi)
-}
-
-fn state_bound(bound: Option<JoinBound>) -> String {
-    match bound {
-        Some(JoinBound::Key { .. }) => "dropped when the watermark passes the key's time".into(),
-        Some(JoinBound::Interval { keep, .. }) => {
-            let [left, right] = keep.map(|ns| length(ns.max(0)));
-            format!("dropped when the watermark is {left} (left) or {right} (right) past a row's time")
-        }
-        None => "grows with every row of both sides".into(),
-    }
 }

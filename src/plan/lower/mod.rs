@@ -3,6 +3,7 @@
 mod aggregate;
 mod bounds;
 mod join;
+mod join_state;
 mod rank;
 mod ranking;
 mod session;
@@ -13,6 +14,7 @@ use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
 use super::in_time::InTimeNode;
 use super::session::SessionNode;
 use super::single_row::SingleRowNode;
+use super::state_bound::StateBound;
 use super::stream::stream_of;
 use super::trace::{ColumnTrace, trace};
 use super::window::WindowNode;
@@ -126,7 +128,13 @@ impl Lowering {
             let input = self.plan(&single.input)?;
             let append_only = self.append_only(input);
             let input = self.exchange(input, &[]);
-            return self.add(plan, Spec::SingleRow, vec![input], append_only, Some("one count".into()));
+            return self.add(
+                plan,
+                Spec::SingleRow,
+                vec![input],
+                append_only,
+                Some(StateBound::constant("one count")),
+            );
         }
         Err(refused(plan))
     }
@@ -137,7 +145,7 @@ impl Lowering {
         spec: Spec,
         inputs: Vec<usize>,
         append_only: bool,
-        state: Option<String>,
+        state: Option<StateBound>,
     ) -> Result<usize> {
         let traces = trace(plan).map_err(mistakes::without_place)?;
         let event_time = traces.iter().position(|t: &ColumnTrace| t.event_time);

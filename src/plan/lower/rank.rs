@@ -2,6 +2,7 @@
 
 use super::super::dataflow::{Node, Spec};
 use super::super::order::DISTINCT_RANK;
+use super::super::state_bound::{Growth, StateBound, TTL, passes};
 use super::super::trace::{self, ColumnTrace, trace};
 use super::super::{EmitMode, arrow_schema, mistakes};
 use super::bounds::Bounds;
@@ -12,7 +13,6 @@ use crate::operators::filter::FilterSpec;
 use crate::operators::project::ProjectSpec;
 use crate::operators::shown::tidy;
 use crate::operators::top_n::{RankFunction, TopNSpec, TopNUse};
-use crate::operators::window::length;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
@@ -41,6 +41,8 @@ struct Cut {
     gathers: bool,
     /// The keys in words.
     named: Vec<String>,
+    /// Whether it is a LIMIT, or else a rank that the query computes.
+    limit: bool,
     schema: SchemaRef,
     event_time: Option<usize>,
 }
@@ -109,6 +111,7 @@ impl Lowering {
                 output,
                 window,
                 gathers,
+                limit: false,
                 schema: Arc::new(Schema::new(fields.clone())),
                 event_time: traces.iter().position(|t| t.event_time),
             };
@@ -124,7 +127,8 @@ impl Lowering {
 
     /// The rows of a cut over `input`: exchanges, a first cut on each worker where that helps, the operator.
     fn cut(&mut self, input: usize, cut: Cut) -> usize {
-        let Cut { keys, order, function, bounds, output, window, gathers, named, schema, event_time } = cut;
+        let Cut { keys, order, function, bounds, output, window, gathers, named, limit, schema, event_time } =
+            cut;
         let input_append_only = self.append_only(input);
         let mode = if window.is_some() { self.mode } else { EmitMode::Changes };
         let input_schema = self.flow.nodes[input].schema.clone();
@@ -139,6 +143,7 @@ impl Lowering {
             purpose: TopNUse::Result,
             window,
             input_append_only,
+            unbounded: false,
             mode,
             schema,
         };
@@ -153,22 +158,26 @@ impl Lowering {
         // Before rows come together each worker leaves out what cannot matter.
         let mut node = input;
         if spec.last.is_some() && gathers && input_append_only {
-            let state = state_bound(&first(TopNUse::Candidates), &named);
-            node = self.over(node, Spec::TopN(first(TopNUse::Candidates)));
+            let spec = first(TopNUse::Candidates);
+            let state = self.rank_state(&spec, &named, limit, node);
+            node = self.over(node, Spec::TopN(spec));
             self.flow.nodes[node].append_only = true;
             self.flow.nodes[node].state = Some(state);
         } else if spec.last.is_some() && keys.is_empty() {
             let all: Vec<Arc<dyn PhysicalExpr>> = columns_as_they_are(&input_schema);
             node = self.exchange(node, &all);
-            let state = state_bound(&first(TopNUse::Spread), &named);
-            node = self.over(node, Spec::TopN(first(TopNUse::Spread)));
+            let mut spec = first(TopNUse::Spread);
+            let state = self.rank_state(&spec, &named, limit, node);
+            spec.unbounded = state.is_unbounded();
+            node = self.over(node, Spec::TopN(spec));
             self.flow.nodes[node].append_only = false;
             self.flow.nodes[node].event_time = None;
             self.flow.nodes[node].state = Some(state);
         }
         node = self.exchange(node, &keys);
-        let spec = TopNSpec { input_append_only: self.append_only(node), ..spec };
-        let (state, append_only) = (state_bound(&spec, &named), spec.append_only());
+        let mut spec = TopNSpec { input_append_only: self.append_only(node), ..spec };
+        let (state, append_only) = (self.rank_state(&spec, &named, limit, node), spec.append_only());
+        spec.unbounded = state.is_unbounded();
         let schema = spec.schema.clone();
         self.flow.nodes.push(Node {
             spec: Spec::TopN(spec),
@@ -179,6 +188,46 @@ impl Lowering {
             state: Some(state),
         });
         self.flow.nodes.len() - 1
+    }
+
+    /// What bounds the state of a ranking over a node.
+    fn rank_state(&self, spec: &TopNSpec, keys: &[String], limit: bool, input: usize) -> StateBound {
+        let growth = self.flow.growth(input);
+        let gives = if spec.last.is_some() { Growth::of_distinct(keys) } else { growth.clone() };
+        if let Some(window) = &spec.window {
+            let watermark = self.flow.watermark_of(&[input]);
+            return StateBound::watermark(passes(&watermark, "the window's end", window.grace), gives);
+        }
+        match spec.last.map(|last| rows(last, spec.function)) {
+            Some(rows) if spec.input_append_only && spec.purpose == TopNUse::Candidates => {
+                StateBound::constant(format!("{rows} on each worker"))
+            }
+            Some(rows) if spec.input_append_only && keys.is_empty() => StateBound::constant(rows),
+            Some(rows) if spec.input_append_only => {
+                StateBound::keys(format!("{rows} for each distinct ({})", keys.join(", ")), gives)
+            }
+            Some(rows) if self.is_of_each_worker(input) => {
+                StateBound::constant(format!("{rows} of each worker"))
+            }
+            _ => {
+                let rewrite = || match (limit, spec.last) {
+                    (true, None) => format!("LIMIT n, or {TTL}"),
+                    (false, None) => format!("WHERE {}() <= n, or {TTL}", spec.function.name()),
+                    // What it ranks may change at any time: only a bounded input bounds it.
+                    (_, Some(_)) => TTL.into(),
+                };
+                StateBound::all_of(growth, rewrite).giving(gives)
+            }
+        }
+    }
+
+    /// Whether a node gives what each worker has found best of its rows.
+    fn is_of_each_worker(&self, node: usize) -> bool {
+        match &self.flow.nodes[node].spec {
+            Spec::Exchange(_) => self.is_of_each_worker(self.flow.nodes[node].inputs[0]),
+            Spec::TopN(spec) => spec.purpose == TopNUse::Spread,
+            _ => false,
+        }
     }
 
     /// A node over another with the same columns.
@@ -268,6 +317,7 @@ impl Lowering {
             window: None,
             gathers: true,
             named: vec![],
+            limit: true,
             schema: self.flow.nodes[node].schema.clone(),
             event_time: None,
         };
@@ -326,30 +376,15 @@ fn window_key(traces: &[ColumnTrace], keys: &[Option<usize>]) -> Option<WindowKe
     windows.min_by_key(|w| w.to_end)
 }
 
-fn state_bound(spec: &TopNSpec, keys: &[String]) -> String {
-    if let Some(window) = &spec.window {
-        return if window.grace > 0 {
-            format!("dropped when the watermark passes the window's end by {}", length(window.grace))
-        } else {
-            "dropped when the watermark passes the window's end".into()
-        };
-    }
-    let rows = |n: u64| match (n, spec.function) {
-        (1, RankFunction::RowNumber) => "one row".to_string(),
+/// The rows with a rank up to `n`.
+fn rows(n: u64, function: RankFunction) -> String {
+    match (n, function) {
+        (1, RankFunction::RowNumber) => "one row".into(),
         (n, RankFunction::RowNumber) => format!("{n} rows"),
         (1, RankFunction::Rank) => "one row and its ties".into(),
         (1, RankFunction::DenseRank) => "the rows of one sort key".into(),
         (n, RankFunction::Rank) => format!("{n} rows and their ties"),
         (n, RankFunction::DenseRank) => format!("the rows of {n} sort keys"),
-    };
-    match spec.last {
-        Some(last) if spec.input_append_only => match spec.purpose {
-            TopNUse::Candidates => format!("{} on each worker", rows(last)),
-            _ if keys.is_empty() => rows(last),
-            _ => format!("{} for each distinct ({})", rows(last), keys.join(", ")),
-        },
-        _ if spec.input_append_only => "grows with every row".into(),
-        _ => "all rows of its input".into(),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::super::dataflow::Spec;
 use super::super::session::SessionNode;
+use super::super::state_bound::{StateBound, passes};
 use super::super::trace::trace;
 use super::super::{EmitMode, mistakes};
 use super::{Lowering, Result};
-use crate::operators::window::length;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
@@ -24,12 +24,15 @@ impl Lowering {
             .map(|key| Arc::new(PhysicalColumn::new(spec.schema.field(*key).name(), *key)) as _)
             .collect();
         let input = self.exchange(input, &keys);
-        let state = match (closes, spec.grace) {
-            (false, _) => "grows with every row".into(),
-            (true, 0) => "dropped when the watermark passes the session's end".into(),
-            (true, grace) => {
-                format!("dropped when the watermark passes the session's end by {}", length(grace))
-            }
+        let growth = self.flow.growth(input);
+        let state = if closes {
+            let watermark = self.flow.watermark_of(&[input]);
+            StateBound::watermark(passes(&watermark, "the session's end", spec.grace), growth)
+        } else {
+            let time = spec.schema.field(spec.time).name();
+            StateBound::all_of(growth, || {
+                format!("WATERMARK FOR {time} AS {time} - INTERVAL '5 seconds' where the stream is created")
+            })
         };
         // What is over never changes, so it goes out once, whatever the input.
         let append_only = spec.mode == EmitMode::Final;

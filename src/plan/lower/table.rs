@@ -2,6 +2,7 @@
 
 use super::super::arrow_schema;
 use super::super::dataflow::{Node, Spec};
+use super::super::state_bound::{Growth, StateBound};
 use super::super::table::table_spec;
 use super::{Lowering, Result};
 use crate::catalog::StreamDef;
@@ -39,8 +40,11 @@ impl Lowering {
         self.flow.sources.push(spec.source);
         let exchange = self.exchange(self.flow.nodes.len() - 1, &keys);
         let state = match spec.upsert.keys.as_slice() {
-            [] => "one row".to_string(),
-            _ => format!("one row for each key of {}", table.name),
+            [] => StateBound::constant("one row"),
+            _ => {
+                let keys = Growth::of_key(format!("key of {}", table.name));
+                StateBound::keys(format!("one row for each key of {}", table.name), keys)
+            }
         };
         self.add(plan, Spec::Upsert(spec.upsert), vec![exchange], false, Some(state))
     }

@@ -3,6 +3,7 @@
 
 mod damage;
 mod follow;
+mod growth;
 mod input;
 mod late;
 mod mistakes;

@@ -117,7 +117,7 @@ fn settings_are_shown_set_and_reset() {
     let out = place.sql("SET step_rows = 7; SHOW step_rows; RESET step_rows; SHOW step_rows; SHOW ALL");
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[0].contains("\"value\":\"7\"") && lines[1].contains("\"value\":\"65536\""), "{out}");
-    for name in ["checkpoint_interval", "format", "idle_timeout", "step_rows", "workers"] {
+    for name in ["checkpoint_interval", "format", "idle_timeout", "state_ttl", "step_rows", "workers"] {
         assert!(lines[2..].iter().any(|l| l.contains(name)), "{name}");
     }
     place.run(&["-c", "SHOW step_row"]).fails(3, &["step_rows"]);
@@ -131,7 +131,7 @@ fn explain_tells_changes_event_time_and_state() {
         "EXPLAIN SELECT window_end, a, count(*) FROM TUMBLE(s, ts, INTERVAL '1 hour') GROUP BY window_end, a EMIT FINAL",
     );
     for part in
-        ["Source s", "TUMBLE", "Aggregate", "append-only", "window_end", "dropped when the watermark passes"]
+        ["Source s", "TUMBLE", "Aggregate", "append-only", "window_end", "the watermark of s.ts passes"]
     {
         assert!(plan.to_lowercase().contains(&part.to_lowercase()), "{part} in {plan}");
     }

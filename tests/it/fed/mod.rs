@@ -153,6 +153,7 @@ impl Fed {
                 workers: 1 + d.below(3),
                 step_rows: most,
                 idle_timeout: Duration::ZERO,
+                state_ttl: None,
                 checkpoint_interval: Duration::MAX,
                 until_caught_up: false,
             },

@@ -23,8 +23,14 @@ pub(super) fn of_plan(batch: &RecordBatch) -> Vec<String> {
     let column = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
     let (operator, changes) = (column("operator"), column("changes"));
     let (event_time, state) = (column("event_time"), column("state"));
+    let to_bound_it = column("to_bound_it");
     let line = |i: usize| {
-        let said = [("", &changes), ("event time: ", &event_time), ("state: ", &state)];
+        let said = [
+            ("", &changes),
+            ("event time: ", &event_time),
+            ("state: ", &state),
+            ("to bound it: ", &to_bound_it),
+        ];
         let said = said.iter().filter(|(_, c)| c.is_valid(i));
         let said: Vec<String> = said.map(|(word, c)| format!("{word}{}", c.value(i))).collect();
         format!("{}  [{}]", operator.value(i), said.join("; "))

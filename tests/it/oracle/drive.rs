@@ -189,6 +189,7 @@ pub(super) fn run(
                 workers: phase.workers,
                 step_rows: phase.step_rows,
                 idle_timeout: Duration::ZERO,
+                state_ttl: None,
                 checkpoint_interval: if plan.every_step { Duration::ZERO } else { Duration::MAX },
                 until_caught_up: false,
             },
