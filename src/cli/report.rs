@@ -11,17 +11,28 @@
 //! ```
 
 use crate::cli::terminal::Screen;
-use crate::sql::{Diagnostic, Severity};
+use crate::sql::Diagnostic;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
 /// Renders `diagnostic` against the text it is about, which came from `name` (a file, or what stands
 /// for one). Ends in a newline. A span that does not fit the text is moved to where it does.
 pub fn render(diagnostic: &Diagnostic, name: &str, source: &str, screen: Screen) -> String {
-    let level = match diagnostic.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-    };
+    leveled(Level::ERROR, diagnostic, name, source, screen)
+}
+
+/// The same for what is done, but may not be what was meant.
+pub fn warning(diagnostic: &Diagnostic, name: &str, source: &str, screen: Screen) -> String {
+    leveled(Level::WARNING, diagnostic, name, source, screen)
+}
+
+fn leveled(
+    level: Level<'static>,
+    diagnostic: &Diagnostic,
+    name: &str,
+    source: &str,
+    screen: Screen,
+) -> String {
     let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()));
     if let Some(span) = &diagnostic.span {
         let mark = AnnotationKind::Primary.span(within(source, span)).label(diagnostic.label.as_deref());
@@ -135,8 +146,8 @@ error: there is no column \"orgin\"
             "error: disk full\n |\n = help: free some space\n"
         );
         assert_eq!(failure("disk full", Screen::default()), "error: disk full\n");
-        let warning = Diagnostic::warning("disk nearly full");
-        assert_eq!(plain(&warning, "SELECT 1"), "warning: disk nearly full\n");
+        let full = Diagnostic::new("disk nearly full");
+        assert_eq!(warning(&full, "", "SELECT 1", Screen::default()), "warning: disk nearly full\n");
     }
 
     #[test]

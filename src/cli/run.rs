@@ -255,7 +255,7 @@ impl Runner {
         }
         let outcome = self.session.execute(source, statement)?;
         for warning in self.session.take_warnings() {
-            tell(&report::render(&warning, name, source, self.screen));
+            tell(&report::warning(&warning, name, source, self.screen));
         }
         match outcome {
             Outcome::Notice(notice) => {

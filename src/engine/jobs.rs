@@ -29,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How a job is.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few jobs, and whoever looks at one wants a copy of its counters"
+)]
 pub enum JobState {
     /// It runs.
     Running,

@@ -204,7 +204,7 @@ impl Dataflow {
             );
             // What one operator of the query has become several of is told once.
             if warnings.iter().all(|w| w.message != message) {
-                let mut warning = Diagnostic::warning(message);
+                let mut warning = Diagnostic::new(message);
                 warning.help = state.rewrite.as_ref().map(|rewrite| format!("write {rewrite}"));
                 warnings.push(warning);
             }

@@ -2,22 +2,10 @@
 
 use std::ops::Range;
 
-/// How much a diagnostic matters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Severity {
-    /// What was asked for is not done.
-    #[default]
-    Error,
-    /// It is done, but may not be what was meant.
-    Warning,
-}
-
-/// A mistake in SQL text. Messages are lower case, without a full stop, free of Rust type names.
+/// A mistake in SQL text, or what it is warned of. Messages are lower case, without a full stop, free of Rust type names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Diagnostic {
-    /// How much it matters.
-    pub severity: Severity,
     /// What is wrong.
     pub message: String,
     /// Bytes of the source text that it is about; `None` where no place is known.
@@ -33,18 +21,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A mistake without a place.
     pub fn new(message: impl Into<String>) -> Self {
-        Diagnostic {
-            severity: Severity::Error,
-            message: message.into(),
-            span: None,
-            label: None,
-            help: None,
-            note: None,
-        }
-    }
-    /// A warning without a place.
-    pub fn warning(message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::new(message) }
+        Diagnostic { message: message.into(), span: None, label: None, help: None, note: None }
     }
     /// Sets the place.
     pub fn at(mut self, span: Range<usize>) -> Self {

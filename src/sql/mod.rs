@@ -34,7 +34,7 @@ pub mod diagnostic;
 pub mod statement;
 
 pub use depth::with_deep_stack;
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::Diagnostic;
 pub use exact::{exact_items, exact_values};
 pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions, reads};
 pub use parser::{parse, parse_all};
