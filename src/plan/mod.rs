@@ -12,6 +12,7 @@ pub mod in_time;
 mod join_bound;
 mod lateral;
 mod lower;
+mod membership;
 mod mistakes;
 pub mod session;
 mod sets;
@@ -131,6 +132,7 @@ impl Planner {
         let plan = using::merged(plan)
             .and_then(lateral::grafted)
             .and_then(sets::counted)
+            .and_then(membership::exact)
             .and_then(subqueries::single_valued);
         plan.map_err(mistakes::without_place)
     }

@@ -149,19 +149,25 @@ impl Composing<'_> {
         } else {
             let t = self.d.one(&[Int, Int, Text, Bool]);
             let (x, y) = (expr(self.d, &left.cols, t, 0), expr(self.d, &right.cols, t, 0));
-            // The reference overlooks nulls where one of the sides is a constant.
-            let constant = |e: &str, cols: &[Col]| !cols.iter().any(|c| c.0 == e);
-            let not = if constant(&x, &left.cols) || constant(&y, &right.cols) { "" } else { not };
-            let filter = if self.d.chance(30) {
-                format!(" WHERE {}", condition(self.d, &right.cols, 1))
-            } else {
-                String::new()
+            let filter = match self.d.below(3) {
+                0 => Some(condition(self.d, &right.cols, 1)),
+                1 => Some(self.equality(&left.cols, &right.cols)),
+                _ => None,
             };
             let (x, y) = (exact(&x, t), exact(&y, t));
-            format!("{x} {not}IN (SELECT {y} FROM ({}) AS {b}{filter})", right.text)
+            let clause = |word: &str| filter.as_ref().map_or(String::new(), |f| format!(" {word} ({f})"));
+            if not.is_empty() {
+                format!("{x} IN (SELECT {y} FROM ({}) AS {b}{})", right.text, clause("WHERE"))
+            } else {
+                // The reference overlooks some of the nulls.
+                let before = both(&format!("{x} NOT IN (SELECT {y} FROM ("), "NOT EXISTS (SELECT 1 FROM (");
+                let (ours, others) = (clause("WHERE"), clause("AND"));
+                let after = both(&ours, &format!(" WHERE ({x} = {y}) IS NOT FALSE{others}"));
+                format!("{before}{}) AS {b}{after})", right.text)
+            }
         };
         let extra = match self.d.below(6) {
-            0 if not.is_empty() => format!(" OR {}", condition(self.d, &left.cols, 1)),
+            0 => format!(" OR {}", condition(self.d, &left.cols, 1)),
             1 => format!(" AND {}", condition(self.d, &left.cols, 1)),
             _ => String::new(),
         };
