@@ -11,17 +11,24 @@
 //! | | `x NOT IN Q`, Q with columns of the query around it | `NOT EXISTS (Q WHERE (x = y) IS NOT FALSE)` |
 //! | any other place | `x IN Q` | `CASE WHEN` a row has `x = y` `THEN true WHEN` one has a null `THEN NULL ELSE false END` |
 //! | Q an aggregate with columns of the query around it | `x IN Q` | `x = Q` |
+//! | anywhere | rows `(a, b) IN Q` | as above, by EXISTS, with `a = x AND b = y`; unknown: a row where that `IS NOT FALSE` |
 //! | outside of WHERE and HAVING | `EXISTS Q` | `(SELECT count(*) > 0 …)` |
 
+use super::context::mistake;
+use super::rows::ROW;
+use crate::sql::Diagnostic;
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, ExprSchema, Result, ScalarValue, Spans};
 use datafusion::error::DataFusionError;
-use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions::expr_fn::get_field;
+use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, not,
-    when,
+    BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery,
+    lit, not, when,
 };
 use std::sync::Arc;
 
@@ -166,6 +173,11 @@ impl Scope {
 
     fn member(&self, member: Member, unknown: Unknown, whole: bool) -> Result<Expr> {
         let Member { value, subquery, negated, .. } = &member;
+        let row = member.row().is_some();
+        if row && (super::has_subquery(value) || is_one_row(subquery)) {
+            let d = Diagnostic::new("a row cannot be IN such a subquery");
+            return Err(mistake(d.help("compare its values one by one, each with a subquery of its own")));
+        }
         if super::has_subquery(value) {
             return Ok(member.written());
         }
@@ -180,8 +192,8 @@ impl Scope {
         let alone = subquery.outer_ref_columns.is_empty();
         let keyed = !value.column_refs().is_empty() && !is_constant(&subquery.subquery);
         match (unknown, *negated) {
-            (Unknown::False, false) if member.is_in => Ok(member.written()),
-            (Unknown::False, true) if member.is_in && whole && alone && keyed => Ok(member.written()),
+            (Unknown::False, false) if member.is_in && !row => Ok(member.written()),
+            (Unknown::False, true) if member.is_in && !row && whole && alone && keyed => Ok(member.written()),
             (Unknown::False, false) => self.some(&member, Rows::True),
             (Unknown::False, true) => self.none(&member),
             (Unknown::True, false) => Ok(not(self.none(&member)?)),
@@ -192,6 +204,9 @@ impl Scope {
 
     /// Whether no row compares true, and none unknown.
     fn none(&self, member: &Member) -> Result<Expr> {
+        if member.row().is_some() {
+            return Ok(not(self.some(member, Rows::NotFalse)?));
+        }
         let [value, column] = self.nullable(member)?;
         if !member.subquery.outer_ref_columns.is_empty() {
             let rows = if value || column { Rows::NotFalse } else { Rows::True };
@@ -206,6 +221,10 @@ impl Scope {
 
     /// Whether a row compares unknown; `None` where none can.
     fn unknown(&self, member: &Member) -> Result<Option<Expr>> {
+        if member.row().is_some() {
+            // That it does not compare true has been seen before.
+            return self.some(member, Rows::NotFalse).map(Some);
+        }
         let [value, column] = self.nullable(member)?;
         let column = column.then(|| self.some(member, Rows::Null)).transpose()?;
         let value = match value {
@@ -224,6 +243,8 @@ impl Scope {
             Some(unknown) => {
                 when(some, lit(true)).when(unknown, lit(ScalarValue::Boolean(None))).otherwise(lit(false))?
             }
+            // Over no rows there is no extreme.
+            None if is_ordered(member) => when(some, lit(true)).otherwise(lit(false))?,
             None => some,
         };
         Ok(if member.negated { not(truth) } else { truth })
@@ -237,15 +258,20 @@ impl Scope {
 
     /// Whether the subquery has such a row.
     fn some(&self, member: &Member, rows: Rows) -> Result<Expr> {
-        // Under a name that is nowhere else. (An alias would hide what conditions on the row around the subquery name.)
-        let column = Expr::Column(member.subquery.subquery.schema().columns().swap_remove(0));
-        let plan =
-            LogicalPlanBuilder::from(member.subquery.subquery.clone()).project([column.alias(MEMBER)])?;
+        let plan = self.members(member)?;
         let column = Expr::Column(Column::new_unqualified(MEMBER));
         let compared = |column: Expr| -> Result<Expr> {
-            let value = Box::new(self.outer(member.value.clone())?);
-            Ok(Expr::BinaryExpr(BinaryExpr::new(value, member.op, Box::new(column))))
+            let one = |value: &Expr, column: Expr| -> Result<Expr> {
+                let value = Box::new(self.outer(value.clone())?);
+                Ok(Expr::BinaryExpr(BinaryExpr::new(value, member.op, Box::new(column))))
+            };
+            let Some((values, _)) = member.row() else { return one(&member.value, column) };
+            let all = values.iter().enumerate().map(|(i, v)| one(v, Expr::Column(nth(i))));
+            Ok(conjunction(all.collect::<Result<Vec<_>>>()?).unwrap_or(lit(true)))
         };
+        if !self.joins && matches!(rows, Rows::True) && is_ordered(member) {
+            return self.extreme(member, plan.build()?);
+        }
         let plan = match rows {
             Rows::True => plan.filter(compared(column)?)?,
             Rows::NotFalse => plan.filter(compared(column)?.is_not_false())?,
@@ -258,6 +284,48 @@ impl Scope {
             return Ok(Expr::Exists(Exists { subquery: subquery(plan), negated: false }));
         }
         has_rows(plan)
+    }
+
+    /// The subquery's values under names that are nowhere else. (An alias would hide what conditions on the row around the
+    /// subquery name.)
+    fn members(&self, member: &Member) -> Result<LogicalPlanBuilder> {
+        // In the place of the subquery's own columns: for what it names of the row around it the optimizer puts columns
+        // beside them, and those may have the same name.
+        let (input, value) = match member.subquery.subquery.as_ref() {
+            LogicalPlan::Projection(Projection { expr, input, .. }) if expr.len() == 1 => {
+                (input, expr[0].clone().unalias())
+            }
+            plan => (&member.subquery.subquery, Expr::Column(plan.schema().columns().swap_remove(0))),
+        };
+        let values = match (member.row(), value) {
+            (None, value) => vec![value.alias(MEMBER)],
+            (Some(_), Expr::ScalarFunction(call)) if call.name() == ROW => {
+                call.args.into_iter().enumerate().map(|(i, v)| v.unalias().alias(nth(i).name)).collect()
+            }
+            (Some((_, names)), value) => {
+                let field = |(i, name): (usize, &str)| get_field(value.clone(), name).alias(nth(i).name);
+                names.into_iter().enumerate().map(field).collect()
+            }
+        };
+        LogicalPlanBuilder::from(input.as_ref().clone()).project(values)
+    }
+
+    /// Whether a value compares true (or unknown, over no rows), from the least and the greatest: no join by another comparison is needed.
+    fn extreme(&self, member: &Member, plan: LogicalPlan) -> Result<Expr> {
+        let compared = |aggregate: fn(Expr) -> Expr| -> Result<Expr> {
+            let call = aggregate(Expr::Column(Column::new_unqualified(MEMBER)));
+            let plan =
+                LogicalPlanBuilder::from(plan.clone()).aggregate(Vec::<Expr>::new(), [call])?.build()?;
+            let column = Expr::Column(plan.schema().columns().swap_remove(0));
+            let plan = LogicalPlanBuilder::from(plan).project([column.alias(MEMBER)])?.build()?;
+            let extreme = Box::new(Expr::ScalarSubquery(subquery(plan)));
+            Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(member.value.clone()), member.op, extreme)))
+        };
+        Ok(match member.op {
+            Operator::Lt | Operator::LtEq => compared(max)?,
+            Operator::Gt | Operator::GtEq => compared(min)?,
+            _ => compared(min)?.or(compared(max)?),
+        })
     }
 
     /// The columns of this scope as seen from a subquery.
@@ -284,6 +352,16 @@ enum Rows {
 }
 
 impl Member {
+    /// The values of a row, and what they are called in the subquery's.
+    fn row(&self) -> Option<(&[Expr], Vec<&str>)> {
+        let Expr::ScalarFunction(call) = &self.value else { return None };
+        let DataType::Struct(fields) = self.subquery.subquery.schema().field(0).data_type() else {
+            return None;
+        };
+        let alike = self.is_in && call.name() == ROW && call.args.len() == fields.len();
+        alike.then(|| (call.args.as_slice(), fields.iter().map(|f| f.name().as_str()).collect()))
+    }
+
     fn written(self) -> Expr {
         let Member { value, op, subquery, negated, is_in } = self;
         if is_in {
@@ -295,6 +373,19 @@ impl Member {
         };
         Expr::SetComparison(SetComparison { expr: Box::new(value), subquery, op, quantifier })
     }
+}
+
+/// Whether the least and the greatest of the subquery's values tell if one compares true.
+fn is_ordered(member: &Member) -> bool {
+    let data_type = member.subquery.subquery.schema().field(0).data_type();
+    let op =
+        matches!(member.op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq | Operator::NotEq);
+    op && super::subqueries::has_greatest(data_type)
+}
+
+/// The name of one of a row's values.
+fn nth(i: usize) -> Column {
+    Column::new_unqualified(format!("{MEMBER}{i}"))
 }
 
 fn plan_has_outer(plan: &LogicalPlan) -> bool {

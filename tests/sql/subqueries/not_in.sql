@@ -1,4 +1,4 @@
--- IN and NOT IN with nulls on either side, in every place.
+-- IN and NOT IN in WHERE with nulls on either side.
 CREATE STREAM l (a INT, g TEXT);
 CREATE STREAM r (b INT, h TEXT);
 CREATE STREAM d (x INT);
@@ -21,34 +21,3 @@ SELECT a, g FROM l WHERE 9 NOT IN (SELECT b FROM r);
 SELECT a, g FROM l WHERE 9 NOT IN (SELECT b FROM r WHERE b IS NOT NULL);
 SELECT a, g FROM l WHERE a NOT IN (SELECT 3 FROM r);
 SELECT a, g FROM l WHERE 'p' NOT IN (SELECT h FROM r WHERE r.b = l.a);
--- Below OR, NOT, CASE and IS NULL.
-SELECT a, g FROM l WHERE g = 'q' OR a NOT IN (SELECT b FROM r);
-SELECT a, g FROM l WHERE g = 'q' OR a NOT IN (SELECT x FROM d);
-SELECT a, g FROM l WHERE g = 'p' OR a IN (SELECT b FROM r);
-SELECT a, g FROM l WHERE NOT (g = 'p' OR a IN (SELECT b FROM r));
-SELECT a, g FROM l WHERE NOT (g = 'p' OR a IN (SELECT x FROM d));
-SELECT a, g FROM l WHERE NOT (g = 'p' AND a NOT IN (SELECT b FROM r));
-SELECT a, g FROM l WHERE (a IN (SELECT b FROM r)) IS NULL;
-SELECT a, g FROM l WHERE (a NOT IN (SELECT x FROM d)) IS NULL;
-SELECT a, g FROM l WHERE CASE WHEN g = 'z' THEN a NOT IN (SELECT x FROM d) ELSE a IN (SELECT x FROM d) END;
--- In the SELECT list.
-SELECT a, a IN (SELECT b FROM r) AS is_in, a NOT IN (SELECT b FROM r) AS not_in, a IN (SELECT x FROM d) AS in_d FROM l;
-SELECT a, g, a IN (SELECT b FROM r WHERE r.h = l.g) AS is_in FROM l;
-SELECT a, EXISTS (SELECT 1 FROM r WHERE r.b = l.a) AS there, NOT EXISTS (SELECT 1 FROM d WHERE x > 100) AS none FROM l;
--- ANY and ALL.
-SELECT a FROM l WHERE a = ANY (SELECT x FROM d);
-SELECT a FROM l WHERE a > ANY (SELECT x FROM d);
-SELECT a FROM l WHERE a > ALL (SELECT x FROM d);
-SELECT a FROM l WHERE a <> ALL (SELECT x FROM d);
-SELECT a FROM l WHERE a <> ALL (SELECT b FROM r);
-SELECT a FROM l WHERE a <= ALL (SELECT b FROM r WHERE b > 100);
-SELECT a FROM l WHERE a >= ALL (SELECT b FROM r WHERE r.h = l.g);
-SELECT a, a > ALL (SELECT x FROM d) AS above FROM l;
--- An aggregate has a row even where none match.
-SELECT a, g FROM l WHERE 0 IN (SELECT count(*) FROM r WHERE r.h = l.g);
-SELECT a, g FROM l WHERE a NOT IN (SELECT max(b) FROM r WHERE r.h = l.g);
-SELECT a, g FROM l WHERE EXISTS (SELECT max(b) FROM r WHERE r.h = l.g);
--- In other clauses.
-SELECT count(*) FILTER (WHERE a IN (SELECT x FROM d)) AS there, count(*) FILTER (WHERE a NOT IN (SELECT x FROM d)) AS not_there FROM l;
-SELECT a IN (SELECT x FROM d) AS there, count(*) AS n FROM l GROUP BY a IN (SELECT x FROM d);
-SELECT g, count(*) AS n FROM l GROUP BY g HAVING count(*) NOT IN (SELECT x FROM d WHERE x > 1);
