@@ -2,6 +2,7 @@
 
 use super::Planner;
 use super::stream::{StreamSource, ViewSource};
+use super::using::{Named, UsingPlanner};
 use super::window::WindowPlanner;
 use super::within;
 use crate::catalog::Definitions;
@@ -35,6 +36,12 @@ impl<'a> QueryContext<'a> {
             relation_planners: vec![Arc::new(WindowPlanner)],
             depth: Cell::new(depth),
         }
+    }
+
+    /// Knows what the query's text names.
+    pub(super) fn with_named(mut self, named: Named) -> Self {
+        self.relation_planners.push(Arc::new(UsingPlanner(named)));
+        self
     }
 
     fn view(&self, name: &str) -> Result<Option<Arc<dyn TableSource>>> {

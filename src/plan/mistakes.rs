@@ -43,7 +43,9 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
     }
     let from = error.diagnostic().cloned();
     let mut d = Diagnostic::new(plain(&error.strip_backtrace()));
-    if let Some(d) = signature(&d.message).or_else(|| unknown_function(&d.message)) {
+    if let Some(d) =
+        signature(&d.message).or_else(|| unknown_function(&d.message)).or_else(|| subquery(&d.message))
+    {
         return d;
     }
     if let Some(from) = from.filter(|from| !from.message.contains("incompatible types")) {
@@ -83,6 +85,13 @@ fn signature(message: &str) -> Option<Diagnostic> {
     let Some((_, candidates)) = rest.split_once("Candidate functions:") else { return Some(d) };
     let candidates: Vec<&str> = candidates.split_whitespace().collect();
     Some(d.help(format!("it is called as {}", candidates.join(" "))))
+}
+
+/// A subquery of which DataFusion makes no join.
+fn subquery(message: &str) -> Option<Diagnostic> {
+    message.strip_prefix("physical plan does not support logical expression")?;
+    let d = Diagnostic::new("a subquery here cannot be turned into a join");
+    Some(d.help("compare its columns with those around it by =, or write a join"))
 }
 
 /// A function that is not there, with one whose name is near.

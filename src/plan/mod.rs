@@ -5,6 +5,7 @@
 //! [`Planner::optimize`] (what DataFusion plans wrongly is written otherwise, then [`order`], then DataFusion's analyzer and optimizer), [`Planner::dataflow`] (to operators, refusing
 //! what cannot be maintained), [`explain`].
 
+mod arrays;
 mod context;
 pub mod dataflow;
 pub mod explain;
@@ -12,7 +13,10 @@ pub mod in_time;
 mod join_bound;
 mod lateral;
 mod lower;
+mod membership;
 mod mistakes;
+mod optimizer;
+mod rows;
 pub mod session;
 mod sets;
 mod share;
@@ -74,7 +78,8 @@ impl Planner {
         // The zone of TIMESTAMP WITH TIME ZONE: such values are kept, and printed, in UTC.
         options.execution.time_zone = Some("+00:00".into());
         let config = SessionConfig::from(options).with_information_schema(false);
-        Planner { state: SessionStateBuilder::new().with_config(config).with_default_features().build() }
+        let state = SessionStateBuilder::new().with_config(config).with_default_features();
+        Planner { state: state.with_optimizer_rules(optimizer::rules()).build() }
     }
 
     /// DataFusion's session state with our options, for running a bounded query.
@@ -91,11 +96,18 @@ impl Planner {
     ) -> Result<LogicalPlan, Diagnostic> {
         let mut query = query.clone();
         sql::expose_metadata(&mut query, &|name| has_metadata(definitions, name));
-        let context = QueryContext::new(self, definitions, 0);
+        let context = QueryContext::new(self, definitions, 0).with_named(using::Named::of(&query));
         self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(source, &query, e))
     }
 
-    fn plan_with(&self, context: &QueryContext, query: ast::Query) -> datafusion::error::Result<LogicalPlan> {
+    fn plan_with(
+        &self,
+        context: &QueryContext,
+        mut query: ast::Query,
+    ) -> datafusion::error::Result<LogicalPlan> {
+        arrays::called(&mut query);
+        rows::single(&mut query)?;
+        using::nested(&mut query);
         let options = ParserOptions::from(&self.state.config_options().sql_parser);
         SqlToRel::new_with_options(context, options)
             .sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
@@ -115,7 +127,7 @@ impl Planner {
         };
         let mut query = query.query.as_ref().clone();
         sql::expose_metadata(&mut query, &|name| has_metadata(definitions, name));
-        let context = QueryContext::new(self, definitions, depth);
+        let context = QueryContext::new(self, definitions, depth).with_named(using::Named::of(&query));
         self.plan_with(&context, query.clone()).map_err(|e| mistakes::diagnostic(&view.query, &query, e))
     }
 
@@ -132,9 +144,9 @@ impl Planner {
     /// The plan as it was written, without what DataFusion's optimizer does not plan, or plans wrongly: the same for
     /// bounded and continuous queries.
     fn plainer(&self, plan: LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
-        let plan = using::merged(plan)
-            .and_then(lateral::grafted)
+        let plan = lateral::grafted(plan)
             .and_then(sets::counted)
+            .and_then(membership::exact)
             .and_then(subqueries::single_valued);
         plan.map_err(mistakes::without_place)
     }
@@ -160,7 +172,7 @@ impl Planner {
         let context =
             OptimizerContext::new_with_config_options(options.clone()).without_query_execution_start_time();
         let plan = Analyzer::new().execute_and_check(plan, &options, |_, _| {})?;
-        Optimizer::new().optimize(plan, &context, |_, _| {})
+        Optimizer::with_rules(optimizer::rules()).optimize(plan, &context, |_, _| {})
     }
 
     /// The incremental dataflow of an optimized plan.

@@ -76,7 +76,8 @@ fn is_limited(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| Ok(matches!(node, LogicalPlan::Limit(_))))
 }
 
-fn has_greatest(data_type: &DataType) -> bool {
+/// Whether there is a greatest of such values.
+pub(super) fn has_greatest(data_type: &DataType) -> bool {
     !data_type.is_nested() && !matches!(data_type, DataType::Null)
 }
 

@@ -39,6 +39,7 @@ pub use exact::{exact_items, exact_values};
 pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions, reads};
 pub use parser::{parse, parse_all};
 pub use place::byte_range;
+pub use relation::call;
 pub use statement::*;
 pub use substitute::substitute;
 pub use table::with_columns;

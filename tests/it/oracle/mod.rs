@@ -78,6 +78,7 @@ pub(crate) mod draw;
 mod drive;
 mod expr;
 mod logged;
+mod membership;
 mod query;
 mod rank;
 mod relational;

@@ -13,13 +13,13 @@ const DEEPEST: usize = 4;
 
 /// A query, and its columns, whose names are its own.
 #[derive(Clone)]
-struct Rel {
-    text: String,
-    cols: Vec<Col>,
+pub(super) struct Rel {
+    pub(super) text: String,
+    pub(super) cols: Vec<Col>,
 }
 
-struct Composing<'a> {
-    d: &'a mut Draw,
+pub(super) struct Composing<'a> {
+    pub(super) d: &'a mut Draw,
     shape: &'a Shape,
     names: usize,
 }
@@ -34,16 +34,16 @@ pub(super) fn draw_relational(d: &mut Draw, shape: &Shape) -> Query {
 }
 
 impl Composing<'_> {
-    fn name(&mut self) -> String {
+    pub(super) fn name(&mut self) -> String {
         self.names += 1;
         format!("v{}", self.names)
     }
 
-    fn rel(&mut self, depth: usize) -> Rel {
+    pub(super) fn rel(&mut self, depth: usize) -> Rel {
         if depth == 0 {
             return self.base();
         }
-        match self.d.below(23) {
+        match self.d.below(27) {
             0..=6 => self.join(depth),
             7..=9 => self.semi(depth),
             10..=11 => self.scalar(depth),
@@ -54,12 +54,13 @@ impl Composing<'_> {
             19 => self.interval_join(),
             20 => self.window_join(),
             21 => self.unnested(),
+            22..=25 => self.tested(depth),
             _ => self.base(),
         }
     }
 
     /// A relation that is not deeper than what is beside it needs.
-    fn other(&mut self, depth: usize) -> Rel {
+    pub(super) fn other(&mut self, depth: usize) -> Rel {
         let depth = self.d.below(depth.min(2));
         self.rel(depth)
     }
@@ -76,7 +77,7 @@ impl Composing<'_> {
     }
 
     /// `SELECT …` over these columns: some of them, and now and then an expression, under new names.
-    fn select(&mut self, from: &[Col], least: usize) -> Rel {
+    pub(super) fn select(&mut self, from: &[Col], least: usize) -> Rel {
         let (mut items, mut cols) = (Vec::new(), Vec::new());
         let plain: Vec<&Col> = from.iter().filter(|c| PLAIN.contains(&c.1)).collect();
         for _ in 0..least + self.d.below(3) {
@@ -96,7 +97,7 @@ impl Composing<'_> {
     }
 
     /// An equality between the two sides, as SQL.
-    fn equality(&mut self, left: &[Col], right: &[Col]) -> String {
+    pub(super) fn equality(&mut self, left: &[Col], right: &[Col]) -> String {
         let t = self.d.one(&[Int, Int, Int, Text, Bool, Date]);
         let deep = usize::from(self.d.chance(20));
         let (a, b) = (expr(self.d, left, t, deep), expr(self.d, right, t, deep));
@@ -149,19 +150,25 @@ impl Composing<'_> {
         } else {
             let t = self.d.one(&[Int, Int, Text, Bool]);
             let (x, y) = (expr(self.d, &left.cols, t, 0), expr(self.d, &right.cols, t, 0));
-            // The reference overlooks nulls where one of the sides is a constant.
-            let constant = |e: &str, cols: &[Col]| !cols.iter().any(|c| c.0 == e);
-            let not = if constant(&x, &left.cols) || constant(&y, &right.cols) { "" } else { not };
-            let filter = if self.d.chance(30) {
-                format!(" WHERE {}", condition(self.d, &right.cols, 1))
-            } else {
-                String::new()
+            let filter = match self.d.below(3) {
+                0 => Some(condition(self.d, &right.cols, 1)),
+                1 => Some(self.equality(&left.cols, &right.cols)),
+                _ => None,
             };
             let (x, y) = (exact(&x, t), exact(&y, t));
-            format!("{x} {not}IN (SELECT {y} FROM ({}) AS {b}{filter})", right.text)
+            let clause = |word: &str| filter.as_ref().map_or(String::new(), |f| format!(" {word} ({f})"));
+            if not.is_empty() {
+                format!("{x} IN (SELECT {y} FROM ({}) AS {b}{})", right.text, clause("WHERE"))
+            } else {
+                // The reference overlooks some of the nulls.
+                let before = both(&format!("{x} NOT IN (SELECT {y} FROM ("), "NOT EXISTS (SELECT 1 FROM (");
+                let (ours, others) = (clause("WHERE"), clause("AND"));
+                let after = both(&ours, &format!(" WHERE ({x} = {y}) IS NOT FALSE{others}"));
+                format!("{before}{}) AS {b}{after})", right.text)
+            }
         };
         let extra = match self.d.below(6) {
-            0 if not.is_empty() => format!(" OR {}", condition(self.d, &left.cols, 1)),
+            0 => format!(" OR {}", condition(self.d, &left.cols, 1)),
             1 => format!(" AND {}", condition(self.d, &left.cols, 1)),
             _ => String::new(),
         };
@@ -413,7 +420,7 @@ impl Composing<'_> {
 }
 
 /// A value with one type on both sides of a comparison or set operation.
-fn exact(text: &str, t: Type) -> String {
+pub(super) fn exact(text: &str, t: Type) -> String {
     match t {
         Int => format!("CAST({text} AS BIGINT)"),
         Decimal => format!("CAST({text} AS DECIMAL(20, 2))"),

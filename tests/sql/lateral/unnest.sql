@@ -16,3 +16,7 @@ SELECT xs, count(*) AS n FROM s GROUP BY xs;
 SELECT DISTINCT ts FROM s;
 SELECT xs FROM s EXCEPT ALL SELECT xs FROM s WHERE id > 2;
 SELECT struct(id % 2 AS odd, xs AS list) AS st, count(*) AS n FROM s GROUP BY struct(id % 2 AS odd, xs AS list);
+-- Lists that are made of columns beside.
+SELECT s.id, u.x FROM s CROSS JOIN UNNEST(array_concat(s.xs, [s.id])) AS u(x);
+SELECT s.id, u.x FROM s CROSS JOIN UNNEST([s.id, 2]) AS u(x) WHERE u.x > 1;
+SELECT s.id FROM s WHERE 20 IN (SELECT x FROM UNNEST([s.id * 10, 3]) AS u(x));

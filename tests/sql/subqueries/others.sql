@@ -12,3 +12,6 @@ WITH q AS (SELECT a FROM l), p AS (SELECT a FROM q WHERE a > 1) SELECT * FROM p 
 SELECT l.a, v.word FROM l JOIN (VALUES (1, 'one'), (3, 'three'), (9, 'nine')) AS v(n, word) ON l.a = v.n;
 SELECT v.n FROM (VALUES (1), (2), (NULL)) AS v(n) WHERE v.n NOT IN (SELECT a FROM l WHERE a IS NOT NULL AND a < 2);
 SELECT a FROM l WHERE (a, g) IN (SELECT b, h FROM r);
+-- A condition without a column is not put below an aggregate over all rows, which has a row even where there is none.
+SELECT n FROM (SELECT n, true AS v FROM (SELECT count(a) AS n FROM l) AS q) AS j WHERE NOT v;
+SELECT n FROM (SELECT max(a) AS n, false AS v FROM l UNION ALL SELECT min(a), true FROM l) AS j WHERE v;

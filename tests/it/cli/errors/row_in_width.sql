@@ -1,0 +1,2 @@
+CREATE STREAM s (a INT, b INT);
+SELECT a FROM s WHERE (a, b) IN (SELECT a FROM s);

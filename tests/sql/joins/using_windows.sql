@@ -1,0 +1,8 @@
+-- Joins of windows by USING: the bounds of both are one column.
+CREATE STREAM l (k INT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '5 seconds');
+CREATE STREAM r (k INT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL '5 seconds');
+INSERT INTO l VALUES (1, '2026-01-01 00:00:01'), (1, '2026-01-01 00:00:02'), (2, '2026-01-01 00:00:12'), (2, '2026-01-01 00:00:25');
+INSERT INTO r VALUES (1, '2026-01-01 00:00:03'), (3, '2026-01-01 00:00:11'), (2, '2026-01-01 00:00:22'), (2, '2026-01-01 00:00:23');
+WITH x AS (SELECT k, window_start, window_end, count(*) AS n FROM TUMBLE(TABLE l, DESCRIPTOR(ts), INTERVAL '10 seconds') GROUP BY k, window_start, window_end), y AS (SELECT k, window_start, window_end, count(*) AS m FROM TUMBLE(TABLE r, DESCRIPTOR(ts), INTERVAL '10 seconds') GROUP BY k, window_start, window_end) SELECT k, window_end, n, m FROM x JOIN y USING (k, window_start, window_end);
+WITH x AS (SELECT k, window_start, window_end, count(*) AS n FROM TUMBLE(TABLE l, DESCRIPTOR(ts), INTERVAL '10 seconds') GROUP BY k, window_start, window_end), y AS (SELECT k, window_start, window_end, count(*) AS m FROM TUMBLE(TABLE r, DESCRIPTOR(ts), INTERVAL '10 seconds') GROUP BY k, window_start, window_end) SELECT k, window_end, n, m FROM x FULL JOIN y USING (k, window_start, window_end);
+WITH x AS (SELECT k, window_start, window_end, count(*) AS n FROM TUMBLE(TABLE l, DESCRIPTOR(ts), INTERVAL '10 seconds') GROUP BY k, window_start, window_end), y AS (SELECT k, window_start, window_end, count(*) AS m FROM TUMBLE(TABLE r, DESCRIPTOR(ts), INTERVAL '10 seconds') GROUP BY k, window_start, window_end) SELECT window_end, count(*) AS ks FROM x NATURAL RIGHT JOIN y GROUP BY window_start, window_end;

@@ -1,0 +1,20 @@
+-- ANY and ALL, with nulls on either side.
+CREATE STREAM l (a INT, g TEXT);
+CREATE STREAM r (b INT, h TEXT);
+CREATE STREAM d (x INT);
+INSERT INTO l VALUES (1, 'p'), (2, 'p'), (3, 'q'), (NULL, 'q'), (NULL, 'z'), (5, 'z'), (6, NULL);
+INSERT INTO r VALUES (1, 'p'), (NULL, 'p'), (3, 'q'), (7, 'q'), (6, NULL);
+INSERT INTO d VALUES (1), (3);
+SELECT a FROM l WHERE a = ANY (SELECT x FROM d);
+SELECT a FROM l WHERE a > ANY (SELECT x FROM d);
+SELECT a FROM l WHERE a > ALL (SELECT x FROM d);
+SELECT a FROM l WHERE a <> ALL (SELECT x FROM d);
+SELECT a FROM l WHERE a <> ALL (SELECT b FROM r);
+SELECT a FROM l WHERE a <= ALL (SELECT b FROM r WHERE b > 100);
+SELECT a FROM l WHERE a >= ALL (SELECT b FROM r WHERE r.h = l.g);
+SELECT a, a > ALL (SELECT x FROM d) AS above FROM l;
+SELECT a, g, a > ANY (SELECT b FROM r) AS any, a <> ANY (SELECT b FROM r) AS differs, a <= ALL (SELECT b FROM r WHERE b > 2) AS least FROM l;
+SELECT a, g, a > ANY (SELECT b FROM r WHERE r.h = l.g) AS any, a <> ALL (SELECT b FROM r WHERE r.h = l.g) AS none FROM l;
+SELECT g, count(*) AS n FROM l WHERE a < ANY (SELECT x FROM d) OR g > ALL (SELECT h FROM r WHERE h IS NOT NULL) GROUP BY g;
+SELECT a FROM l WHERE (a > ANY (SELECT b FROM r)) IS NULL;
+SELECT a FROM l WHERE NOT (a = ANY (SELECT b FROM r WHERE r.h = l.g));
