@@ -3,9 +3,9 @@
 
 use super::context::mistake;
 use crate::sql::{self, Diagnostic};
-use datafusion::common::Result;
+use datafusion::common::{Diagnostic as Place, Result, Span};
 use datafusion::error::DataFusionError;
-use sqlparser::ast::{self, Expr, SelectItem, SetExpr};
+use sqlparser::ast::{self, Expr, SelectItem, SetExpr, Spanned};
 use std::ops::ControlFlow;
 
 /// The function that makes a row of values.
@@ -17,11 +17,13 @@ pub(super) fn single(query: &mut ast::Query) -> Result<()> {
     impl ast::VisitorMut for Rewrite {
         type Break = DataFusionError;
         fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+            let place = Span::try_from_sqlparser_span(expr.span());
             if let Expr::InSubquery { expr: row, subquery, .. } = expr
                 && let Expr::Tuple(values) = row.as_mut()
             {
+                let told = |e: DataFusionError| e.with_diagnostic(Place::new_error("", place));
                 rows(&mut subquery.body, values.len())
-                    .map_or_else(ControlFlow::Break, ControlFlow::Continue)?;
+                    .map_or_else(|e| ControlFlow::Break(told(e)), ControlFlow::Continue)?;
                 **row = sql::call(ROW, std::mem::take(values));
             }
             ControlFlow::Continue(())

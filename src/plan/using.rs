@@ -249,10 +249,11 @@ fn refused(
     named: Option<Column>,
 ) -> datafusion::error::DataFusionError {
     let side = join_type.to_string().to_uppercase();
-    let mut d = Diagnostic::new(format!("{side} JOIN with USING or NATURAL has one column for both sides"));
-    if let Some(named) = named {
-        d = d.note(format!("the query also names {named}, or all columns of its relation"));
-    }
+    let made = format!("{side} JOIN with USING or NATURAL has one column for both sides");
+    let mut d = Diagnostic::new(match named {
+        Some(named) => format!("{made}, and no \"{named}\" beside it"),
+        None => made,
+    });
     if let (Some(l), Some(r)) = (left.first(), right.first()) {
         let help = match join_type {
             JoinType::Left => format!("write ON {l} = {r}, or the names of the columns instead of *"),

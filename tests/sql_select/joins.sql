@@ -19,7 +19,7 @@ SELECT r.a, s.a AS sa FROM r FULL JOIN s ON r.a = s.a WHERE r.a IS NULL OR s.a I
 SELECT a, r.b, s.b AS sb FROM r JOIN s USING (a);
 SELECT a, b, t, u FROM r JOIN s USING (a, b);
 SELECT a, r.t, s.u FROM r LEFT JOIN s USING (a);
-SELECT a, r.t, s.u FROM r FULL JOIN s USING (a);
+-- (Of FULL JOIN … USING the reference gives the left side's column, not that of both: see tests/sql/joins/using.sql.)
 SELECT * FROM k NATURAL JOIN (SELECT a, u FROM s) AS n;
 SELECT x.a, y.a AS ya FROM k AS x JOIN k AS y ON x.a = y.a + 1;
 SELECT e.name, m.name AS boss FROM emp AS e JOIN emp AS m ON e.boss = m.id;
