@@ -52,8 +52,9 @@ impl Lowering {
         if !spec.counts_only(side) || growth.streams.is_empty() {
             return growth.clone();
         }
-        let key = |(left, right): &(Expr, Expr)| {
-            tidy(&if side == 0 { left } else { right }.schema_name().to_string())
+        let key = |(left, right): &(Expr, Expr)| match if side == 0 { left } else { right } {
+            Expr::Column(column) => in_words(column.clone()),
+            other => tidy(&other.schema_name().to_string()),
         };
         Growth::of_distinct(&join.on.iter().map(key).collect::<Vec<_>>())
     }
@@ -94,7 +95,9 @@ impl Lowering {
 fn dropped(join: &Join, bounded: &Bounded, watermark: &str) -> String {
     let column = |side: usize, column: usize| {
         let schema = if side == 0 { join.left.schema() } else { join.right.schema() };
-        Column::from(schema.qualified_field(column)).quoted_flat_name()
+        let column = Column::from(schema.qualified_field(column));
+        let own = time_column(if side == 0 { &join.left } else { &join.right });
+        in_words(own.filter(|own| own.name == column.name && is_made_up(&column)).unwrap_or(column))
     };
     match bounded.bound {
         JoinBound::Interval { columns, keep } => {
@@ -109,6 +112,16 @@ fn dropped(join: &Join, bounded: &Bounded, watermark: &str) -> String {
     }
 }
 
+/// Whether the column's relation is one that the optimizer has made of a subquery.
+fn is_made_up(column: &Column) -> bool {
+    column.relation.as_ref().is_some_and(|relation| relation.table().starts_with("__"))
+}
+
+/// A column as the query names it.
+fn in_words(column: Column) -> String {
+    if is_made_up(&column) { column.name } else { column.quoted_flat_name() }
+}
+
 /// The event-time column that the rows of a plan have, or would have if the query asked for it.
 fn time_column(plan: &LogicalPlan) -> Option<Column> {
     match plan {
@@ -118,7 +131,8 @@ fn time_column(plan: &LogicalPlan) -> Option<Column> {
         }
         LogicalPlan::SubqueryAlias(alias) => {
             let inner = time_column(&alias.input)?;
-            Some(Column::new(Some(alias.alias.clone()), inner.name))
+            let named = Column::new(Some(alias.alias.clone()), inner.name.clone());
+            Some(if is_made_up(&named) { inner } else { named })
         }
         LogicalPlan::Filter(filter) => time_column(&filter.input),
         LogicalPlan::Projection(projection) => time_column(&projection.input),
