@@ -45,10 +45,27 @@ impl Ages {
 }
 
 impl Join {
+    /// Whether the rows of a side have ages.
+    pub(super) fn ages_of(&self, side: usize) -> bool {
+        self.aging && self.spec.unbounded[side]
+    }
+
+    /// From now on rows have ages, and each counts its own matches. (Before, a count for each key is cheaper.)
+    pub(super) fn begin_ages(&mut self) {
+        self.aging = true;
+        let before = std::mem::replace(&mut self.matching, self.spec.matching(true));
+        if before != self.matching {
+            self.count_all();
+        }
+    }
+
     /// Begins a step: rows that came too long ago leave.
     pub(super) fn begin(&mut self, start: StepStart) {
         self.ages.now = start.now;
-        if self.spec.unbounded == [false; 2] {
+        if start.keep_since.is_some() && !self.aging && self.spec.unbounded != [false; 2] {
+            self.begin_ages();
+        }
+        if !self.aging {
             return;
         }
         let Some(since) = start.keep_since else {
@@ -71,8 +88,10 @@ impl Join {
     /// The rows that are there, by their age.
     fn arrivals(&mut self, now: i64) -> [Arrivals; 2] {
         let mut arrivals = [Arrivals::new(), Arrivals::new()];
-        for (side, arrivals) in arrivals.iter_mut().enumerate().filter(|(side, _)| self.spec.unbounded[*side])
-        {
+        for (side, arrivals) in arrivals.iter_mut().enumerate() {
+            if !self.ages_of(side) {
+                continue;
+            }
             let ids: Vec<u32> = self.rows[side].ids().collect();
             for id in ids {
                 let entry = self.rows[side].get_mut(id);
@@ -100,7 +119,7 @@ impl Join {
 
     /// Whether a side's rows wait for the step's end, when it is known which of those that are taken back are there.
     pub(super) fn waits(&self, side: usize) -> bool {
-        self.ages.arrivals.is_some() && self.spec.unbounded[side] && !self.spec.inputs[side].append_only
+        self.ages.arrivals.is_some() && self.ages_of(side) && !self.spec.inputs[side].append_only
     }
 
     /// A side's rows wait.

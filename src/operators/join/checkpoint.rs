@@ -51,7 +51,7 @@ impl Join {
                 fields.push(Field::new(format!("column{i}"), column.data_type().clone(), true));
             }
             let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
-            if self.spec.unbounded[side] {
+            if self.ages_of(side) {
                 let rows = &self.rows[side];
                 counts.push(Arc::new(rows.ids().map(|id| rows.get(id).until).collect::<Int64Array>()));
             }
@@ -80,8 +80,8 @@ impl Join {
         Ok(())
     }
 
-    /// Counts the matches of all rows, each pair of a key being one: a checkpoint from before rows had ages does not tell them.
-    fn count_all(&mut self) {
+    /// Counts the matches of all rows, each pair of a key being one.
+    pub(super) fn count_all(&mut self) {
         for side in 0..2 {
             let ids: Vec<u32> = self.rows[side].ids().collect();
             for id in ids {
@@ -93,14 +93,19 @@ impl Join {
 
     /// Takes one side's table in; says whether it has all that is saved today.
     fn load_side(&mut self, side: usize, batch: &RecordBatch) -> Result<bool> {
-        let input = &self.spec.inputs[side];
-        let width = if self.counts_only[side] { 0 } else { input.schema.fields().len() };
-        let wanted = input.keys.len() + width + 2;
+        let keys = self.spec.inputs[side].keys.len();
+        let fields = self.spec.inputs[side].schema.fields().len();
+        let width = if self.counts_only[side] { 0 } else { fields };
+        let wanted = keys + width + 2;
         let with_ages = self.spec.unbounded[side] && batch.num_columns() == wanted + 1;
+        if with_ages && !self.aging {
+            // Rows may have left whose matches are still counted.
+            self.begin_ages();
+        }
         if batch.num_columns() != wanted && !with_ages {
             return Err(misfit(format!("{} columns instead of {wanted}", batch.num_columns())));
         }
-        let (keys, rest) = batch.columns().split_at(input.keys.len());
+        let (keys, rest) = batch.columns().split_at(keys);
         let (columns, counts) = rest.split_at(width);
         let came = counts.get(2).and_then(|c| c.as_primitive_opt::<Int64Type>());
         let [weights, matched] = [&counts[0], &counts[1]].map(|c| c.as_primitive_opt::<Int64Type>());
@@ -143,7 +148,7 @@ impl Join {
         }
         self.scratch = slots;
         self.step = super::presence::Changes::default();
-        Ok(with_ages || !self.spec.unbounded[side])
+        Ok(with_ages || !self.ages_of(side))
     }
 }
 

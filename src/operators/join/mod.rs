@@ -88,6 +88,8 @@ pub struct Join {
     /// Entries whose weight may have come to nothing, and slots that may be empty.
     dead: [Vec<u32>; 2],
     empty: Vec<u32>,
+    /// Whether the rows of sides that nothing bounds have ages: a step has said since when rows are kept.
+    aging: bool,
     ages: age::Ages,
     scratch: Vec<u32>,
 }
@@ -112,9 +114,7 @@ impl Join {
             RowLists::new(&types(0), spec.inputs[0].append_only)?,
             RowLists::new(&types(1), spec.inputs[1].append_only)?,
         ];
-        let forgets = |side: usize| spec.gives_rows_of(side) && spec.unbounded[1 - side];
-        let by_row = spec.residual.is_some() || forgets(0) || forgets(1);
-        let matching = if by_row { Matching::Row } else { Matching::Key };
+        let matching = spec.matching(false);
         Ok(Join {
             keys: KeyTable::new(&key_types)?,
             slots: Vec::new(),
@@ -128,6 +128,7 @@ impl Join {
             due_slots: BTreeMap::new(),
             dead: [Vec::new(), Vec::new()],
             empty: Vec::new(),
+            aging: false,
             ages: age::Ages::default(),
             scratch: Vec::new(),
             spec,

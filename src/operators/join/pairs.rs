@@ -191,7 +191,7 @@ impl Join {
             if entry.weight == 0 {
                 self.dead[side].push(id);
             }
-            if self.spec.unbounded[side] && (new || weight > 0) {
+            if self.ages_of(side) && (new || weight > 0) {
                 self.ages.note(side, &mut self.rows[side], id);
             }
             if !new {

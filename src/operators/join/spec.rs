@@ -1,5 +1,6 @@
 //! What the planner says about a join: [`JoinSpec`] and its parts.
 
+use super::Matching;
 use crate::operators::shown::shown;
 use crate::operators::window::length;
 use arrow::datatypes::SchemaRef;
@@ -75,6 +76,12 @@ impl JoinBound {
 }
 
 impl JoinSpec {
+    /// How matches are counted. `ages`: rows leave by their age, and their matches stay counted.
+    pub(super) fn matching(&self, ages: bool) -> Matching {
+        let forgets = |side: usize| self.gives_rows_of(side) && ages && self.unbounded[1 - side];
+        if self.residual.is_some() || forgets(0) || forgets(1) { Matching::Row } else { Matching::Key }
+    }
+
     /// Whether the rows of pairs go out.
     pub fn gives_pairs(&self) -> bool {
         matches!(self.join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full)
