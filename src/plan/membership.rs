@@ -25,7 +25,7 @@ use datafusion::functions::expr_fn::get_field;
 use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery,
     lit, not, when,
@@ -399,10 +399,25 @@ fn subquery(plan: LogicalPlan) -> Subquery {
 
 /// `(SELECT count(*) > 0 FROM plan)`
 fn has_rows(plan: LogicalPlan) -> Result<Expr> {
+    if is_decided_outside(&plan)? {
+        let d =
+            Diagnostic::new("a subquery in an expression is not maintained continuously with this condition")
+                .note("one of its conditions is about the query around it only");
+        return Err(mistake(d.help("put that condition outside of the subquery: c AND x IN (SELECT …)")));
+    }
     let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), [count(lit(1i64))])?.build()?;
     let rows = Expr::Column(plan.schema().columns().swap_remove(0));
     let any = rows.gt(lit(0i64)).alias("__any");
     Ok(Expr::ScalarSubquery(subquery(LogicalPlanBuilder::from(plan).project([any])?.build()?)))
+}
+
+/// Whether a condition in the subquery is about the query around it only: of such the optimizer makes no join for a value.
+fn is_decided_outside(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| {
+        let LogicalPlan::Filter(filter) = node else { return Ok(false) };
+        let mut conditions = split_conjunction(&filter.predicate).into_iter();
+        Ok(conditions.any(|c| c.contains_outer() && c.column_refs().is_empty()))
+    })
 }
 
 /// Whether a subquery with columns of the query around it is an aggregate over all rows, and so has one row even where none

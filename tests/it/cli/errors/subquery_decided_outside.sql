@@ -1,0 +1,3 @@
+CREATE STREAM l (a INT, g TEXT);
+CREATE STREAM d (x INT);
+SELECT a, a IN (SELECT x FROM d WHERE l.g = 'p') AS there FROM l;
