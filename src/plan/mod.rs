@@ -10,6 +10,7 @@ pub mod dataflow;
 pub mod explain;
 pub mod in_time;
 mod join_bound;
+mod json;
 mod lateral;
 mod lower;
 mod mistakes;
@@ -69,7 +70,10 @@ impl Planner {
         // The zone of TIMESTAMP WITH TIME ZONE: such values are kept, and printed, in UTC.
         options.execution.time_zone = Some("+00:00".into());
         let config = SessionConfig::from(options).with_information_schema(false);
-        Planner { state: SessionStateBuilder::new().with_config(config).with_default_features().build() }
+        let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        let registered = json::register(&mut state);
+        debug_assert!(registered.is_ok(), "a state of its own takes any function");
+        Planner { state }
     }
 
     /// DataFusion's session state with our options, for running a bounded query.
