@@ -11,6 +11,7 @@ pub mod dataflow;
 pub mod explain;
 pub mod in_time;
 mod join_bound;
+mod json;
 mod lateral;
 mod lower;
 mod membership;
@@ -79,7 +80,10 @@ impl Planner {
         options.execution.time_zone = Some("+00:00".into());
         let config = SessionConfig::from(options).with_information_schema(false);
         let state = SessionStateBuilder::new().with_config(config).with_default_features();
-        Planner { state: state.with_optimizer_rules(optimizer::rules()).build() }
+        let mut state = state.with_optimizer_rules(optimizer::rules()).build();
+        let registered = json::register(&mut state);
+        debug_assert!(registered.is_ok(), "a state of its own takes any function");
+        Planner { state }
     }
 
     /// DataFusion's session state with our options, for running a bounded query.
