@@ -207,7 +207,7 @@ fn run(grammar: Grammar) {
         let shares = [
             (&seen.finals, grammar.finals),
             (&seen.logged, 15),
-            (&seen.full, 50),
+            (&seen.full, 45),
             (&seen.kept, 5),
             (&seen.tables, 20),
         ];
