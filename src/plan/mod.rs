@@ -46,7 +46,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::optimizer::{Analyzer, Optimizer, OptimizerContext};
+use datafusion::optimizer::{Analyzer, OptimizerContext};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use order::LastLimit;
@@ -176,7 +176,7 @@ impl Planner {
         let context =
             OptimizerContext::new_with_config_options(options.clone()).without_query_execution_start_time();
         let plan = Analyzer::new().execute_and_check(plan, &options, |_, _| {})?;
-        Optimizer::with_rules(optimizer::rules()).optimize(plan, &context, |_, _| {})
+        optimizer::optimized(plan, &context)
     }
 
     /// The incremental dataflow of an optimized plan.

@@ -1,9 +1,13 @@
 //! DataFusion's optimizer rules, with the faults of some of them kept out.
 
+use super::context::mistake;
+use super::mistakes;
+use crate::sql::Diagnostic;
 use datafusion::common::Result;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::{ApplyOrder, Optimizer, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::{ApplyOrder, Optimizer, OptimizerConfig, OptimizerContext, OptimizerRule};
 use std::sync::Arc;
 
 /// The rules, in their order.
@@ -13,6 +17,22 @@ pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         _ => rule,
     };
     Optimizer::new().rules.into_iter().map(kept).collect()
+}
+
+/// The plan after all rules.
+pub(super) fn optimized(plan: LogicalPlan, context: &OptimizerContext) -> Result<LogicalPlan> {
+    let subqueries = plan.exists(|node| Ok(node.expressions().iter().any(mistakes::has_subquery)))?;
+    let optimized = Optimizer::with_rules(rules()).optimize(plan, context, |_, _| {});
+    optimized.map_err(|error| match error.find_root() {
+        // The analyzer has found every column, so it is a rule that has lost one.
+        DataFusionError::SchemaError(..) if subqueries => {
+            let what = "a subquery in an expression is not maintained continuously where it stands here";
+            mistake(
+                Diagnostic::new(what).help("compare its columns with those around it by =, or write a join"),
+            )
+        }
+        _ => error,
+    })
 }
 
 /// Pushes filters down, but none below an aggregate over all rows: one that names no column (`WHERE false`, once constants

@@ -41,15 +41,15 @@ impl Composing<'_> {
             let reference = write(&format!("{items} FROM ({reference}) AS {a}{rest}"), &v);
             both(&ours, &reference)
         };
-        match self.d.below(4) {
-            0 => {
+        match self.d.below(6) {
+            0..=1 => {
                 let mut rel = self.select(&left.cols, 1);
                 let name = self.name();
                 rel.text = of(&format!("{}, {{test}} AS {name}", rel.text), "");
                 rel.cols.push((name, Bool));
                 rel
             }
-            1 => {
+            2..=3 => {
                 let name = self.name();
                 let text = of(&format!("SELECT count(*) FILTER (WHERE {{test}}) AS {name}"), "");
                 Rel { text, cols: vec![(name, Int)] }

@@ -230,7 +230,7 @@ struct Planned<'a> {
     unique: UniqueKeys,
     reference: Reference,
     /// Another query that is run in the same job.
-    companion: Option<(Arc<Dataflow>, Reference)>,
+    companion: Option<(Arc<Dataflow>, Reference, Query)>,
     logged: &'a Logged,
 }
 
@@ -301,10 +301,10 @@ fn companion(
     grammar: Grammar,
     planner: &Planner,
     shape: &Shape,
-) -> Option<(Arc<Dataflow>, Reference)> {
+) -> Option<(Arc<Dataflow>, Reference, Query)> {
     let query = (grammar.draw)(&mut Draw::new(seed ^ 0x7477_6f00), shape);
     let (flow, _) = flow(planner, shape, &query, EmitMode::Changes).ok()?;
-    Some((flow, Reference::new(shape, &query.reference).ok()?))
+    Some((flow, Reference::new(shape, &query.reference).ok()?, query))
 }
 
 fn flow(
@@ -343,7 +343,7 @@ impl Planned<'_> {
         };
         let whole = [0, 1].map(|stream| marked(&self.shape, stream, &data[stream]));
         let rows = data.iter().map(|parts| parts.iter().map(|p| p.num_rows()).sum()).max().unwrap_or(0);
-        let beside = self.companion.as_ref().and_then(|(_, other)| other.answer(whole.clone()).ok());
+        let beside = self.companion.as_ref().and_then(|(_, other, _)| other.answer(whole.clone()).ok());
         let Ok(expected) = self.reference.answer(whole) else {
             count(|s| &s.unanswered);
             return Ok(());
@@ -366,10 +366,15 @@ impl Planned<'_> {
                 return Err(told(difference));
             }
         }
-        if let (Some((other, _)), Some(beside)) = (&self.companion, beside) {
+        if let (Some((other, _, query)), Some(beside)) = (&self.companion, beside) {
             let flows: Vec<&Arc<Dataflow>> = [&self.changes, other].into_iter().chain(&self.last).collect();
             let plan = Plan::draw(&mut d.clone(), rows);
-            let told = |why: String| format!("EMIT CHANGES, beside another query, {plan:?}: {why}");
+            let told = |why: String| {
+                let (ours, reference) = (&query.ours, &query.reference);
+                format!(
+                    "EMIT CHANGES, beside\n{ours}\nof which the reference is\n{reference}\n{plan:?}: {why}"
+                )
+            };
             let got = drive::run(&flows, &self.shape, data, &plan).map_err(told)?;
             for (got, expected) in got.iter().zip([&expected, &beside, &expected]) {
                 if let Some(difference) = got.difference(expected) {

@@ -43,7 +43,7 @@ impl Composing<'_> {
         if depth == 0 {
             return self.base();
         }
-        match self.d.below(27) {
+        match self.d.below(26) {
             0..=6 => self.join(depth),
             7..=9 => self.semi(depth),
             10..=11 => self.scalar(depth),
@@ -54,7 +54,7 @@ impl Composing<'_> {
             19 => self.interval_join(),
             20 => self.window_join(),
             21 => self.unnested(),
-            22..=25 => self.tested(depth),
+            22..=24 => self.tested(depth),
             _ => self.base(),
         }
     }
