@@ -84,12 +84,35 @@ impl Keys {
 
     /// Fills the empty table with different keys, in order. A fresh table, so that memory is given back.
     fn rebuild(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        let mut fresh = Keys::new(self.schema.clone())?;
-        if let (Some(table), Some(first)) = (&mut fresh.table, columns.first()) {
-            table.intern(columns, &mut Vec::with_capacity(first.len()))?;
+        let rows = columns.first().map_or(0, |c| c.len());
+        let mut slots = Vec::with_capacity(rows);
+        *self = Keys::new(self.schema.clone())?;
+        self.intern(columns, rows, &mut slots)?;
+        // Of a batch's keys the table numbers those last whose hash another has. That is no rare thing: it leaves nulls out of
+        // the hash, so that (x, null) and (null, x) have the same.
+        let mut next = 0;
+        let last: Vec<usize> = (0..rows)
+            .filter(|row| {
+                slots[*row] != next || {
+                    next += 1;
+                    false
+                }
+            })
+            .collect();
+        if last.is_empty() {
+            return Ok(());
         }
-        *self = fresh;
-        Ok(())
+        *self = Keys::new(self.schema.clone())?;
+        let mut from = 0;
+        for row in last {
+            for (from, to) in [(from, row), (row, row + 1)].into_iter().filter(|(from, to)| from < to) {
+                let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(from, to - from)).collect();
+                self.intern(&part, to - from, &mut slots)?;
+            }
+            from = row + 1;
+        }
+        let rest: Vec<ArrayRef> = columns.iter().map(|c| c.slice(from, rows - from)).collect();
+        if rows > from { self.intern(&rest, rows - from, &mut slots) } else { Ok(()) }
     }
 
     /// Bytes held, roughly.
@@ -101,7 +124,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{Array, Int64Array, StringArray};
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
 
@@ -119,6 +142,35 @@ mod tests {
         keys.intern(&[a, b], 4, &mut slots).unwrap();
         assert_eq!(slots, [2, 1, 2, 0]);
         assert_eq!((keys.take().unwrap()[1].len(), keys.len()), (3, 0));
+    }
+
+    #[test]
+    fn keys_with_equal_hashes_keep_their_places() {
+        let fields = ["a", "b", "c"].map(|name| Field::new(name, DataType::Utf8, true));
+        let mut keys = Keys::new(Arc::new(Schema::new(fields.to_vec()))).unwrap();
+        let values = [None, Some("x"), Some("y"), Some("")];
+        let all: Vec<[Option<&str>; 3]> = values
+            .iter()
+            .flat_map(|a| values.iter().flat_map(move |b| values.map(|c| [*a, *b, c])))
+            .collect();
+        let column =
+            |i: usize| -> ArrayRef { Arc::new(all.iter().map(|row| row[i]).collect::<StringArray>()) };
+        let columns = [column(0), column(1), column(2)];
+        let mut slots = Vec::new();
+        keys.intern(&columns, all.len(), &mut slots).unwrap();
+        let before = keys.columns().unwrap();
+        let mut again = Vec::new();
+        keys.intern(&columns, all.len(), &mut again).unwrap();
+        assert_eq!(again, slots, "to look changes nothing");
+        let kept: Vec<usize> = (0..all.len()).filter(|slot| slot % 3 != 1).rev().collect();
+        keys.retain(&kept).unwrap();
+        let kept = UInt32Array::from_iter_values(kept.into_iter().map(|slot| slot as u32));
+        let after = keys.columns().unwrap();
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(&take(before, &kept, None).unwrap(), after);
+        }
+        keys.intern(&after, kept.len(), &mut slots).unwrap();
+        assert_eq!(slots, (0..kept.len()).collect::<Vec<_>>());
     }
 
     #[test]
