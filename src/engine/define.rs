@@ -289,10 +289,15 @@ fn result_columns(create: &CreateStream, flow: &Dataflow, declared: Vec<Column>)
     Ok(columns)
 }
 
-/// The type in which a topic keeps a column: views of strings and dictionaries give way to plain ones.
+/// The type in which a topic keeps a column: views of strings and dictionaries give way to plain ones, and what functions
+/// note at the fields of nested ones is left out.
 fn plain_type(data_type: &arrow::datatypes::DataType) -> arrow::datatypes::DataType {
-    use arrow::datatypes::DataType;
+    use arrow::datatypes::{DataType, Field};
+    let plain = |f: &Arc<Field>| Arc::new(Field::new(f.name(), plain_type(f.data_type()), f.is_nullable()));
     match data_type {
+        DataType::List(item) => DataType::List(plain(item)),
+        DataType::LargeList(item) => DataType::LargeList(plain(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain).collect()),
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Dictionary(_, values) => plain_type(values),

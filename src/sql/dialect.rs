@@ -4,7 +4,7 @@ use super::partition;
 use super::relation::{TABLE_ARGUMENT, marked, partitioned, select_all, table};
 use super::words::is_word;
 use sqlparser::ast::{Expr, Ident, TableFactor, TableWithJoins};
-use sqlparser::dialect::{Dialect, GenericDialect};
+use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -21,6 +21,14 @@ impl Dialect for StreamDialect {
     // The parser still asks for the dialect's identity in places that have no method of their own.
     fn dialect(&self) -> TypeId {
         TypeId::of::<GenericDialect>()
+    }
+    /// The operators of JSON bind as in Postgres: as `||` does, tighter than `=`.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        let json = matches!(
+            parser.peek_token_ref().token,
+            Token::Arrow | Token::LongArrow | Token::HashArrow | Token::HashLongArrow
+        );
+        json.then(|| Ok(self.prec_value(Precedence::PlusMinus)))
     }
     fn is_identifier_start(&self, c: char) -> bool {
         c.is_alphabetic() || c == '_'

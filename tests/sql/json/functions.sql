@@ -17,3 +17,5 @@ SELECT id, CAST(j -> 'user' ->> 'age' AS INT) AS age FROM s WHERE id IN (1, 3, 7
 SELECT j -> 'user' ->> 'name' AS name, count(*) AS n FROM s GROUP BY j -> 'user' ->> 'name';
 SELECT s.id, u.e ->> 'n' AS n FROM s CROSS JOIN UNNEST(json_get_array(s.j)) AS u(e);
 SELECT id FROM s WHERE (j ->> 'ok') = 'true';
+SELECT id FROM s WHERE j ->> 'ok' = 'yes';
+SELECT id, j #>> ['user', 'name'] AS name, (j #> ['user', 'tags'])::TEXT AS tags, j -> 'user' -> 'age' || '!' AS shouted FROM s;
