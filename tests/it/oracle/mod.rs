@@ -103,7 +103,7 @@ use std::sync::{Arc, Mutex};
 
 /// Data sets, each with its own cuts, for one query.
 const DATA_SETS: u64 = 4;
-const CASES: u64 = 600;
+const CASES: u64 = 1000;
 /// Planners recurse deeply where nothing is optimised.
 const STACK: usize = 64 << 20;
 
