@@ -25,3 +25,5 @@ SELECT k, v FROM s WHERE v > 3 ORDER BY v, k, w;
 SELECT k, sum(v) AS total FROM (SELECT * FROM s ORDER BY v) GROUP BY k;
 SELECT sum(v) AS total FROM (SELECT v FROM s ORDER BY v DESC NULLS LAST OFFSET 2);
 SELECT count(*) AS n FROM (SELECT v FROM s OFFSET 12);
+-- By a comparison, then by its columns.
+SELECT k, v, w FROM s ORDER BY v > 3, w < k LIMIT 5;
