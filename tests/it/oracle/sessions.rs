@@ -86,7 +86,8 @@ impl Making<'_> {
     pub(super) fn old_session(&mut self, mut side: Draw, from: &Relation) -> String {
         let d = &mut side;
         let key = d.pick(&["k", "g", "b"]);
-        let ksql = d.chance(50);
+        // A table has no event time, which the clause takes by itself.
+        let ksql = d.chance(50) && !self.shape.is_table(usize::from(from.text == "t"));
         let grace = if ksql { d.one(&[0, 0, 5, 20]) } else { 0 };
         let w = Sessions { gap: d.one(&[1, 2, 5, 10, 30]), grace, keys: vec![key.into()] };
         let calls = Calls { cols: &from.cols, order: None, exact: false };
