@@ -20,15 +20,15 @@ use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{Sort as SortExpr, WindowFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::expr_rewriter::normalize_cols;
 use datafusion::logical_expr::{
-    Distinct, DistinctOn, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, Sort, Window, lit,
+    Distinct, DistinctOn, Expr, LogicalPlan, LogicalPlanBuilder, Projection, Sort, Window, lit,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The number of a row in an order of which the first are left out.
 const OFFSET_RANK: &str = "__offset";
-/// A computed truth value that rows are ordered by.
-const TRUTH: &str = "__truth";
+/// A computed value that rows are ordered by.
+const KEY: &str = "__order";
 /// The number of a row in its `DISTINCT ON` key.
 pub(super) const DISTINCT_RANK: &str = "__distinct_on";
 
@@ -53,6 +53,7 @@ pub fn total(plan: LogicalPlan, last: LastLimit) -> Result<LogicalPlan> {
     }
     let rewritten = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Window(window) => numbered(window),
+        LogicalPlan::Sort(sort) => by_columns(sort),
         LogicalPlan::Limit(_) => limited(node),
         LogicalPlan::Distinct(Distinct::On(distinct)) => first_rows(distinct),
         other => Ok(Transformed::no(other)),
@@ -211,12 +212,8 @@ fn limited(limit: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         (false, None, Some(skip)) => behind(skip, expr, input)?,
         (false, ..) => {
-            let shown = input.schema().columns();
-            let (expr, input) = named_truths(expr, input)?;
-            let hidden = input.schema().fields().len() > shown.len();
             limit.input = Arc::new(LogicalPlan::Sort(Sort { expr, input, fetch: None }));
-            let plan = LogicalPlanBuilder::from(LogicalPlan::Limit(limit));
-            if hidden { plan.project(shown.into_iter().map(Expr::Column))?.build()? } else { plan.build()? }
+            LogicalPlan::Limit(limit)
         }
     };
     for node in between.into_iter().rev() {
@@ -231,27 +228,25 @@ fn limited(limit: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(plan))
 }
 
-/// The sort keys with truth values that are computed as columns of the input. (The physical planner takes rows that are in
-/// order of a comparison and then of its columns for rows in no order, and gives up.)
-fn named_truths(
-    mut order: Vec<SortExpr>,
-    input: Arc<LogicalPlan>,
-) -> Result<(Vec<SortExpr>, Arc<LogicalPlan>)> {
-    let mut columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
-    let shown = columns.len();
-    for key in &mut order {
-        let is_column = matches!(key.expr, Expr::Column(_));
-        if !is_column && key.expr.get_type(input.schema())? == DataType::Boolean {
-            let name = format!("{TRUTH}{}", columns.len() - shown);
+/// An ORDER BY whose computed keys are columns of its input. (Of some, such as a negation with its nulls first, the physical
+/// planner does not see that the rows are in their order, and gives up.)
+fn by_columns(sort: Sort) -> Result<Transformed<LogicalPlan>> {
+    let Sort { mut expr, input, fetch } = sort;
+    let shown: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+    let mut columns = shown.clone();
+    for key in &mut expr {
+        if !matches!(key.expr, Expr::Column(_)) {
+            let name = format!("{KEY}{}", columns.len() - shown.len());
             let value = std::mem::replace(&mut key.expr, Expr::Column(Column::new_unqualified(&name)));
             columns.push(value.alias(name));
         }
     }
-    if columns.len() == shown {
-        return Ok((order, input));
+    if columns.len() == shown.len() {
+        return Ok(Transformed::no(LogicalPlan::Sort(Sort { expr, input, fetch })));
     }
-    let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(columns)?.build()?;
-    Ok((order, Arc::new(plan)))
+    let input = Arc::new(LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(columns)?.build()?);
+    let sorted = LogicalPlan::Sort(Sort { expr, input, fetch });
+    Ok(Transformed::yes(LogicalPlanBuilder::from(sorted).project(shown)?.build()?))
 }
 
 /// The rows behind the first `skip`, in order. (Under an aggregate the batch engine drops the order of an OFFSET that has no

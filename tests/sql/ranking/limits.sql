@@ -27,3 +27,5 @@ SELECT sum(v) AS total FROM (SELECT v FROM s ORDER BY v DESC NULLS LAST OFFSET 2
 SELECT count(*) AS n FROM (SELECT v FROM s OFFSET 12);
 -- By a comparison, then by its columns.
 SELECT k, v, w FROM s ORDER BY v > 3, w < k LIMIT 5;
+SELECT k, v, w FROM s WHERE v > 0 ORDER BY -nullif(v, 7) NULLS FIRST, k, v LIMIT 4;
+SELECT k, v FROM s WHERE v > 0 ORDER BY -nullif(v, 7) NULLS FIRST, k, v;
