@@ -46,13 +46,14 @@ impl Interrupt {
     pub(super) fn listen(engine: &Engine) -> Self {
         let interrupt = Interrupt::default();
         let heard = interrupt.clone();
+        use tokio::signal::unix::{SignalKind, signal};
+        // Heard from here on: not only once the task has its turn.
+        let signals = {
+            let _runtime = engine.tokio().enter();
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        };
+        let (Ok(mut int), Ok(mut term)) = signals else { return interrupt };
         engine.tokio().spawn(async move {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut int), Ok(mut term)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
             tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
             heard.come.store(true, Ordering::Release);
             if let Some(control) = heard.query.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
