@@ -219,7 +219,9 @@ impl Session {
     }
 
     fn plan(&self, definitions: &Definitions, source: &str, query: &EmitQuery) -> Result<LogicalPlan> {
-        Ok(self.engine.0.planner.query(definitions, source, &query.query)?)
+        // What has no place of its own is told of the whole query.
+        let placed = |d: Diagnostic| if d.span.is_some() { d } else { d.at(query.span.clone()) };
+        Ok(self.engine.0.planner.query(definitions, source, &query.query).map_err(placed)?)
     }
 
     /// The query's dataflow, and what tells its rows apart.
@@ -417,7 +419,7 @@ impl Session {
         let control = Arc::new(Control::default());
         let reads: Vec<String> = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         // What cannot be opened is told of the statement that wants it.
-        self.sources(&SharedFlow::from(flow.as_ref()), None)?;
+        flow.sources.iter().try_for_each(|source| self.source(source, None).map(drop))?;
         let number = self.jobs.register(&name, reads.clone(), Some(stream.name.clone()), control.clone())?;
         let pending = Pending {
             number,

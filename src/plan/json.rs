@@ -11,10 +11,12 @@
 //! `datafusion-functions-json`, but for its union of all JSON types, which no stream can keep: `->` and `json_get`
 //! give JSON text.
 
+use super::context::mistake;
+use crate::sql::Diagnostic;
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{ExprSchemable, ScalarUDF};
 use datafusion_functions_json::udfs;
 use sqlparser::ast::BinaryOperator;
 use std::sync::Arc;
@@ -45,16 +47,18 @@ pub(super) fn register(state: &mut SessionState) -> Result<()> {
 struct JsonOperators;
 
 impl ExprPlanner for JsonOperators {
-    fn plan_binary_op(
-        &self,
-        expr: RawBinaryExpr,
-        _schema: &DFSchema,
-    ) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let function = match &expr.op {
             BinaryOperator::Arrow | BinaryOperator::HashArrow => udfs::json_get_json_udf(),
             BinaryOperator::LongArrow | BinaryOperator::HashLongArrow => udfs::json_as_text_udf(),
             _ => return Ok(PlannerResult::Original(expr)),
         };
+        let found = expr.left.get_type(schema)?;
+        if !found.is_string() && !found.is_null() {
+            let found = crate::operators::plain(&found.to_string());
+            let d = Diagnostic::new(format!("{} takes JSON text on its left, not {found}", expr.op));
+            return Err(mistake(d.help("parts of structs and maps are taken as s['name']")));
+        }
         Ok(PlannerResult::Planned(function.call(vec![expr.left, expr.right])))
     }
 }

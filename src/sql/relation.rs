@@ -102,9 +102,14 @@ pub(super) fn qualifier(factor: &TableFactor) -> Option<&Ident> {
 
 /// A call of a function by its name.
 pub fn call(function: &str, arguments: Vec<Expr>) -> Expr {
-    let args = arguments.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
+    let arguments = arguments.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e)));
+    call_of(Ident::new(function), arguments.collect())
+}
+
+/// A call with arguments of any kind.
+pub(super) fn call_of(name: Ident, args: Vec<FunctionArg>) -> Expr {
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(function)]),
+        name: ObjectName::from(vec![name]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {

@@ -14,11 +14,13 @@
 use super::diagnostic::Diagnostic;
 use super::partition;
 use super::place::Mistake;
-use super::relation::{RELATION_ARGUMENT, keys_of, marked, marked_relation, marker, select_all, table};
+use super::relation::{
+    RELATION_ARGUMENT, call_of, keys_of, marked, marked_relation, marker, select_all, table,
+};
 use super::words::did_you_mean;
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, TableAlias, TableFactor, TableWithJoins,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Spanned, TableAlias, TableFactor, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
@@ -396,24 +398,7 @@ impl WindowCall {
                 operator: FunctionArgOperator::RightArrow,
             })
         });
-        let expr = call(Ident::with_span(span, kind.word()), args.collect());
+        let expr = call_of(Ident::with_span(span, kind.word()), args.collect());
         TableFactor::TableFunction { expr, alias: self.alias }
     }
-}
-
-fn call(name: Ident, args: Vec<FunctionArg>) -> Expr {
-    Expr::Function(Function {
-        name: ObjectName::from(vec![name]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
 }

@@ -1,0 +1,2 @@
+CREATE STREAM s (id INT, j TEXT);
+SELECT id -> 'a' FROM s;

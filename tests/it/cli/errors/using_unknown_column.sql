@@ -1,0 +1,3 @@
+CREATE STREAM l (id INT);
+CREATE STREAM r (id INT);
+SELECT * FROM l JOIN r USING (nope);
