@@ -9,6 +9,7 @@ mod arrays;
 mod context;
 pub mod dataflow;
 pub mod explain;
+mod grouping_sets;
 pub mod in_time;
 mod join_bound;
 mod json;
@@ -80,7 +81,8 @@ impl Planner {
         options.execution.time_zone = Some("+00:00".into());
         let config = SessionConfig::from(options).with_information_schema(false);
         let state = SessionStateBuilder::new().with_config(config).with_default_features();
-        let mut state = state.with_optimizer_rules(optimizer::rules()).build();
+        let state = state.with_optimizer_rules(optimizer::rules());
+        let mut state = state.with_physical_optimizer_rules(grouping_sets::physical_rules()).build();
         let registered = json::register(&mut state);
         debug_assert!(registered.is_ok(), "a state of its own takes any function");
         Planner { state }

@@ -71,9 +71,11 @@ impl Reference {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         // Of the optimizer's faults, those that are known are kept out here too.
-        let rules = Planner::new().session_state().optimizers().to_vec();
-        let state =
-            SessionStateBuilder::new_from_existing(context.state()).with_optimizer_rules(rules).build();
+        let planner = Planner::new();
+        let state = SessionStateBuilder::new_from_existing(context.state())
+            .with_optimizer_rules(planner.session_state().optimizers().to_vec())
+            .with_physical_optimizer_rules(planner.session_state().physical_optimizers().to_vec())
+            .build();
         let plan = runtime.block_on(state.create_logical_plan(sql))?;
         let plan = state.optimize(&plan)?;
         Ok(Reference { state, tables, plan, runtime })

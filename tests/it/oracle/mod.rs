@@ -15,9 +15,9 @@
 //! What may differ, and is therefore not asked: without ORDER BY, what first_value, last_value and array_agg see is
 //! ordered by value here and by arrival there; a grouped bit_xor(DISTINCT …) overlooks its DISTINCT there; different
 //! ORDER BYs in the aggregates of one query are refused there; over grouping sets nth_value(… ORDER BY …) takes rows as
-//! they come there, so of sessions, which the reference gives in another order, nothing is asked that needs an order. Where rows are
-//! equal in all columns (a grouping set that is written twice), which of them has which two row numbers is nobody's to say; and over
-//! some unions DataFusion gives the grand total of a ROLLUP twice, once over no rows. Both have been seen once in some thousand cases.
+//! they come there, so of sessions, which the reference gives in another order, nothing is asked that needs
+//! an order. Where rows are equal in all columns, which of them has which two row numbers is nobody's to say, so no ranking
+//! stands over a grouping set that is written twice.
 //!
 //! A test is worth what it catches. These faults were planted one at a time, each was caught, at the latest by the case
 //! in the right column (a seed makes four cases):

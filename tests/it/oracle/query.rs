@@ -454,7 +454,7 @@ impl Making<'_> {
             }
         }
         let filter = self.filter(&from.cols, 35);
-        let sets = (keys.len() > windows && self.d.chance(20)).then(|| self.sets(&keys, windows));
+        let sets = (keys.len() > windows && self.d.chance(20)).then(|| self.sets(&keys, windows, !exact));
         let mut items: Vec<String> = keys.iter().map(|k| format!("{} AS {}", k.0, k.1)).collect();
         let mut cols: Vec<Col> = keys.iter().map(|k| (k.1.clone(), k.2)).collect();
         if sets.is_some() {
@@ -495,8 +495,9 @@ impl Making<'_> {
         (format!("SELECT {} FROM {} AS r{filter}{by}{having}", items.join(", "), from.text), cols, time)
     }
 
-    /// Grouping sets over the keys that are no windows.
-    fn sets(&mut self, keys: &[(String, String, Type)], windows: usize) -> String {
+    /// Grouping sets over the keys that are no windows; one of them `twice`, unless something stands above that would have
+    /// to tell equal rows apart.
+    fn sets(&mut self, keys: &[(String, String, Type)], windows: usize, twice: bool) -> String {
         let texts: Vec<&str> = keys.iter().map(|k| k.0.as_str()).collect();
         let (bounds, plain) = texts.split_at(windows);
         let before: String = bounds.iter().map(|b| format!("{b}, ")).collect();
@@ -505,7 +506,9 @@ impl Making<'_> {
             1 => format!("{before}CUBE ({})", plain.join(", ")),
             _ => {
                 let first = if windows > 0 { bounds.join(", ") } else { plain[0].into() };
-                format!("GROUPING SETS (({}), ({first}), ({}))", texts.join(", "), texts.join(", "))
+                let all = texts.join(", ");
+                let again = if twice { format!(", ({all})") } else { String::new() };
+                format!("GROUPING SETS (({all}), ({first}){again})")
             }
         }
     }
