@@ -14,11 +14,13 @@
 use super::error::{Corruption, LogError};
 use super::known::Known;
 use super::segment::{Fault, list_segments, segment_path};
+use super::settings::Fsync;
 use super::tail::{Tail, TailFile};
 use super::topic::Identity;
 use crate::disk::{Disk, DiskError, DiskFile, DiskLock, Open};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
@@ -70,6 +72,10 @@ pub(super) struct Partition {
     /// The tail as readers see it, opened when there is one.
     view: Mutex<Option<Arc<TailFile>>>,
     core: Mutex<Core>,
+    /// Held while the partition is synced, so that one sync serves all who have waited for it.
+    pub(super) sync_turn: Mutex<()>,
+    /// The background will sync it.
+    pub(super) unsynced: AtomicBool,
     recoveries: Mutex<Vec<Recovery>>,
     /// Damage that somebody in this process came upon: from then on nothing is appended.
     damage: Mutex<Option<Corruption>>,
@@ -106,15 +112,26 @@ impl Partition {
             disk,
             view: Mutex::default(),
             core: Mutex::default(),
+            sync_turn: Mutex::default(),
+            unsynced: AtomicBool::new(false),
             recoveries: Mutex::default(),
             damage: Mutex::default(),
         }
     }
 
-    /// How far the partition is written, as readers see it. Locks nothing, unless there is something
+    /// How far the partition is written, as readers see it: where appends are acknowledged only when they
+    /// are durable, up to there. Locks nothing, unless there is something
     /// to recover first. Of a damaged partition: what it said of itself before, so that the rows before
     /// the damage can be read.
     pub(super) fn published(&self) -> Result<Tail> {
+        let tail = self.newest()?;
+        Ok(match self.topic.settings().fsync {
+            Fsync::Step => Tail { written: tail.durable, next_offset: tail.durable_offset, ..tail },
+            _ => tail,
+        })
+    }
+
+    fn newest(&self) -> Result<Tail> {
         let Some(view) = self.view()? else {
             if list_segments(&self.disk, &self.dir)?.is_empty() {
                 self.check_alive()?;
