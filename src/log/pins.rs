@@ -116,6 +116,16 @@ impl Log {
         Ok(disk.write_atomically(&path, (file.to_string() + "\n").as_bytes())?)
     }
 
+    /// Who has pins.
+    pub fn pin_owners(&self) -> Result<Vec<String>> {
+        match self.0.disk.list(&self.dir().join("pins")) {
+            Err(e) if e.is_not_found() => Ok(Vec::new()),
+            names => {
+                Ok(names?.iter().filter_map(|name| name.strip_suffix(".json")).map(String::from).collect())
+            }
+        }
+    }
+
     /// Removes the pins of `owner`, if it has any.
     pub fn unpin(&self, owner: &str) -> Result<()> {
         match self.0.disk.remove_file(&self.dir().join("pins").join(format!("{owner}.json"))) {

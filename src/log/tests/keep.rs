@@ -157,6 +157,8 @@ fn rows(rows: &[(u8, i64, bool)]) -> RecordBatch {
 }
 
 type Row = (Option<String>, i64, bool);
+/// A row at its offset.
+type At = (u64, Row);
 
 /// All rows from `offset` on with their offsets.
 fn read_rows(topic: &Arc<Topic>, offset: u64) -> Vec<(u64, Row)> {
@@ -291,7 +293,7 @@ proptest! {
         let mut log = kept.log.clone();
         let mut written: Vec<(u64, Row)> = Vec::new();
         // From where on nothing may go, and what was there already when it was set.
-        let mut pin: Option<(u64, u64, Vec<(u64, Row)>)> = None;
+        let mut pin: Option<(u64, u64, Vec<At>)> = None;
         let mut value = 0;
         for act in acts {
             match act {
