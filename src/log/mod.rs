@@ -100,7 +100,7 @@ impl Log {
         let topics = dir.join("topics");
         disk.create_dir(&topics)?;
         disk.sync_dir(dir)?;
-        let topic_dir = topics.join(uuid::Uuid::new_v4().to_string());
+        let topic_dir = topics.join(disk.random_id().to_string());
         let create = || {
             disk.create_dir(&topic_dir)?;
             disk.write_atomically(&topic_dir.join("topic.json"), info.json().as_bytes())?;
