@@ -22,7 +22,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What is appended at once, as one frame.
+/// Rows of more bytes than this are spread over several frames, of which readers see all or none.
+const FRAME_BYTES: usize = 16 << 20;
+
+/// What is appended at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Append<'a> {
     /// The rows, with the topic's columns in their order; may be none.
@@ -78,20 +81,20 @@ impl PartitionWriter {
         Ok(PartitionWriter { topic, partition, encoder })
     }
 
-    /// Appends rows as one frame. Readers see all of it or nothing; in this process they are woken.
-    /// Fails, and appends nothing, if the rows do not fit the topic or a frame, if the partition is
-    /// damaged or its topic deleted, or if the disk fails or is full.
+    /// Appends rows, as one frame or, if they are large, several. Readers see all of them or nothing, also
+    /// after a crash. Fails, and appends nothing, if the rows do not fit the topic, if one alone is too large
+    /// for a frame, if the partition is damaged or its topic deleted, or if the disk fails or is full.
     pub fn append(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
-        let appended = self.append_frame(append)?;
+        let appended = self.append_frames(append)?;
         if !appended.duplicate {
             self.topic.wake();
         }
         Ok(appended)
     }
 
-    fn append_frame(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
-        let topic = &self.topic;
-        let partition = topic.partition(self.partition)?;
+    fn append_frames(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
+        let PartitionWriter { topic, partition, encoder } = self;
+        let partition = topic.partition(*partition)?;
         partition.check_sound()?;
         let does_not_fit = |reason| LogError::RowsDoNotFit { topic: topic.name().into(), reason };
         let batch = body::conform(append.batch, &topic.schema()).map_err(does_not_fit)?;
@@ -99,30 +102,30 @@ impl PartitionWriter {
             let reason = format!("there are {} marks for {} rows", marks.len(), batch.num_rows());
             return Err(does_not_fit(reason));
         }
-        let encoded = self.encoder.encode(&batch, append.marks).map_err(|e| unfit(topic, e))?;
-        let Some((header, frame)) = encoded else {
-            return Err(LogError::FrameTooLarge {
-                topic: topic.name().into(),
-                rows: batch.num_rows() as u64,
-                bytes: batch.get_array_memory_size() as u64,
-                most_rows: u64::from(u32::MAX),
-                most_bytes: MAX_BODY,
-            });
-        };
-        let header = Header {
-            producer: append.producer,
-            step: append.step,
-            watermark: append.watermark,
-            timestamps: append.timestamps,
-            ..header
-        };
+        let mut frames = Vec::new();
+        encode(encoder, topic, &batch, append.marks, &mut frames)?;
+        let last = frames.len() - 1;
+        for (i, (header, _)) in frames.iter_mut().enumerate() {
+            *header = Header {
+                producer: append.producer,
+                step: append.step,
+                // It holds after all of the rows.
+                watermark: append.watermark.filter(|_| i == last),
+                timestamps: append.timestamps,
+                continues: i < last,
+                ..*header
+            };
+        }
         let mut entered = partition.enter()?;
         if append.producer != 0 && entered.last_step(append.producer)? >= Some(append.step) {
             let next_offset = entered.core.state.next_offset;
             return Ok(Appended { base_offset: next_offset, next_offset, duplicate: true });
         }
-        entered.make_room(header.frame_len(), topic.info().segment_bytes)?;
-        entered.write(header, frame, topic.clock().now_ns())
+        let len = frames.iter().map(|(header, _)| header.frame_len()).sum();
+        entered.make_room(len, topic.info().segment_bytes)?;
+        let appended = entered.write(&mut frames, topic.clock().now_ns());
+        frames.into_iter().for_each(|(_, frame)| encoder.reuse(frame));
+        appended
     }
 
     /// The last step that `producer` (not 0) appended to this partition, if it ever did.
@@ -154,6 +157,38 @@ impl PartitionWriter {
         }
         Ok(())
     }
+}
+
+/// Encodes rows as frames: one, unless they are large.
+fn encode(
+    encoder: &mut Encoder,
+    topic: &Topic,
+    batch: &RecordBatch,
+    marks: Option<&Int64Array>,
+    frames: &mut Vec<(Header, Vec<u8>)>,
+) -> Result<(), LogError> {
+    let rows = batch.num_rows();
+    let bytes: usize = batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX / 2))
+        .fold(0, usize::saturating_add);
+    if bytes <= FRAME_BYTES || rows <= 1 {
+        if let Some(frame) = encoder.encode(batch, marks, None).map_err(|e| unfit(topic, e))? {
+            frames.push(frame);
+            return Ok(());
+        }
+        if rows <= 1 {
+            let (topic, bytes) = (topic.name().into(), bytes as u64);
+            return Err(LogError::FrameTooLarge { topic, bytes, most_bytes: MAX_BODY });
+        }
+    }
+    let half = rows / 2;
+    for (at, len) in [(0, half), (half, rows - half)] {
+        let marks = marks.map(|marks| marks.slice(at, len));
+        encode(encoder, topic, &batch.slice(at, len), marks.as_ref(), frames)?;
+    }
+    Ok(())
 }
 
 fn unfit(topic: &Topic, error: ArrowError) -> LogError {
@@ -238,17 +273,22 @@ impl Entered<'_> {
         })
     }
 
-    /// Stamps the frame, writes it behind the others and publishes it.
-    fn write(&mut self, header: Header, frame: &mut [u8], now_ns: i64) -> Result<Appended, LogError> {
+    /// Stamps the frames of an append, writes them behind the others and publishes all of them at once.
+    fn write(&mut self, frames: &mut [(Header, Vec<u8>)], now_ns: i64) -> Result<Appended, LogError> {
         let state = self.core.state;
-        let header =
-            Header { base_offset: state.next_offset, epoch: state.epoch, append_time: now_ns, ..header };
-        frame[..HEADER_LEN].copy_from_slice(&header.bytes());
-        let next =
-            Tail { written: state.written + header.frame_len(), next_offset: header.next_offset(), ..state };
+        let mut next = state;
         let file = self.open_active(state.segment)?;
-        let written = file.write_all_at(frame, state.written).map_err(LogError::from);
-        if let Err(e) = written.and_then(|()| self.publish(next)) {
+        let mut put = || {
+            for (header, frame) in &mut *frames {
+                (header.base_offset, header.epoch, header.append_time) =
+                    (next.next_offset, state.epoch, now_ns);
+                frame[..HEADER_LEN].copy_from_slice(&header.bytes());
+                file.write_all_at(frame, next.written)?;
+                (next.written, next.next_offset) = (next.written + header.frame_len(), header.next_offset());
+            }
+            Ok(())
+        };
+        if let Err(e) = put().and_then(|()| self.publish(next)) {
             // If this fails too, the next one to enter finds unpublished bytes, and cuts them.
             let _ = file.truncate(state.written);
             return Err(e);
@@ -256,7 +296,7 @@ impl Entered<'_> {
         if let Some(steps) = &mut self.core.steps
             && (steps.segment, steps.position) == (state.segment, state.written)
         {
-            steps.take_in(&header);
+            frames.iter().for_each(|(header, _)| steps.take_in(header));
         }
         Ok(Appended { base_offset: state.next_offset, next_offset: next.next_offset, duplicate: false })
     }

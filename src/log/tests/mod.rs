@@ -4,6 +4,7 @@ mod damage;
 mod directory;
 mod round_trip;
 mod sharing;
+mod steps;
 
 use super::*;
 use crate::disk::Faults;
