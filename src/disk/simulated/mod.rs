@@ -71,7 +71,7 @@ struct Machine {
     plan: Option<(Moment, u64, Event)>,
     /// Bytes by which files may still grow.
     room: Option<u64>,
-    events: u64,
+    happened: Vec<(Moment, Event)>,
     trace: Option<Vec<String>>,
 }
 
@@ -94,7 +94,7 @@ impl Simulation {
             next_handle: 0,
             plan: None,
             room: None,
-            events: 0,
+            happened: Vec::new(),
             trace: None,
         };
         Simulation(Arc::new(Shared { machine: Mutex::new(machine), unlocked: Condvar::new() }))
@@ -154,9 +154,10 @@ impl Simulation {
         (machine.plan, machine.room) = (None, None);
     }
 
-    /// How many planned events have happened, and writes for which there was no room.
-    pub fn events(&self) -> u64 {
-        self.machine().events
+    /// What has happened since the last call, of what was planned; a write for which there was no room is one
+    /// that failed.
+    pub fn happened(&self) -> Vec<(Moment, Event)> {
+        std::mem::take(&mut self.machine().happened)
     }
 
     /// How often it was booted again.
@@ -215,7 +216,7 @@ impl Machine {
         }
         let event = *event;
         self.plan = None;
-        self.events += 1;
+        self.happened.push((moment, event));
         self.note(|| format!("  {event:?} in the middle of:"));
         Some(event)
     }
@@ -278,7 +279,7 @@ impl Machine {
         match &mut self.room {
             Some(room) if *room < grows => {
                 let lacking = grows - std::mem::take(room);
-                self.events += 1;
+                self.happened.push((Moment::Write, Event::Fail));
                 let keep = len.saturating_sub(usize::try_from(lacking).unwrap_or(usize::MAX));
                 (keep, Some(WriteEnd::Full))
             }
