@@ -14,8 +14,12 @@
 
 mod body;
 mod error;
+mod find;
 mod frame;
+mod index;
+mod known;
 mod partition;
+mod producers;
 mod reader;
 mod recover;
 mod segment;

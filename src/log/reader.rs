@@ -164,11 +164,29 @@ impl LogReader {
         self.base = before.unwrap_or(tail.log_start);
         (self.segment, self.position, self.end, self.closed) = (None, 0, 0, false);
         (self.offset, self.from, self.epoch) = (self.base, offset, tail.epoch);
+        if self.base < tail.segment {
+            self.jump(partition, &tail)?;
+        }
         while let Some((header, _)) = self.at_frame(false)? {
             if header.next_offset() > offset || header.base_offset == offset {
                 break;
             }
             self.step_over(&header);
+        }
+        Ok(())
+    }
+
+    /// Goes forward in a closed segment to where its index says that a frame begins before the wanted row. The index
+    /// is right if the frame is there; else the way begins at the segment's start.
+    fn jump(&mut self, partition: &Partition, tail: &Tail) -> Result<()> {
+        self.open(partition, tail)?;
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        let len = segment.len()?;
+        let Some(index) = partition.kept_index(self.base, len) else { return Ok(()) };
+        let (offset, position) = index.before_offset(self.from);
+        let header = segment.header(position, len);
+        if position < len && header.is_ok_and(|header| header.base_offset == offset) {
+            (self.offset, self.position) = (offset, position);
         }
         Ok(())
     }

@@ -13,12 +13,11 @@ use super::body::{self, Encoder};
 use super::error::LogError;
 use super::frame::{HEADER_LEN, Header, MAX_BODY};
 use super::partition::Entered;
-use super::segment::{Segment, list_segments, segment_path};
+use super::segment::{list_segments, segment_path};
 use super::tail::Tail;
 use super::topic::Topic;
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::error::ArrowError;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -195,64 +194,20 @@ fn unfit(topic: &Topic, error: ArrowError) -> LogError {
     LogError::RowsDoNotFit { topic: topic.name().into(), reason: error.to_string() }
 }
 
-/// The last step of each producer, for the frames before a place in the partition.
-#[derive(Debug)]
-pub(super) struct Steps {
-    last: HashMap<u128, u64>,
-    /// The epoch under which it was made: another one may have cut frames off.
-    epoch: u32,
-    segment: u64,
-    position: u64,
-    offset: u64,
-}
-
 impl Entered<'_> {
-    fn last_step(&mut self, producer: u128) -> Result<Option<u64>, LogError> {
-        let state = self.core.state;
-        let kept = self.core.steps.take().filter(|steps| steps.epoch == state.epoch);
-        let mut steps = kept.unwrap_or_else(|| Steps {
-            last: HashMap::new(),
-            epoch: state.epoch,
-            segment: state.log_start,
-            position: 0,
-            offset: state.log_start,
-        });
-        if (steps.segment, steps.position) != (state.segment, state.written) {
-            self.read_steps(&mut steps, &state)?;
-        }
-        let last = steps.last.get(&producer).copied();
-        self.core.steps = Some(steps);
-        Ok(last)
-    }
-
-    /// Goes on from where `steps` stands to the partition's end, from header to header.
-    fn read_steps(&self, steps: &mut Steps, state: &Tail) -> Result<(), LogError> {
-        let partition = self.partition;
-        let bases = list_segments(&partition.disk, &partition.dir)?;
-        let start = steps.segment;
-        for base in bases.into_iter().filter(|base| (start..=state.segment).contains(base)) {
-            if base != steps.segment {
-                (steps.segment, steps.position, steps.offset) = (base, 0, base);
-            }
-            let mut segment = Segment::open(&partition.disk, &partition.dir, base)?;
-            let end = if base == state.segment { state.written } else { segment.len()? };
-            while steps.position < end {
-                let header = segment.header(steps.position, end).map_err(|fault| {
-                    partition.fault(fault, base, steps.position, steps.offset, state.next_offset)
-                })?;
-                steps.take_in(&header);
-            }
-        }
-        Ok(())
-    }
-
-    /// Closes the active segment if it holds rows and a frame of `len` bytes would make it too long.
+    /// Closes the active segment if it holds rows and frames of `len` bytes would make it too long.
     fn make_room(&mut self, len: u64, segment_bytes: u64) -> Result<(), LogError> {
         let state = self.core.state;
         // Two segments must not start at one offset: one that only holds watermarks goes on growing.
         if state.next_offset == state.segment || state.written.saturating_add(len) <= segment_bytes {
             return Ok(());
         }
+        self.roll()
+    }
+
+    /// Closes the active segment, which holds rows, and begins the next one.
+    pub(super) fn roll(&mut self) -> Result<(), LogError> {
+        let state = self.core.state;
         let closing = self.open_active(state.segment)?;
         self.sync(&closing)?;
         let partition = self.partition;
@@ -263,6 +218,11 @@ impl Entered<'_> {
                 partition.disk.remove_file(&stray)?;
             }
         }
+        let known = self.known()?;
+        let (mut producers, index) = (known.producers.clone(), known.index.clone());
+        // Without it, its readers go the long way.
+        let _ = index.write(&partition.disk, &partition.dir);
+        producers.write(partition, state.next_offset)?;
         self.create_segment(state.next_offset)?;
         self.publish(Tail {
             segment: state.next_offset,
@@ -270,7 +230,9 @@ impl Entered<'_> {
             durable: 0,
             durable_offset: state.next_offset,
             ..state
-        })
+        })?;
+        // After a crash of the machine, recovery then scans this segment and none before it.
+        Ok(self.tail()?.sync()?)
     }
 
     /// Stamps the frames of an append, writes them behind the others and publishes all of them at once.
@@ -293,23 +255,7 @@ impl Entered<'_> {
             let _ = file.truncate(state.written);
             return Err(e);
         }
-        if let Some(steps) = &mut self.core.steps
-            && (steps.segment, steps.position) == (state.segment, state.written)
-        {
-            frames.iter().for_each(|(header, _)| steps.take_in(header));
-        }
+        self.take_in(&state, frames.iter().map(|(header, _)| header));
         Ok(Appended { base_offset: state.next_offset, next_offset: next.next_offset, duplicate: false })
-    }
-}
-
-impl Steps {
-    /// Takes in the frame that stands at `position`.
-    fn take_in(&mut self, header: &Header) {
-        if header.producer != 0 {
-            let last = self.last.entry(header.producer).or_insert(header.step);
-            *last = header.step.max(*last);
-        }
-        self.position += header.frame_len();
-        self.offset = header.next_offset();
     }
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod directory;
+mod index;
 mod power;
 mod round_trip;
 mod sharing;
