@@ -7,6 +7,7 @@ mod power;
 mod round_trip;
 mod sharing;
 mod steps;
+mod synced;
 
 use super::*;
 use crate::disk::Faults;

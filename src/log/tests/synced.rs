@@ -1,0 +1,49 @@
+//! What is said to be on disk for good is there when the power has gone, whatever failed before.
+
+use super::*;
+use crate::disk::{Event, Moment, Simulation};
+
+/// The log as a new process of the machine opens it.
+fn log_on(machine: &Simulation) -> Log {
+    Log::open("/data", machine.process(), Clock::manual(1_000)).unwrap()
+}
+
+fn create_on(machine: &Simulation, segment_bytes: u64) -> Arc<Topic> {
+    let options = TopicOptions { codec: Codec::None, segment_bytes, ..TopicOptions::default() };
+    log_on(machine).create_topic("t", options, numbers_schema()).unwrap()
+}
+
+fn topic_on(machine: &Simulation) -> Arc<Topic> {
+    log_on(machine).topic("t").unwrap()
+}
+
+fn sync(topic: &Arc<Topic>) -> Result<()> {
+    topic.writer(0).unwrap().sync()
+}
+
+#[test]
+fn after_a_failed_sync_others_do_not_trust_what_is_in_memory() {
+    // The sync of whoever asks, and that of a segment that is closed.
+    for (seed, segment_bytes) in (0..60).flat_map(|seed| [(seed, 1 << 20), (seed, 600)]) {
+        let (_, machine) = Disk::simulated(seed);
+        let first = create_on(&machine, segment_bytes);
+        put(&first, [1]).unwrap();
+        put(&first, [2]).unwrap();
+        machine.plan(Moment::Sync, 1, Event::Fail);
+        let failed = if segment_bytes > 600 { sync(&first) } else { put(&first, [3]).map(drop) };
+        assert!(matches!(failed, Err(LogError::Disk(_))));
+        assert!(matches!(put(&first, [3]), Err(LogError::SyncFailed { .. })));
+        let second = topic_on(&machine);
+        let before = read(&second);
+        assert!([&[][..], &[1], &[1, 2]].contains(&&before[..]), "{before:?}");
+        let (seen, told) = read_from(&first, 0);
+        assert!(
+            before.starts_with(&seen) && !matches!(told, Some(LogError::Corrupt(_))),
+            "{seen:?} {told:?}"
+        );
+        put(&second, [9]).unwrap();
+        sync(&second).unwrap();
+        machine.cut_power();
+        assert_eq!(read(&topic_on(&machine)), [&before[..], &[9]].concat());
+    }
+}
