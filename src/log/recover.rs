@@ -148,6 +148,9 @@ impl Entered<'_> {
 
     /// Cuts the last segment where the scan stopped, makes the rest durable, and publishes it.
     fn settle(&mut self, at: Scan, known: Tail, first: u64) -> Result<(), LogError> {
+        // Who made the segment may have died before its name was durable.
+        self.partition.disk.sync_dir(&self.partition.dir)?;
+        self.partition.disk.sync_dir(&self.partition.topic.dir)?;
         let file = self.open_active(at.segment)?;
         let cut = file.len()?.saturating_sub(at.position);
         if at.stopped {

@@ -5,7 +5,7 @@ use crate::disk::{Event, Moment, Simulation};
 
 /// The log as a new process of the machine opens it.
 fn log_on(machine: &Simulation) -> Log {
-    Log::open("/data", machine.process(), Clock::manual(1_000)).unwrap()
+    Log::open("/new/data", machine.process(), Clock::manual(1_000)).unwrap()
 }
 
 fn create_on(machine: &Simulation, segment_bytes: u64) -> Arc<Topic> {
@@ -45,5 +45,53 @@ fn after_a_failed_sync_others_do_not_trust_what_is_in_memory() {
         sync(&second).unwrap();
         machine.cut_power();
         assert_eq!(read(&topic_on(&machine)), [&before[..], &[9]].concat());
+    }
+}
+
+#[test]
+fn names_are_made_durable_again_if_who_made_them_died_or_failed() {
+    for (seed, n) in (0..20).flat_map(|seed| (1..16).map(move |n| (seed, n))) {
+        for event in [Event::Fail, Event::Kill] {
+            let (disk, machine) = Disk::simulated(seed);
+            machine.plan(Moment::Change, n, event);
+            let options = TopicOptions { codec: Codec::None, ..TopicOptions::default() };
+            let first = Log::open("/new/data", disk, Clock::manual(1_000));
+            let created = first.and_then(|log| log.create_topic("t", options, numbers_schema()));
+            let _ = created.and_then(|topic| put(&topic, [1]));
+            machine.heal();
+            machine.kill_all();
+
+            let log = log_on(&machine);
+            if !log.topic_exists("t").unwrap() {
+                log.create_topic("t", options, numbers_schema()).unwrap();
+            }
+            let topic = log.topic("t").unwrap();
+            put(&topic, [2]).unwrap();
+            sync(&topic).unwrap();
+            let all = read(&topic);
+            machine.cut_power();
+            assert_eq!(read(&topic_on(&machine)), all, "seed {seed}, {event:?} at change {n}");
+        }
+    }
+}
+
+#[test]
+fn a_topic_that_others_write_is_durable_though_who_created_it_died() {
+    for (seed, n) in (0..40).flat_map(|seed| (1..8).map(move |n| (seed, n))) {
+        let (_, machine) = Disk::simulated(seed);
+        let log = log_on(&machine);
+        machine.plan(Moment::Sync, n, Event::Kill);
+        let options = TopicOptions { codec: Codec::None, ..TopicOptions::default() };
+        let created = log.create_topic("t", options, numbers_schema());
+        machine.heal();
+        let log = log_on(&machine);
+        if log.topic_exists("t").unwrap() {
+            put(&log.topic("t").unwrap(), [1]).unwrap();
+            sync(&log.topic("t").unwrap()).unwrap();
+            machine.cut_power();
+            assert_eq!(read(&topic_on(&machine)), [1], "seed {seed}, sync {n}");
+        } else {
+            assert!(created.is_err());
+        }
     }
 }
