@@ -119,6 +119,13 @@ impl Held {
         if base == least {
             self.drop_absent(|other| other.rows > 0);
         }
+        // What is loose lies before it or is lost.
+        let end = |other: &Slot| other.base.map(|base| base + other.rows as u64);
+        self.drop_absent(|other| other.state == State::Loose && end(other) > Some(base));
+        for other in self.slots.iter_mut().filter(|other| other.state == State::Loose && end(other).is_some())
+        {
+            other.state = State::There;
+        }
         self.slots.push(slot);
         Ok(())
     }

@@ -77,6 +77,8 @@ struct Subject {
     name: &'static str,
     /// `None` = it may exist or not.
     exists: Option<bool>,
+    /// Whether that is durable.
+    settled: bool,
     /// How often it was created.
     life: u64,
     partitions: Vec<Held>,
@@ -123,7 +125,8 @@ pub(super) fn run(seed: u64, record: bool) -> Outcome<Done> {
     if record {
         machine.record();
     }
-    let topics = TOPICS.map(|name| Subject { name, exists: Some(false), life: 0, partitions: vec![] });
+    let topics =
+        TOPICS.map(|name| Subject { name, exists: Some(false), settled: true, life: 0, partitions: vec![] });
     let mut program = Program {
         draw,
         machine,
@@ -161,7 +164,10 @@ impl Program {
         self.heal()?;
         if self.draw.chance(60) { self.cut_power() } else { self.kill_all() }?;
         self.after_crash()?;
-        self.check_all(false).map(drop)
+        while !self.check_all(false)? {
+            self.after_crash()?;
+        }
+        Ok(())
     }
 
     fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -228,7 +234,7 @@ impl Program {
         let one = one.min(self.processes.len() - 1);
         if self.processes[one].log.is_none() {
             let opened = self.call(one, None, "opens the log".into(), |process| {
-                process.log = Some(Log::open("/data", process.disk.clone(), Clock::manual(1_000))?);
+                process.log = Some(Log::open("/new/data", process.disk.clone(), Clock::manual(1_000))?);
                 Ok(())
             })?;
             if let Call::Failed = opened {
@@ -347,6 +353,8 @@ impl Program {
         let what = format!("syncs {}", self.name(place));
         if let Call::Done(()) = self.write(process, place, what, PartitionWriter::sync)? {
             self.held(place).synced();
+            // It may have had nothing to do.
+            self.topics[place.0].settled |= self.held(place).ends().0 > 0;
         }
         Ok(())
     }
@@ -387,6 +395,12 @@ impl Program {
     fn settle(&mut self, process: usize, place: Place, entered: bool) -> Outcome<bool> {
         let what = format!("reads all of {}", self.name(place));
         let Call::Done(found) = self.read_from(process, place, what.clone(), 0)? else { return Ok(false) };
+        if self.processes[process].sync_failed {
+            // It may see less than others do; what it sees must be right.
+            let mut held = self.held(place).clone();
+            held.loosen();
+            return held.settle(&found, false).map(|()| false).map_err(|wrong| format!("{what}: {wrong}"));
+        }
         let held = self.held(place);
         let lost = |slot: &&Slot| slot.state == State::Loose && found.iter().all(|found| found.id != slot.id);
         let lost = held.slots.iter().filter(lost).count();
@@ -511,6 +525,10 @@ impl Program {
     }
 
     fn create_topic(&mut self, process: usize, topic: usize) -> Outcome {
+        if !self.topics[topic].settled {
+            // When the power goes, one that failed to be created or deleted may come back.
+            return Ok(());
+        }
         let options = TopicOptions {
             partitions: 1 + self.draw.below(3) as u32,
             codec: Codec::ALL[self.draw.below(3)],
@@ -520,12 +538,12 @@ impl Program {
         let subject = &mut self.topics[topic];
         subject.partitions = vec![Held::default(); options.partitions as usize];
         subject.life += 1;
-        subject.exists = None;
+        (subject.exists, subject.settled) = (None, false);
         let name = subject.name;
         let what = format!("creates {name}: {options:?}");
         let work = |process: &mut Process| log(process)?.create_topic(name, options, numbers_schema());
         if let Call::Done(_) = self.call(process, None, what, work)? {
-            self.topics[topic].exists = Some(true);
+            (self.topics[topic].exists, self.topics[topic].settled) = (Some(true), true);
         }
         Ok(())
     }
@@ -533,12 +551,12 @@ impl Program {
     fn delete(&mut self) -> Outcome {
         let Some((process, (topic, _))) = self.place()? else { return Ok(()) };
         let (name, life) = (self.topics[topic].name, self.topics[topic].life);
-        self.topics[topic].exists = None;
+        (self.topics[topic].exists, self.topics[topic].settled) = (None, false);
         let work = |process: &mut Process| log(process)?.delete_topic(name);
         if let Call::Failed = self.call(process, None, format!("deletes {name}"), work)? {
             return Ok(());
         }
-        self.topics[topic].exists = Some(false);
+        (self.topics[topic].exists, self.topics[topic].settled) = (Some(false), true);
         // Who still has it open is told.
         for other in 0..self.processes.len() {
             let process = &mut self.processes[other];
@@ -618,7 +636,10 @@ impl Program {
                 self.done.cuts += boots - self.boots;
                 self.boots = boots;
                 self.tell(|| "the machine starts again".into());
-                self.topics.iter_mut().flat_map(|topic| &mut topic.partitions).for_each(Held::loosen);
+                for topic in &mut self.topics {
+                    topic.exists = topic.exists.filter(|_| topic.settled);
+                    topic.partitions.iter_mut().for_each(Held::loosen);
+                }
             }
             tries += 1;
             match tries {
@@ -628,14 +649,20 @@ impl Program {
                 _ => {}
             }
             if self.check_all(true)? && boots == self.machine.boots() {
-                return Ok(());
+                tries = 0;
             }
         }
     }
 
     /// Compares everything with the model; `false` = something that was planned came between.
     fn check_all(&mut self, booted: bool) -> Outcome<bool> {
+        let boot = self.machine.boots();
         let Some(process) = self.process()? else { return Ok(false) };
+        if self.processes[process].sync_failed {
+            // Only others can tell.
+            self.machine.kill(&self.processes[process].disk);
+            return Ok(false);
+        }
         for topic in 0..TOPICS.len() {
             let expected = self.topics[topic].exists;
             let name = self.topics[topic].name;
@@ -647,6 +674,10 @@ impl Program {
                 return Err(format!("the topic {name} exists: {exists}, should be {expected:?}"));
             }
             self.topics[topic].exists = Some(exists);
+            if booted && boot == self.machine.boots() {
+                // What is there now was on disk.
+                self.topics[topic].settled = true;
+            }
             if !exists {
                 continue;
             }
