@@ -294,7 +294,10 @@ impl Entered<'_> {
         }
         // A writer died between writing and publishing. Nobody saw those bytes, and the page cache is
         // whole: cut them off, under a new epoch so that none of them can ever pass for the next frame.
-        self.open_active(tail.segment)?.truncate(tail.written)?;
+        let file = self.open_active(tail.segment)?;
+        file.truncate(tail.written)?;
+        // Or the power may go when others stand in their place, and bring them back.
+        self.sync(&file)?;
         self.publish(Tail { epoch: tail.epoch.wrapping_add(1), ..tail })?;
         self.partition.note(tail.written, len - tail.written, 0, &tail);
         Ok(())

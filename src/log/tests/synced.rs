@@ -95,3 +95,23 @@ fn a_topic_that_others_write_is_durable_though_who_created_it_died() {
         }
     }
 }
+
+#[test]
+fn what_was_cut_does_not_come_back_in_place_of_what_was_written_there() {
+    for (seed, event) in (0..200).flat_map(|seed| [(seed, Event::Kill), (seed, Event::Fail)]) {
+        let (_, machine) = Disk::simulated(seed);
+        let topic = create_on(&machine, 1 << 20);
+        put(&topic, [1]).unwrap();
+        sync(&topic).unwrap();
+        // Written, but not published.
+        machine.plan(Moment::Write, 2, event);
+        put(&topic, [2]).unwrap_err();
+        let topic = topic_on(&machine);
+        put(&topic, [3]).unwrap();
+        put(&topic, [4]).unwrap();
+        let before = read(&topic);
+        machine.cut_power();
+        let after = read(&topic_on(&machine));
+        assert!(before.starts_with(&after), "seed {seed}, {event:?}: {after:?} of {before:?}");
+    }
+}
