@@ -124,7 +124,9 @@ impl Held {
         self.drop_absent(|other| other.state == State::Loose && end(other) > Some(base));
         for other in self.slots.iter_mut().filter(|other| other.state == State::Loose && end(other).is_some())
         {
-            other.state = State::There;
+            // One without rows may have been the last before it, or not be there.
+            let unsure = other.rows == 0 && end(other) == Some(base);
+            other.state = if unsure { State::Maybe } else { State::There };
         }
         self.slots.push(slot);
         Ok(())

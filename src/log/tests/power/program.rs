@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// The rows of an append are its number times this, and the numbers that follow.
 const APART: i64 = 1000;
+/// Larger appends are several frames.
+const FRAME_BYTES: usize = 600;
 const PROCESSES: usize = 3;
 const TOPICS: [&str; 3] = ["a", "b", "c"];
 const PRODUCERS: usize = 3;
@@ -294,7 +296,9 @@ impl Program {
         self.call(process, Some(place), what, |process| {
             let key = (place, life);
             if anew || !process.writers.contains_key(&key) {
-                process.writers.insert(key, log(process)?.topic(name)?.writer(place.1)?);
+                let mut writer = log(process)?.topic(name)?.writer(place.1)?;
+                writer.spread(FRAME_BYTES);
+                process.writers.insert(key, writer);
             }
             process.writers.get_mut(&key).map_or_else(|| Err(closed()), work)
         })
