@@ -118,11 +118,12 @@ impl Log {
         let topics = dir.join("topics");
         disk.create_dir(&topics)?;
         disk.sync_dir(dir)?;
-        let topic_dir = topics.join(uuid::Uuid::new_v4().to_string());
+        let topic_dir = topics.join(disk.random_id().to_string());
         let create = || {
             disk.create_dir(&topic_dir)?;
-            disk.write_atomically(&topic_dir.join("topic.json"), info.json().as_bytes())?;
-            disk.sync_dir(&topics)
+            // Before it can be found: others may make rows in it durable at once.
+            disk.sync_dir(&topics)?;
+            disk.write_atomically(&topic_dir.join("topic.json"), info.json().as_bytes())
         };
         if let Err(e) = create() {
             // Half a topic has no description, and is none; this only saves its room.
@@ -289,10 +290,16 @@ fn initialise(dir: &Path, disk: &Disk) -> Result<()> {
     let format = dir.join("FORMAT");
     // Another process may have been quicker.
     if !disk.exists(&format)? {
-        disk.write_atomically(&format, format_line().as_bytes())?;
-        if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
-            disk.sync_dir(above)?;
+        // First the way to it: any of these directories may be new, whoever made them, and who finds FORMAT does not
+        // look at them again.
+        for above in dir.ancestors().skip(1) {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            match disk.sync_dir(above) {
+                Err(e) if e.source.kind() != ErrorKind::PermissionDenied => return Err(e.into()),
+                _ => {}
+            }
         }
+        disk.write_atomically(&format, format_line().as_bytes())?;
     }
     Ok(())
 }

@@ -323,6 +323,10 @@ impl LogReader {
     fn fault(&self, fault: Fault) -> LogError {
         match self.topic.partition(self.index) {
             Ok(partition) => {
+                // What a failed sync has left in memory may be gone: no damage, but nobody can tell.
+                if let Err(e) = partition.check_synced() {
+                    return e;
+                }
                 let end = partition.published().map_or(0, |tail| tail.next_offset);
                 partition.fault(fault, self.base, self.position, self.offset, end)
             }

@@ -64,6 +64,7 @@ pub struct PartitionWriter {
     topic: Arc<Topic>,
     partition: u32,
     encoder: Encoder,
+    frame_bytes: usize,
 }
 
 impl fmt::Debug for PartitionWriter {
@@ -76,7 +77,13 @@ impl PartitionWriter {
     pub(super) fn new(topic: Arc<Topic>, partition: u32) -> Result<Self, LogError> {
         topic.partition(partition)?;
         let encoder = Encoder::new(&topic.schema(), topic.info().codec).map_err(|e| unfit(&topic, e))?;
-        Ok(PartitionWriter { topic, partition, encoder })
+        Ok(PartitionWriter { topic, partition, encoder, frame_bytes: FRAME_BYTES })
+    }
+
+    /// Spreads rows of more than `bytes` over several frames.
+    #[cfg(test)]
+    pub(super) fn spread(&mut self, bytes: usize) {
+        self.frame_bytes = bytes;
     }
 
     /// Appends rows, as one frame or, if they are large, several. Readers see all of them or nothing, also
@@ -94,7 +101,7 @@ impl PartitionWriter {
     }
 
     fn append_frames(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
-        let PartitionWriter { topic, partition, encoder } = self;
+        let PartitionWriter { topic, partition, encoder, frame_bytes } = self;
         let partition = topic.partition(*partition)?;
         partition.check_sound()?;
         let does_not_fit = |reason| LogError::RowsDoNotFit { topic: topic.name().into(), reason };
@@ -104,7 +111,7 @@ impl PartitionWriter {
             return Err(does_not_fit(reason));
         }
         let mut frames = Vec::new();
-        encode(encoder, topic, &batch, append.marks, &mut frames)?;
+        encode(encoder, topic, *frame_bytes, &batch, append.marks, &mut frames)?;
         let last = frames.len() - 1;
         for (i, (header, _)) in frames.iter_mut().enumerate() {
             *header = Header {
@@ -145,6 +152,7 @@ impl PartitionWriter {
 fn encode(
     encoder: &mut Encoder,
     topic: &Topic,
+    frame_bytes: usize,
     batch: &RecordBatch,
     marks: Option<&Int64Array>,
     frames: &mut Vec<(Header, Vec<u8>)>,
@@ -155,7 +163,7 @@ fn encode(
         .iter()
         .map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX / 2))
         .fold(0, usize::saturating_add);
-    if bytes <= FRAME_BYTES || rows <= 1 {
+    if bytes <= frame_bytes || rows <= 1 {
         if let Some(frame) = encoder.encode(batch, marks, None).map_err(|e| unfit(topic, e))? {
             frames.push(frame);
             return Ok(());
@@ -168,7 +176,7 @@ fn encode(
     let half = rows / 2;
     for (at, len) in [(0, half), (half, rows - half)] {
         let marks = marks.map(|marks| marks.slice(at, len));
-        encode(encoder, topic, &batch.slice(at, len), marks.as_ref(), frames)?;
+        encode(encoder, topic, frame_bytes, &batch.slice(at, len), marks.as_ref(), frames)?;
     }
     Ok(())
 }
@@ -235,7 +243,10 @@ impl Entered<'_> {
         };
         if let Err(e) = put().and_then(|()| self.publish(next)) {
             // If this fails too, the next one to enter finds unpublished bytes, and cuts them.
-            let _ = file.truncate(state.written);
+            if file.truncate(state.written).is_ok() {
+                // Or the power may go when others stand in their place, and bring them back.
+                let _ = self.sync(&file);
+            }
             return Err(e);
         }
         self.take_in(&state, frames.iter().map(|(header, _)| header));

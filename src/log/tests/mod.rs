@@ -4,9 +4,11 @@ mod damage;
 mod directory;
 mod index;
 mod keep;
+mod power;
 mod round_trip;
 mod sharing;
 mod steps;
+mod synced;
 
 use super::*;
 use crate::disk::Faults;
