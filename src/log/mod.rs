@@ -33,6 +33,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod watch;
 mod writer;
 
 pub use body::Codec;
@@ -56,6 +57,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use sync::Syncer;
+use watch::Watched;
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
@@ -76,6 +78,7 @@ struct Inner {
     clock: Clock,
     open: Mutex<HashMap<String, Arc<Topic>>>,
     syncer: Syncer,
+    watched: Watched,
 }
 
 impl Log {
@@ -97,7 +100,8 @@ impl Log {
         }
         check_format(&dir, &disk)?;
         let syncer = Syncer::new(clock.clone());
-        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer })))
+        let watched = Watched::new(disk.clone());
+        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer, watched })))
     }
 
     /// The data directory.
@@ -224,7 +228,14 @@ impl Log {
             return Arc::clone(topic);
         }
         let name = info.name.clone();
-        let topic = Arc::new(Topic::new(info, dir, &self.0.disk, &self.0.clock, self.0.syncer.handle()));
+        let topic = Arc::new(Topic::new(
+            info,
+            dir,
+            &self.0.disk,
+            &self.0.clock,
+            self.0.syncer.handle(),
+            self.0.watched.clone(),
+        ));
         open.insert(name, Arc::clone(&topic));
         topic
     }

@@ -4,6 +4,7 @@
 mod cli;
 mod fed;
 mod golden;
+mod log;
 mod oracle;
 mod select;
 mod tpch;
