@@ -25,6 +25,7 @@ mod pins;
 mod producers;
 mod reader;
 mod recover;
+mod repair;
 mod retention;
 mod segment;
 mod settings;
@@ -33,6 +34,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod verify;
 mod watch;
 mod writer;
 
@@ -46,6 +48,7 @@ pub use reader::{Frame, LogReader};
 pub use retention::Removed;
 pub use settings::{Compaction, Fsync, TopicSettings};
 pub use topic::{Topic, TopicInfo, TopicOptions};
+pub use verify::{Damage, Verified};
 pub use writer::{Append, Appended, PartitionWriter};
 
 use crate::clock::Clock;

@@ -181,6 +181,13 @@ impl Partition {
 
     /// Enters the partition to change it, recovering it first if need be.
     pub(super) fn enter(&self) -> Result<Entered<'_>> {
+        let mut entered = self.hold()?;
+        entered.catch_up()?;
+        Ok(entered)
+    }
+
+    /// Takes the partition as it is, however its files are.
+    pub(super) fn hold(&self) -> Result<Entered<'_>> {
         let mut core = guard(&self.core);
         self.check_synced()?;
         let lock_file = match &core.lock {
@@ -197,9 +204,16 @@ impl Partition {
             tail.allocate()?;
             core.tail = Some(tail);
         }
-        let mut entered = Entered { _lock: lock, core, partition: self };
-        entered.catch_up()?;
-        Ok(entered)
+        Ok(Entered { _lock: lock, core, partition: self })
+    }
+
+    pub(super) fn is_of_this_boot(&self, tail: &Tail) -> bool {
+        tail.boot == self.boot
+    }
+
+    /// What was damaged has been mended.
+    pub(super) fn forget_damage(&self) {
+        *guard(&self.damage) = None;
     }
 
     /// Notes that a sync failed: from then on nobody of this process enters.

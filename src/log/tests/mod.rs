@@ -5,6 +5,7 @@ mod directory;
 mod index;
 mod keep;
 mod power;
+mod repair;
 mod round_trip;
 mod sharing;
 mod steps;
