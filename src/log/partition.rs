@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
-/// How often a reader looks again at a tail of which both slots are being written.
+/// How often a reader looks again at a tail of which a slot is being written.
 const LOOKS: usize = 64;
 
 /// What recovery after a crash did to a partition.
@@ -127,15 +127,16 @@ impl Partition {
         };
         let mut found = view.read()?;
         for _ in 0..LOOKS {
-            if found.newest.is_some() {
+            if found.newest.is_some() && !found.torn {
                 break;
             }
             std::thread::yield_now();
             found = view.read()?;
         }
         match found.newest {
-            // One of an earlier boot may tell of rows that never reached the disk.
-            Some(tail) if tail.boot == self.boot || self.check_sound().is_err() => Ok(tail),
+            // One of an earlier boot may tell of rows that never reached the disk, and where one slot stays torn the
+            // other may be an old one.
+            Some(tail) if (tail.boot == self.boot && !found.torn) || self.check_sound().is_err() => Ok(tail),
             newest => match (self.enter(), newest) {
                 (Err(LogError::Corrupt(_) | LogError::SyncFailed { .. }), Some(tail)) => Ok(tail),
                 (entered, _) => Ok(entered?.core.state),

@@ -203,6 +203,8 @@ impl Program {
             self.processes[process].sync_failed = true;
             if let Some((topic, partition)) = place {
                 self.topics[topic].partitions[partition as usize].loosen();
+                // Who has read what is lost is told so, or reads what has taken its place.
+                self.processes.iter_mut().for_each(|p| p.readers.retain(|r| r.0 != (topic, partition)));
             }
         }
         match result {
@@ -490,16 +492,11 @@ impl Program {
             }
             Ok(found)
         });
-        let loose = self.held(place).slots.iter().any(|slot| slot.state == State::Loose);
-        let read = match read {
-            // What it had read was lost when a sync failed.
-            Err(told) if !loose || told.contains("is damaged") => return Err(told),
-            Err(_) | Ok(Call::Failed) => {
-                self.processes[process].readers.swap_remove(open);
-                return Ok(());
-            }
-            Ok(Call::Done(found)) => found.into_iter().collect::<Outcome<Vec<_>>>()?,
+        let Call::Done(read) = read? else {
+            self.processes[process].readers.retain(|reader| (reader.0, reader.1) != key);
+            return Ok(());
         };
+        let read = read.into_iter().collect::<Outcome<Vec<_>>>()?;
         let mut offset = from;
         for found in read {
             let wrong = format!("{what} at {offset}: {found:?} was not to be read");
