@@ -8,7 +8,7 @@ use super::*;
 use crate::disk::DiskFile;
 
 const BYTES: u64 = 24 << 10;
-const SEGMENT_BYTES: u64 = 6 << 10;
+const SEGMENT_BYTES: u64 = 4 << 10;
 /// Of so many flips one is looked at from further away.
 const SAMPLE: usize = 97;
 
@@ -40,7 +40,7 @@ impl Sound {
         let topic = log.create_topic("t", options, many_columns(1).schema()).unwrap();
         let mut writer = topic.writer(0).unwrap();
         for i in 0.. {
-            let rows = if i % 7 == 3 { 0 } else { 1 + i % 5 };
+            let rows = if i % 7 == 3 { 0 } else { 1 + i % 3 };
             let batch = many_columns(9).slice(i % 3, rows);
             let marks = Int64Array::from_iter_values((0..rows as i64).map(|mark| mark * 1_000 - i as i64));
             let append = Append {
@@ -146,7 +146,7 @@ fn bytes() -> u64 {
 fn no_bit_of_the_segments_flips_unseen(codec: Codec) {
     let sound = Sound::new(codec, bytes() / 3);
     let frames = &sound.frames;
-    assert!(frames.len() > 8 && frames.last().unwrap().segment > 0, "several segments");
+    assert!(frames.len() > 3 && frames.last().unwrap().segment > 0, "several segments");
     for (i, written) in frames.iter().enumerate() {
         let path = segment::segment_path(Path::new("0"), written.segment);
         let file = sound.open(path.to_str().unwrap());
@@ -167,7 +167,10 @@ fn no_bit_of_the_segments_flips_unseen(codec: Codec) {
                 return;
             }
             // What lies before it in the segment, and in the segments behind it, is read as ever.
-            let mut reader = sound.topic().reader(0, first.frame.base_offset, None).unwrap();
+            let mut reader = match sound.topic().reader(0, first.frame.base_offset, None) {
+                Err(LogError::Corrupt(_)) if written.position == 0 => return,
+                reader => reader.unwrap(),
+            };
             for before in
                 frames.iter().filter(|f| f.segment == written.segment && f.position < written.position)
             {
