@@ -1,6 +1,11 @@
 //! Looking at topics, as the `topic` command does.
 
+use super::settings::{SETTINGS, set};
+use super::sources::option_diagnostic;
 use super::{Engine, Result};
+use crate::connectors::nearest;
+use crate::log::Maintained;
+use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
@@ -109,6 +114,31 @@ impl Engine {
         }
     }
 
+    /// Changes how a topic is kept: settings and their values as in `WITH (…)`.
+    pub fn alter_topic(&self, name: &str, settings: &[(String, String)]) -> Result<()> {
+        let definitions = self.definitions()?;
+        let key = definitions.streams.get(name).and_then(|stream| stream.primary_key.as_ref());
+        let mut mistake = None;
+        self.0.log.alter_topic(name, |kept| {
+            let before = kept.clone();
+            for (setting, value) in settings {
+                match set(kept, (name, key), setting, value) {
+                    Ok(true) => continue,
+                    Ok(false) => mistake = Some(no_setting(setting)),
+                    Err(e) => mistake = Some(option_diagnostic(e)),
+                }
+                *kept = before;
+                return;
+            }
+        })?;
+        mistake.map_or(Ok(()), |mistake| Err(mistake.into()))
+    }
+
+    /// Removes and compacts now what a topic's settings say, even if little has been replaced.
+    pub fn compact_topic(&self, name: &str) -> Result<Maintained> {
+        Ok(self.0.log.compact_topic(name)?)
+    }
+
     /// Deletes a topic that is no stream's; a stream's goes with DROP STREAM.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
         let topic = self.0.log.topic(name)?;
@@ -118,5 +148,13 @@ impl Engine {
         }
         drop(topic);
         Ok(self.0.log.delete_topic(name)?)
+    }
+}
+
+fn no_setting(name: &str) -> Diagnostic {
+    let d = Diagnostic::new(format!("a topic has no setting '{name}' that can be changed"));
+    match nearest(name, SETTINGS.iter().copied()) {
+        Some(near) => d.help(format!("did you mean '{near}'?")),
+        None => d.help(format!("what can be changed is {}", SETTINGS.join(", "))),
     }
 }

@@ -13,16 +13,22 @@
 //! checksum, locks for readers.
 
 mod body;
+mod compaction;
 mod error;
 mod find;
 mod frame;
 mod index;
 mod known;
+mod maintain;
 mod partition;
+mod pins;
 mod producers;
 mod reader;
 mod recover;
+mod retention;
 mod segment;
+mod settings;
+mod sync;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -30,9 +36,14 @@ mod topic;
 mod writer;
 
 pub use body::Codec;
+pub use compaction::Compacted;
 pub use error::{Corruption, LogError};
+pub use maintain::Maintained;
 pub use partition::Recovery;
+pub use pins::Pin;
 pub use reader::{Frame, LogReader};
+pub use retention::Removed;
+pub use settings::{Compaction, Fsync, TopicSettings};
 pub use topic::{Topic, TopicInfo, TopicOptions};
 pub use writer::{Append, Appended, PartitionWriter};
 
@@ -44,6 +55,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use sync::Syncer;
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
@@ -63,6 +75,7 @@ struct Inner {
     disk: Disk,
     clock: Clock,
     open: Mutex<HashMap<String, Arc<Topic>>>,
+    syncer: Syncer,
 }
 
 impl Log {
@@ -83,7 +96,8 @@ impl Log {
             },
         }
         check_format(&dir, &disk)?;
-        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default() })))
+        let syncer = Syncer::new(clock.clone());
+        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer })))
     }
 
     /// The data directory.
@@ -148,6 +162,19 @@ impl Log {
         Ok(topics)
     }
 
+    /// Changes a topic's settings; gives the new ones. Other processes take them over when they next look after the
+    /// topic (see [`maintain`](Self::maintain)). Fails, and changes nothing, if they do not fit the topic.
+    pub fn alter_topic(&self, name: &str, change: impl FnOnce(&mut TopicSettings)) -> Result<TopicSettings> {
+        let _lock = self.lock()?;
+        let (mut info, dir) = self.find(name)?.ok_or_else(|| self.no_topic(name))?;
+        change(&mut info.settings);
+        info.settings.check(&info.schema)?;
+        self.0.disk.write_atomically(&dir.join("topic.json"), info.json().as_bytes())?;
+        let settings = info.settings.clone();
+        self.keep(info, dir).set(settings.clone());
+        Ok(settings)
+    }
+
     /// Deletes a topic with all its rows. Who has it open is told so with the next append, or at the
     /// end of what could still be read.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
@@ -197,7 +224,7 @@ impl Log {
             return Arc::clone(topic);
         }
         let name = info.name.clone();
-        let topic = Arc::new(Topic::new(info, dir, &self.0.disk, &self.0.clock));
+        let topic = Arc::new(Topic::new(info, dir, &self.0.disk, &self.0.clock, self.0.syncer.handle()));
         open.insert(name, Arc::clone(&topic));
         topic
     }

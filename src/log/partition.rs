@@ -14,6 +14,7 @@
 use super::error::{Corruption, LogError};
 use super::known::Known;
 use super::segment::{Fault, list_segments, segment_path};
+use super::settings::Fsync;
 use super::tail::{Tail, TailFile, UNSURE};
 use super::topic::Identity;
 use crate::disk::{Disk, DiskError, DiskFile, DiskLock, Open};
@@ -73,6 +74,10 @@ pub(super) struct Partition {
     core: Mutex<Core>,
     /// A sync of this process failed: it takes no more rows.
     sync_failed: AtomicBool,
+    /// Held while the partition is synced, so that one sync serves all who have waited for it.
+    pub(super) sync_turn: Mutex<()>,
+    /// The background will sync it.
+    pub(super) unsynced: AtomicBool,
     recoveries: Mutex<Vec<Recovery>>,
     /// Damage that somebody in this process came upon: from then on nothing is appended.
     damage: Mutex<Option<Corruption>>,
@@ -109,15 +114,26 @@ impl Partition {
             view: Mutex::default(),
             core: Mutex::default(),
             sync_failed: AtomicBool::new(false),
+            sync_turn: Mutex::default(),
+            unsynced: AtomicBool::new(false),
             recoveries: Mutex::default(),
             damage: Mutex::default(),
         }
     }
 
-    /// How far the partition is written, as readers see it. Locks nothing, unless there is something
+    /// How far the partition is written, as readers see it: where appends are acknowledged only when they
+    /// are durable, up to there. Locks nothing, unless there is something
     /// to recover first. Of a damaged partition: what it said of itself before, so that the rows before
     /// the damage can be read.
     pub(super) fn published(&self) -> Result<Tail> {
+        let tail = self.newest()?;
+        Ok(match self.topic.settings().fsync {
+            Fsync::Step => Tail { written: tail.durable, next_offset: tail.durable_offset, ..tail },
+            _ => tail,
+        })
+    }
+
+    fn newest(&self) -> Result<Tail> {
         let Some(view) = self.view()? else {
             if list_segments(&self.disk, &self.dir)?.is_empty() {
                 self.check_alive()?;

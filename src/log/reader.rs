@@ -182,7 +182,7 @@ impl LogReader {
         self.open(partition, tail)?;
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let len = segment.len()?;
-        let Some(index) = partition.kept_index(self.base, len) else { return Ok(()) };
+        let Some(index) = partition.kept_index(segment, self.base, len) else { return Ok(()) };
         let (offset, position) = index.before_offset(self.from);
         let header = segment.header(position, len);
         if position < len && header.is_ok_and(|header| header.base_offset == offset) {

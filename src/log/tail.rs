@@ -53,6 +53,16 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// The place up to which it is written: a segment and bytes of it.
+    pub(super) fn written_place(&self) -> (u64, u64) {
+        (self.segment, self.written)
+    }
+
+    /// The place up to which it is durable.
+    pub(super) fn durable_place(&self) -> (u64, u64) {
+        (self.segment, self.durable)
+    }
+
     fn bytes(&self) -> [u8; SLOT] {
         let mut out = [0; SLOT];
         let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);

@@ -5,9 +5,8 @@
 //! epoch and time onto the frame, writes it in one go, and publishes the new length in `tail`. An append
 //! that fails leaves the partition as it was.
 //!
-//! What was appended outlives the process at once, and a crash of the machine from the next
-//! [`PartitionWriter::sync`] on. A sync writes out the frames, not `tail`: after a crash of the machine
-//! an older `tail` only makes recovery scan more.
+//! What was appended outlives the process at once, and a crash of the machine from the next sync on (sync.rs). A
+//! sync writes out the frames, not `tail`: after a crash of the machine an older `tail` only makes recovery scan more.
 
 use super::body::{self, Encoder};
 use super::error::LogError;
@@ -89,12 +88,15 @@ impl PartitionWriter {
 
     /// Appends rows, as one frame or, if they are large, several. Readers see all of them or nothing, also
     /// after a crash. Fails, and appends nothing, if the rows do not fit the topic, if one alone is too large
-    /// for a frame, if the partition is damaged or its topic deleted, or if the disk fails or is full.
+    /// for a frame, if the partition is damaged or its topic deleted, or if the disk fails or is full. If
+    /// only the sync fails that the topic asks for, the rows may be there or not.
     pub fn append(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
         let appended = self.append_frames(append)?;
         if !appended.duplicate {
             self.topic.wake();
         }
+        // A duplicate too: who appended it may have died before it was synced.
+        self.topic.appended(self.partition)?;
         Ok(appended)
     }
 
@@ -128,7 +130,7 @@ impl PartitionWriter {
             return Ok(Appended { base_offset: next_offset, next_offset, duplicate: true });
         }
         let len = frames.iter().map(|(header, _)| header.frame_len()).sum();
-        entered.make_room(len, topic.info().segment_bytes)?;
+        entered.make_room(len, topic.settings().segment_bytes)?;
         let appended = entered.write(&mut frames, topic.clock().now_ns());
         frames.into_iter().for_each(|(_, frame)| encoder.reuse(frame));
         appended
@@ -142,26 +144,7 @@ impl PartitionWriter {
     /// Makes durable what has been appended so far, by whomever. Once this has failed, nothing more can
     /// be appended to the partition by this process.
     pub fn sync(&mut self) -> Result<(), LogError> {
-        let partition = self.topic.partition(self.partition)?;
-        let (file, mark) = {
-            let mut entered = partition.enter()?;
-            let mark = entered.core.state;
-            if mark.durable == mark.written {
-                return Ok(());
-            }
-            (entered.open_active(mark.segment)?, mark)
-        };
-        // Outside all locks: the others may append meanwhile.
-        if let Err(e) = file.sync_data() {
-            partition.sync_has_failed();
-            return Err(e.into());
-        }
-        let mut entered = partition.enter()?;
-        let state = entered.core.state;
-        if (state.segment, state.epoch) == (mark.segment, mark.epoch) && state.durable < mark.written {
-            entered.publish(Tail { durable: mark.written, durable_offset: mark.next_offset, ..state })?;
-        }
-        Ok(())
+        self.topic.sync(self.partition)
     }
 }
 

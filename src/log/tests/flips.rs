@@ -24,6 +24,7 @@ struct Written {
 struct Sound {
     disk: Disk,
     clock: Clock,
+    syncer: Syncer,
     info: TopicInfo,
     dir: PathBuf,
     frames: Vec<Written>,
@@ -36,7 +37,7 @@ impl Sound {
         let (disk, _) = Disk::simulated(1);
         let clock = Clock::manual(1_000);
         let log = Log::open("/data", disk.clone(), clock.clone()).unwrap();
-        let options = TopicOptions { codec, segment_bytes: SEGMENT_BYTES, ..TopicOptions::default() };
+        let options = TopicOptions { partitions: 1, codec, settings: settings(SEGMENT_BYTES) };
         let topic = log.create_topic("t", options, many_columns(1).schema()).unwrap();
         let mut writer = topic.writer(0).unwrap();
         for i in 0.. {
@@ -59,7 +60,15 @@ impl Sound {
             }
         }
         let dir = topic.dir().to_owned();
-        let mut sound = Sound { disk, clock, info: topic.info().clone(), dir, frames: vec![], end: 0 };
+        let mut sound = Sound {
+            disk,
+            syncer: Syncer::new(clock.clone()),
+            clock,
+            info: topic.info().clone(),
+            dir,
+            frames: vec![],
+            end: 0,
+        };
         sound.frames = sound.written(bytes);
         sound.end = topic.end_offset(0).unwrap();
         sound
@@ -67,7 +76,8 @@ impl Sound {
 
     /// The topic as a process sees it that has not looked at it yet.
     fn topic(&self) -> Arc<Topic> {
-        Arc::new(Topic::new(self.info.clone(), self.dir.clone(), &self.disk, &self.clock))
+        let (disk, syncer) = (&self.disk, self.syncer.handle());
+        Arc::new(Topic::new(self.info.clone(), self.dir.clone(), disk, &self.clock, syncer))
     }
 
     /// Its frames, in the first segments that have `bytes`.

@@ -9,7 +9,7 @@ fn log_on(machine: &Simulation) -> Log {
 }
 
 fn create_on(machine: &Simulation, segment_bytes: u64) -> Arc<Topic> {
-    let options = TopicOptions { codec: Codec::None, segment_bytes, ..TopicOptions::default() };
+    let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(segment_bytes) };
     log_on(machine).create_topic("t", options, numbers_schema()).unwrap()
 }
 
@@ -54,9 +54,9 @@ fn names_are_made_durable_again_if_who_made_them_died_or_failed() {
         for event in [Event::Fail, Event::Kill] {
             let (disk, machine) = Disk::simulated(seed);
             machine.plan(Moment::Change, n, event);
-            let options = TopicOptions { codec: Codec::None, ..TopicOptions::default() };
+            let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(1 << 20) };
             let first = Log::open("/new/data", disk, Clock::manual(1_000));
-            let created = first.and_then(|log| log.create_topic("t", options, numbers_schema()));
+            let created = first.and_then(|log| log.create_topic("t", options.clone(), numbers_schema()));
             let _ = created.and_then(|topic| put(&topic, [1]));
             machine.heal();
             machine.kill_all();
@@ -81,7 +81,7 @@ fn a_topic_that_others_write_is_durable_though_who_created_it_died() {
         let (_, machine) = Disk::simulated(seed);
         let log = log_on(&machine);
         machine.plan(Moment::Sync, n, Event::Kill);
-        let options = TopicOptions { codec: Codec::None, ..TopicOptions::default() };
+        let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(1 << 20) };
         let created = log.create_topic("t", options, numbers_schema());
         machine.heal();
         let log = log_on(&machine);

@@ -170,6 +170,7 @@ pub(super) fn run(
                 name: spec.stream.name.clone(),
                 partitions: data[stream].len(),
                 open: Box::new(open),
+                is_topic: false,
                 shape: FeedShape { keep: spec.columns.clone(), time, late_rule: None },
                 bad_topic: None,
                 late_topic: None,
@@ -194,6 +195,7 @@ pub(super) fn run(
                 until_caught_up: false,
             },
             store: store.clone(),
+            log: None,
             clock: Clock::manual(0),
         };
         let mut finished = 0;

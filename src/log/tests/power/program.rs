@@ -5,7 +5,10 @@ use super::model::{Found, Held, Slot, State};
 use crate::clock::Clock;
 use crate::disk::simulated::Draw;
 use crate::disk::{Disk, Event, Moment, Simulation};
-use crate::log::{Append, Appended, Codec, Log, LogError, LogReader, PartitionWriter, Topic, TopicOptions};
+use crate::log::{
+    Append, Appended, Codec, Fsync, Log, LogError, LogReader, PartitionWriter, Topic, TopicOptions,
+    TopicSettings,
+};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use std::collections::HashMap;
@@ -84,6 +87,8 @@ struct Subject {
     /// How often it was created.
     life: u64,
     partitions: Vec<Held>,
+    /// Appends are acknowledged when they are durable, and not read before.
+    steps: bool,
 }
 
 /// Where rows go: topic and partition.
@@ -127,8 +132,14 @@ pub(super) fn run(seed: u64, record: bool) -> Outcome<Done> {
     if record {
         machine.record();
     }
-    let topics =
-        TOPICS.map(|name| Subject { name, exists: Some(false), settled: true, life: 0, partitions: vec![] });
+    let topics = TOPICS.map(|name| Subject {
+        name,
+        exists: Some(false),
+        settled: true,
+        life: 0,
+        partitions: vec![],
+        steps: false,
+    });
     let mut program = Program {
         draw,
         machine,
@@ -351,7 +362,15 @@ impl Program {
                 self.held(place).appended(slot)?;
             }
         }
+        self.settle_steps(place);
         Ok(())
+    }
+
+    /// Where appends are acknowledged when they are durable, those that have been are.
+    fn settle_steps(&mut self, place: Place) {
+        if self.topics[place.0].steps {
+            self.held(place).synced();
+        }
     }
 
     fn sync(&mut self) -> Outcome {
@@ -412,6 +431,7 @@ impl Program {
         let lost = held.slots.iter().filter(lost).count();
         held.settle(&found, entered).map_err(|wrong| format!("{what}: {wrong}"))?;
         self.done.lost += lost as u64;
+        self.settle_steps(place);
         Ok(true)
     }
 
@@ -513,6 +533,7 @@ impl Program {
                 slot.state = State::There;
             }
         }
+        self.settle_steps(place);
         Ok(())
     }
 
@@ -533,16 +554,21 @@ impl Program {
         let options = TopicOptions {
             partitions: 1 + self.draw.below(3) as u32,
             codec: Codec::ALL[self.draw.below(3)],
-            segment_bytes: 1 + self.draw.below(3000) as u64,
-            ..TopicOptions::default()
+            settings: TopicSettings {
+                // In the background is no matter of chance.
+                fsync: if self.draw.chance(30) { Fsync::Step } else { Fsync::Os },
+                ..TopicSettings::segments_of(1 + self.draw.below(3000) as u64)
+            },
         };
         let subject = &mut self.topics[topic];
         subject.partitions = vec![Held::default(); options.partitions as usize];
         subject.life += 1;
+        subject.steps = options.settings.fsync == Fsync::Step;
         (subject.exists, subject.settled) = (None, false);
         let name = subject.name;
         let what = format!("creates {name}: {options:?}");
-        let work = |process: &mut Process| log(process)?.create_topic(name, options, numbers_schema());
+        let work =
+            |process: &mut Process| log(process)?.create_topic(name, options.clone(), numbers_schema());
         if let Call::Done(_) = self.call(process, None, what, work)? {
             (self.topics[topic].exists, self.topics[topic].settled) = (Some(true), true);
         }
@@ -693,7 +719,9 @@ impl Program {
                         return Ok(false);
                     }
                 }
-                if !self.settle(process, place, enters || booted)? {
+                // To enter finishes what others left unfinished; but for the sync, before which nobody reads it.
+                let finished = booted || (enters && !self.topics[topic].steps);
+                if !self.settle(process, place, finished)? {
                     return Ok(false);
                 }
                 self.done.rolled += self.count_rolled(process, place);
