@@ -181,12 +181,23 @@ fn no_bit_of_the_segments_flips_unseen(codec: Codec) {
                 Err(LogError::Corrupt(_)) if written.position == 0 => return,
                 reader => reader.unwrap(),
             };
-            for before in
-                frames.iter().filter(|f| f.segment == written.segment && f.position < written.position)
-            {
-                same(&reader.next().unwrap().unwrap(), &before.frame);
+            let before =
+                frames.iter().filter(|f| f.segment == written.segment && f.position < written.position);
+            let mut before = before.peekable();
+            loop {
+                match reader.next() {
+                    // Those without rows at the end of the segment before have the same offset.
+                    Ok(Some(f))
+                        if f.batch.num_rows() == 0
+                            && before.peek().is_none_or(|b| b.frame.step != f.step) => {}
+                    Ok(Some(frame)) => same(&frame, &before.next().unwrap().frame),
+                    told => {
+                        assert!(matches!(told, Err(LogError::Corrupt(_))), "{codec:?}, bit {bit}: {told:?}");
+                        break;
+                    }
+                }
             }
-            assert!(matches!(reader.next(), Err(LogError::Corrupt(_))), "{codec:?}, bit {bit}");
+            assert!(before.next().is_none(), "{codec:?}, bit {bit}");
             if let Some(behind) = frames[i..].iter().find(|frame| frame.segment > written.segment) {
                 let mut reader = sound.topic().reader(0, behind.segment + 1, None).unwrap();
                 assert!(reader.next().unwrap().is_some());
