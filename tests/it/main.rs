@@ -3,6 +3,7 @@
 
 mod cli;
 mod fed;
+mod fuzz;
 mod golden;
 mod log;
 mod oracle;

@@ -2,6 +2,7 @@
 
 mod damage;
 mod directory;
+mod flips;
 mod index;
 mod keep;
 mod power;
