@@ -114,15 +114,14 @@ impl TopicReader {
         }
         let rows = frame.batch.num_rows() - given;
         let taken = rows.min(room);
-        let offset = frame.base_offset + given as u64;
         let part = Part {
-            batch: self.shape(&frame, given, taken, offset)?,
+            batch: self.shape(&frame, given, taken)?,
             marks: frame.marks.as_ref().map(|m| m.slice(given, taken)),
             // What the writer states holds after all of the frame's rows.
             watermark: frame.watermark.filter(|_| taken == rows),
             stated: frame.watermark.is_some(),
         };
-        self.position = offset + taken as u64;
+        self.position = frame.offset(given + taken);
         if taken < rows {
             self.held = Some((frame, given + taken));
         }
@@ -130,13 +129,7 @@ impl TopicReader {
     }
 
     /// The asked-for columns of rows `given..given + taken` of a frame.
-    fn shape(
-        &self,
-        frame: &Frame,
-        given: usize,
-        taken: usize,
-        offset: u64,
-    ) -> Result<RecordBatch, ConnectorError> {
+    fn shape(&self, frame: &Frame, given: usize, taken: usize) -> Result<RecordBatch, ConnectorError> {
         let batch = frame.batch.slice(given, taken);
         let column = |c: &TopicColumn| -> ArrayRef {
             match c {
@@ -145,9 +138,9 @@ impl TopicReader {
                     batch.column(at).clone()
                 }
                 TopicColumn::Partition => Arc::new(Int32Array::from_value(self.partition as i32, taken)),
-                TopicColumn::Offset => {
-                    Arc::new(Int64Array::from_iter_values((0..taken as i64).map(|i| offset as i64 + i)))
-                }
+                TopicColumn::Offset => Arc::new(Int64Array::from_iter_values(
+                    (given..given + taken).map(|i| frame.offset(i) as i64),
+                )),
                 TopicColumn::Timestamp => {
                     Arc::new(TimestampNanosecondArray::from_value(frame.append_time, taken))
                 }

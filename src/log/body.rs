@@ -3,16 +3,17 @@
 //! ```text
 //!     │ FFFFFFFF │ length i32 │ metadata (flatbuffer), padded │ buffers, each padded to 16 bytes │
 //!     │ the same once more for the marks (one column of i64), if there are any                   │
+//!     │ and once more for the rows' offsets (one column of u64), if the frame is sparse          │
 //! ```
 //!
 //! Arrow's "encapsulated message" without the schema, which stands in the topic's description.
 //! Compression is Arrow's own, buffer by buffer, so a projection decompresses what it needs and no more.
 
 use super::error::LogError;
-use super::frame::{HEADER_LEN, Header, MAX_BODY};
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use super::frame::{HEADER_LEN, Header, MAX_BODY, Sparse};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
@@ -22,6 +23,8 @@ use std::sync::Arc;
 
 /// The most bytes of a frame's columns once they are decompressed.
 const MAX_DECODED: u64 = 1 << 30;
+/// The most memory that is kept from one frame for the next.
+const KEPT_MEMORY: usize = 32 << 20;
 /// Every buffer starts at a multiple of this: what the widest numbers (decimals) need.
 const ALIGNMENT: usize = 16;
 
@@ -140,12 +143,26 @@ fn marks_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("mark", DataType::Int64, true)]))
 }
 
+fn offsets_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("offset", DataType::UInt64, false)]))
+}
+
+/// What a frame's body holds.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    pub(super) batch: RecordBatch,
+    pub(super) marks: Option<Int64Array>,
+    /// The rows' offsets, ascending; only in a sparse frame.
+    pub(super) offsets: Option<UInt64Array>,
+}
+
 /// Makes frames; keeps its memory from one to the next.
 pub(super) struct Encoder {
     codec: Codec,
     shape: Shape,
     rows: StreamWriter<Vec<u8>>,
     marks: StreamWriter<Vec<u8>>,
+    offsets: StreamWriter<Vec<u8>>,
 }
 
 impl Encoder {
@@ -155,34 +172,37 @@ impl Encoder {
             shape: Shape::of(schema),
             rows: StreamWriter::try_new_with_options(Vec::new(), schema, codec.options()?)?,
             marks: StreamWriter::try_new_with_options(Vec::new(), &marks_schema(), codec.options()?)?,
+            offsets: StreamWriter::try_new_with_options(Vec::new(), &offsets_schema(), codec.options()?)?,
         })
     }
 
     /// Encodes rows that [`conform`] to the schema. Gives the header, with what depends on the body
     /// filled in, and the frame with room for the header at its start; `None` = too large for a frame.
+    /// Give the frame back with [`reuse`](Self::reuse) when it is written.
     pub(super) fn encode(
         &mut self,
         batch: &RecordBatch,
         marks: Option<&Int64Array>,
-    ) -> Result<Option<(Header, &mut [u8])>, ArrowError> {
+        offsets: Option<&UInt64Array>,
+    ) -> Result<Option<(Header, Vec<u8>)>, ArrowError> {
         let Ok(rows) = u32::try_from(batch.num_rows()) else { return Ok(None) };
-        // The writers put the schema first when they are made, and the last frame stays till here.
+        // The writers put the schema first when they are made.
         let frame = self.rows.get_mut();
         frame.clear();
         frame.resize(HEADER_LEN, 0);
         self.rows.write(batch)?;
-        let mut marks_len = None;
-        if let Some(marks) = marks {
-            self.marks.get_mut().clear();
-            let column: ArrayRef = Arc::new(marks.clone());
-            self.marks.write(&RecordBatch::try_new(marks_schema(), vec![column])?)?;
-            marks_len = u32::try_from(self.marks.get_ref().len()).ok();
-        }
+        let marks = marks.map(|marks| Arc::new(marks.clone()) as ArrayRef);
+        let marks_len = message_of(&mut self.marks, marks_schema(), marks)?;
+        let offsets = offsets.map(|offsets| Arc::new(offsets.clone()) as ArrayRef);
+        let offsets_len = message_of(&mut self.offsets, offsets_schema(), offsets)?;
         let frame = self.rows.get_mut();
         // What a reader would refuse must not be written.
         let fits = Message::read(&frame[HEADER_LEN..]).is_ok_and(|m| m.check(&self.shape, rows).is_ok());
         if marks_len.is_some() {
             frame.extend_from_slice(self.marks.get_ref());
+        }
+        if offsets_len.is_some() {
+            frame.extend_from_slice(self.offsets.get_ref());
         }
         let body = &frame[HEADER_LEN..];
         if !fits || body.len() as u64 > MAX_BODY {
@@ -195,10 +215,30 @@ impl Encoder {
             body_crc: crc32c::crc32c(body),
             rows,
             marks_len,
+            sparse: offsets_len.map(|offsets_len| Sparse { offsets_len, ..Sparse::default() }),
             ..Header::default()
         };
-        Ok(Some((header, frame)))
+        Ok(Some((header, std::mem::take(frame))))
     }
+
+    /// Takes back a frame's memory for the next one.
+    pub(super) fn reuse(&mut self, frame: Vec<u8>) {
+        if frame.capacity() <= KEPT_MEMORY {
+            *self.rows.get_mut() = frame;
+        }
+    }
+}
+
+/// Encodes a column beside the rows into the writer's memory; its length.
+fn message_of(
+    writer: &mut StreamWriter<Vec<u8>>,
+    schema: SchemaRef,
+    column: Option<ArrayRef>,
+) -> Result<Option<u32>, ArrowError> {
+    let Some(column) = column else { return Ok(None) };
+    writer.get_mut().clear();
+    writer.write(&RecordBatch::try_new(schema, vec![column])?)?;
+    Ok(u32::try_from(writer.get_ref().len()).ok())
 }
 
 /// Reads frames' bodies; shared by no one, cheap to make.
@@ -207,42 +247,48 @@ pub(super) struct Decoder {
     shape: Shape,
     projection: Option<Vec<usize>>,
     marks: (SchemaRef, Shape),
+    offsets: (SchemaRef, Shape),
     no_dictionaries: HashMap<i64, ArrayRef>,
 }
 
 impl Decoder {
     /// For rows of `schema`, giving the columns of `projection` (positions that exist) in its order.
     pub(super) fn new(schema: SchemaRef, projection: Option<Vec<usize>>) -> Self {
-        let marks = marks_schema();
-        let marks_shape = Shape::of(&marks);
+        let shaped = |schema: SchemaRef| {
+            let shape = Shape::of(&schema);
+            (schema, shape)
+        };
         Decoder {
             shape: Shape::of(&schema),
             schema,
             projection,
-            marks: (marks, marks_shape),
+            marks: shaped(marks_schema()),
+            offsets: shaped(offsets_schema()),
             no_dictionaries: HashMap::new(),
         }
     }
 
-    /// Rows and marks of a body whose checksum is right. The error says in words what is wrong with it.
-    pub(super) fn decode(
-        &self,
-        header: &Header,
-        body: &Buffer,
-    ) -> Result<(RecordBatch, Option<Int64Array>), String> {
-        let marks_len = header.marks_len.unwrap_or_default() as usize;
-        let rows_len = body.len().checked_sub(marks_len).ok_or("the frame's lengths make no sense")?;
-        let batch = self.message(
-            &body.slice_with_length(0, rows_len),
-            header.rows,
-            (&self.schema, &self.shape),
-            self.projection.as_deref(),
-        )?;
-        if header.marks_len.is_none() {
-            return Ok((batch, None));
+    /// What a body holds whose checksum is right. The error says in words what is wrong with it.
+    pub(super) fn decode(&self, header: &Header, body: &Buffer) -> Result<Content, String> {
+        let senseless = "the frame's lengths make no sense";
+        let offsets_len = header.sparse.map_or(0, |sparse| sparse.offsets_len) as usize;
+        let offsets_at = body.len().checked_sub(offsets_len).ok_or(senseless)?;
+        let marks_at =
+            offsets_at.checked_sub(header.marks_len.unwrap_or_default() as usize).ok_or(senseless)?;
+        let part = |from: usize, to: usize| body.slice_with_length(from, to - from);
+        let rows = (&self.schema, &self.shape);
+        let batch = self.message(&part(0, marks_at), header.rows, rows, self.projection.as_deref())?;
+        let beside = |bytes: Buffer, (schema, shape): &(SchemaRef, Shape)| {
+            Ok::<_, String>(self.message(&bytes, header.rows, (schema, shape), None)?.column(0).clone())
+        };
+        let marks = header.marks_len.map(|_| beside(part(marks_at, offsets_at), &self.marks)).transpose()?;
+        let offsets =
+            header.sparse.map(|_| beside(part(offsets_at, body.len()), &self.offsets)).transpose()?;
+        let offsets = offsets.map(|offsets| offsets.as_primitive::<UInt64Type>().clone());
+        if offsets.as_ref().is_some_and(|offsets| !lie_in(offsets, header)) {
+            return Err("the offsets of the frame's rows make no sense".into());
         }
-        let marks = self.message(&body.slice(rows_len), header.rows, (&self.marks.0, &self.marks.1), None)?;
-        Ok((batch, Some(marks.column(0).as_primitive::<Int64Type>().clone())))
+        Ok(Content { batch, marks: marks.map(|marks| marks.as_primitive::<Int64Type>().clone()), offsets })
     }
 
     fn message(
@@ -265,6 +311,14 @@ impl Decoder {
         );
         decoder.and_then(|d| d.with_projection(projection).read_record_batch()).map_err(words)
     }
+}
+
+/// Whether a sparse frame's rows lie, in order, in the offsets that it covers.
+fn lie_in(offsets: &UInt64Array, header: &Header) -> bool {
+    let offsets = offsets.values();
+    offsets.windows(2).all(|pair| pair[0] < pair[1])
+        && offsets.first().is_none_or(|first| *first >= header.base_offset)
+        && offsets.last().is_none_or(|last| *last < header.next_offset())
 }
 
 /// How many parts a schema's record batches have, as Arrow's format lays down.

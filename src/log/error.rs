@@ -193,20 +193,13 @@ pub enum LogError {
         /// Why.
         reason: String,
     },
-    /// More than one frame holds.
-    #[error(
-        "{rows} rows of {bytes} bytes are too much for one frame of the topic {topic:?} (at most \
-         {most_rows} rows and {most_bytes} bytes): append fewer rows at a time"
-    )]
+    /// A row that no frame holds.
+    #[error("a row of {bytes} bytes is too large for the topic {topic:?} (at most {most_bytes} bytes)")]
     FrameTooLarge {
         /// The topic.
         topic: String,
-        /// The rows.
-        rows: u64,
-        /// Their size.
+        /// Its size.
         bytes: u64,
-        /// The most rows of a frame.
-        most_rows: u64,
         /// The most bytes of a frame, compressed or not.
         most_bytes: u64,
     },

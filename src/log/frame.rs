@@ -14,8 +14,19 @@
 //! `header crc` is the CRC32C of the header's other bytes, `body crc` that of the body: so one can hop
 //! from header to header and trust each without reading the bodies. Header and body lengths are
 //! multiples of 16, hence in a file of frames every Arrow buffer lies as Arrow wants it in memory.
-//! Flags: 1 = `watermark` is set, 2 = the two times are set, 4 = the body ends with `marks len` bytes
-//! of marks. A field whose flag is not set is 0.
+//! Flags: 1 = `watermark` is set, 2 = the two times are set, 4 = the rows are followed by `marks len` bytes
+//! of marks, 8 = more frames of the same step follow, 16 = the frame is sparse. A field whose flag is not set is 0.
+//!
+//! A frame covers the offsets from `base offset` up to, but not including, its end; the next frame begins there. A
+//! frame that was appended has a row for each of them. A **sparse** frame is what compaction or repair has left of
+//! others: it says itself where it ends and which rows are left, in the place of producer and step:
+//!
+//! ```text
+//!     32 │ end offset u64 │ offsets len u32 │ 0 │ 48 │ horizon i64 │
+//! ```
+//!
+//! The last `offsets len` bytes of its body hold the rows' offsets. `horizon` is the time after which tombstones in
+//! it may go (0 = it has none that have been counted yet).
 
 use super::body::Codec;
 
@@ -29,6 +40,9 @@ const VERSION: u8 = 1;
 const HAS_WATERMARK: u16 = 1;
 const HAS_TIMES: u16 = 2;
 const HAS_MARKS: u16 = 4;
+const CONTINUES: u16 = 8;
+const SPARSE: u16 = 16;
+const KNOWN: u16 = HAS_WATERMARK | HAS_TIMES | HAS_MARKS | CONTINUES | SPARSE;
 
 /// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,8 +63,23 @@ pub(super) struct Header {
     pub(super) append_time: i64,
     /// Raised with each takeover: never smaller than the frame's before.
     pub(super) epoch: u32,
-    /// Bytes at the body's end that hold the marks, if there are any.
+    /// Bytes of the body, behind the rows, that hold the marks, if there are any.
     pub(super) marks_len: Option<u32>,
+    /// More frames of the same step follow: the step is whole only with the last of them.
+    pub(super) continues: bool,
+    /// What a sparse frame has instead of producer and step, which are then 0.
+    pub(super) sparse: Option<Sparse>,
+}
+
+/// What stands only in a sparse frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sparse {
+    /// The offset after the last one that the frame covers.
+    pub(super) end_offset: u64,
+    /// Bytes at the body's end that hold the rows' offsets.
+    pub(super) offsets_len: u32,
+    /// When its tombstones may go, in nanoseconds since the epoch; 0 = not known yet.
+    pub(super) horizon: i64,
 }
 
 impl Header {
@@ -59,9 +88,9 @@ impl Header {
         HEADER_LEN as u64 + u64::from(self.body_len)
     }
 
-    /// Offset of the row after the last; [`Header::read`] has checked that it is one.
+    /// The offset after the last one that it covers; [`Header::read`] has checked that it is one.
     pub(super) fn next_offset(&self) -> u64 {
-        self.base_offset.saturating_add(u64::from(self.rows))
+        self.sparse.map_or(self.base_offset.saturating_add(u64::from(self.rows)), |s| s.end_offset)
     }
 
     /// The header as it stands in the file.
@@ -70,6 +99,8 @@ impl Header {
         flags |= if self.watermark.is_some() { HAS_WATERMARK } else { 0 };
         flags |= if self.timestamps.is_some() { HAS_TIMES } else { 0 };
         flags |= if self.marks_len.is_some() { HAS_MARKS } else { 0 };
+        flags |= if self.continues { CONTINUES } else { 0 };
+        flags |= if self.sparse.is_some() { SPARSE } else { 0 };
         let (least, greatest) = self.timestamps.unwrap_or_default();
 
         let mut out = [0; HEADER_LEN];
@@ -81,8 +112,17 @@ impl Header {
         put(16, &self.body_crc.to_le_bytes());
         put(20, &self.rows.to_le_bytes());
         put(24, &self.base_offset.to_le_bytes());
-        put(32, &self.producer.to_le_bytes());
-        put(48, &self.step.to_le_bytes());
+        match self.sparse {
+            None => {
+                put(32, &self.producer.to_le_bytes());
+                put(48, &self.step.to_le_bytes());
+            }
+            Some(sparse) => {
+                put(32, &sparse.end_offset.to_le_bytes());
+                put(40, &sparse.offsets_len.to_le_bytes());
+                put(48, &sparse.horizon.to_le_bytes());
+            }
+        }
         put(56, &self.watermark.unwrap_or_default().to_le_bytes());
         put(64, &least.to_le_bytes());
         put(72, &greatest.to_le_bytes());
@@ -106,6 +146,15 @@ impl Header {
             return Err("the checksum of the frame's header is wrong");
         }
         let flags = u16::from_le_bytes(field(bytes, 6));
+        if bytes[4] != VERSION || flags & !KNOWN != 0 {
+            return Err("the frame's header says what this millstream does not know");
+        }
+        let sparse = (flags & SPARSE != 0).then(|| Sparse {
+            end_offset: u64::from_le_bytes(field(bytes, 32)),
+            offsets_len: u32::from_le_bytes(field(bytes, 40)),
+            horizon: i64::from_le_bytes(field(bytes, 48)),
+        });
+        let appended = sparse.is_none();
         let if_set = |flag: u16, at: usize| (flags & flag != 0).then(|| i64::from_le_bytes(field(bytes, at)));
         let header = Header {
             codec: Codec::from_code(bytes[5]).ok_or("the frame's compression is unknown")?,
@@ -113,21 +162,24 @@ impl Header {
             body_crc: u32::from_le_bytes(field(bytes, 16)),
             rows: u32::from_le_bytes(field(bytes, 20)),
             base_offset: u64::from_le_bytes(field(bytes, 24)),
-            producer: u128::from_le_bytes(field(bytes, 32)),
-            step: u64::from_le_bytes(field(bytes, 48)),
+            producer: if appended { u128::from_le_bytes(field(bytes, 32)) } else { 0 },
+            step: if appended { u64::from_le_bytes(field(bytes, 48)) } else { 0 },
             watermark: if_set(HAS_WATERMARK, 56),
             timestamps: if_set(HAS_TIMES, 64).zip(if_set(HAS_TIMES, 72)),
             append_time: i64::from_le_bytes(field(bytes, 80)),
             epoch: u32::from_le_bytes(field(bytes, 88)),
             marks_len: (flags & HAS_MARKS != 0).then(|| u32::from_le_bytes(field(bytes, 92))),
+            continues: flags & CONTINUES != 0,
+            sparse,
         };
-        if bytes[4] != VERSION || flags & !(HAS_WATERMARK | HAS_TIMES | HAS_MARKS) != 0 {
-            return Err("the frame's header says what this millstream does not know");
-        }
-        if u64::from(header.body_len) > MAX_BODY || header.marks_len > Some(header.body_len) {
+        let behind = u64::from(header.marks_len.unwrap_or_default())
+            + u64::from(sparse.map_or(0, |sparse| sparse.offsets_len));
+        if u64::from(header.body_len) > MAX_BODY || behind > u64::from(header.body_len) {
             return Err("the frame's lengths make no sense");
         }
-        if header.base_offset.checked_add(u64::from(header.rows)).is_none() {
+        // A sparse frame has at most as many rows as offsets.
+        let all = header.base_offset.checked_add(u64::from(header.rows));
+        if all.is_none_or(|end| end > header.next_offset()) || (sparse.is_some() && header.continues) {
             return Err("the frame's offsets make no sense");
         }
         Ok(header)
@@ -154,26 +206,36 @@ mod tests {
         let numbers =
             (0..=MAX_BODY as u32, any::<u32>(), any::<u32>(), any::<u64>(), any::<u128>(), any::<u64>());
         let times = (any::<Option<i64>>(), any::<Option<(i64, i64)>>(), any::<i64>(), any::<u32>());
-        (numbers, times, 0..3u8, any::<bool>()).prop_map(
+        let more = (any::<bool>(), any::<Option<(u32, i64)>>());
+        (numbers, times, 0..3u8, any::<bool>(), more).prop_map(
             |(
                 (body_len, body_crc, rows, base, producer, step),
                 (watermark, timestamps, time, epoch),
                 code,
                 marks,
+                (continues, sparse),
             )| {
+                let base = base.min(u64::MAX - 2 * u64::from(u32::MAX));
+                let sparse = sparse.map(|(span, horizon)| Sparse {
+                    end_offset: base + u64::from(rows) + u64::from(span),
+                    offsets_len: body_len / 3,
+                    horizon,
+                });
                 Header {
                     codec: Codec::from_code(code).unwrap(),
                     body_len,
                     body_crc,
                     rows,
-                    base_offset: base.min(u64::MAX - u64::from(rows)),
-                    producer,
-                    step,
+                    base_offset: base,
+                    producer: if sparse.is_none() { producer } else { 0 },
+                    step: if sparse.is_none() { step } else { 0 },
                     watermark,
                     timestamps,
                     append_time: time,
                     epoch,
                     marks_len: marks.then_some(body_len / 2),
+                    continues: continues && sparse.is_none(),
+                    sparse,
                 }
             },
         )

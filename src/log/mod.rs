@@ -16,13 +16,18 @@
 
 mod body;
 mod error;
+mod find;
 mod frame;
 mod group;
+mod index;
+mod known;
 mod partition;
+mod producers;
 mod reader;
 mod recover;
 mod segment;
 mod start;
+mod stats;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -35,6 +40,7 @@ pub use group::{Assignment, Gained, Group, GroupInfo, GroupPartition, Member};
 pub use partition::Recovery;
 pub use reader::{Frame, LogReader};
 pub use start::Start;
+pub use stats::PartitionStats;
 pub use topic::{Topic, TopicInfo, TopicOptions};
 pub use writer::{Append, Appended, PartitionWriter};
 

@@ -12,10 +12,10 @@
 //! files are as `tail` says, recovering if they are not (recover.rs). Readers only look at `tail`.
 
 use super::error::{Corruption, LogError};
+use super::known::Known;
 use super::segment::{Fault, list_segments, segment_path};
 use super::tail::{Tail, TailFile};
 use super::topic::Identity;
-use super::writer::Steps;
 use crate::disk::{Disk, DiskError, DiskFile, DiskLock, Open};
 use std::fmt;
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ pub(super) struct Core {
     pub(super) active: Option<(u64, Arc<DiskFile>)>,
     /// The tail as it was last read or published.
     pub(super) state: Tail,
-    pub(super) steps: Option<Steps>,
+    pub(super) known: Option<Known>,
     pub(super) sync_failed: bool,
 }
 

@@ -8,18 +8,23 @@ use super::partition::Partition;
 use super::segment::{Fault, Segment, list_segments};
 use super::tail::Tail;
 use super::topic::Topic;
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{Int64Array, RecordBatch, UInt64Array};
 use arrow::buffer::Buffer;
 use std::fmt;
 use std::sync::Arc;
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
-/// Rows that were appended at once. The first frame of a reader may lack the rows before its offset.
+/// Rows that were appended at once, or what compaction has left of some. The first frame of a reader may lack the rows
+/// before its offset.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// The first row's offset; the others follow without a gap.
+    /// The first offset that it covers: the first row's, unless compaction has taken that row away.
     pub base_offset: u64,
+    /// The offset after the last one that it covers.
+    pub next_offset: u64,
+    /// The rows' offsets, where they are not those from `base_offset` on one after the other.
+    pub offsets: Option<UInt64Array>,
     /// The rows, with the columns that the reader was asked for; may be none.
     pub batch: RecordBatch,
     /// The rows' marks, if they were appended with any.
@@ -34,6 +39,32 @@ pub struct Frame {
     pub step: u64,
     /// When it was appended, in nanoseconds since the epoch.
     pub append_time: i64,
+}
+
+impl Frame {
+    /// The offset of the row at `index`; of the row after the last, the offset after the frame.
+    pub fn offset(&self, index: usize) -> u64 {
+        match &self.offsets {
+            None => self.base_offset + index as u64,
+            Some(offsets) => offsets.values().get(index).copied().unwrap_or(self.next_offset),
+        }
+    }
+
+    /// Leaves out the rows before `offset`.
+    fn start_at(&mut self, offset: u64) {
+        if offset <= self.base_offset {
+            return;
+        }
+        let rows = self.batch.num_rows();
+        let skipped = match &self.offsets {
+            None => usize::try_from(offset - self.base_offset).unwrap_or(rows).min(rows),
+            Some(offsets) => offsets.values().partition_point(|o| *o < offset),
+        };
+        self.base_offset = offset;
+        self.batch = self.batch.slice(skipped, rows - skipped);
+        self.marks = self.marks.as_ref().map(|marks| marks.slice(skipped, rows - skipped));
+        self.offsets = self.offsets.as_ref().map(|offsets| offsets.slice(skipped, rows - skipped));
+    }
 }
 
 /// Reads one partition.
@@ -54,6 +85,8 @@ pub struct LogReader {
     closed: bool,
     /// The epoch under which `end` was published.
     epoch: u32,
+    /// It has looked for its place again, and not found a frame since.
+    sought_again: bool,
 }
 
 impl fmt::Debug for LogReader {
@@ -82,6 +115,7 @@ impl LogReader {
             end: 0,
             closed: false,
             epoch: 0,
+            sought_again: false,
         };
         reader.seek(offset)?;
         Ok(reader)
@@ -97,26 +131,22 @@ impl LogReader {
     #[expect(clippy::should_implement_trait, reason = "an iterator that has ended does not go on, this does")]
     pub fn next(&mut self) -> Result<Option<Frame>> {
         let Some((header, body)) = self.at_frame(true)? else { return Ok(None) };
-        let (mut batch, mut marks) =
-            self.decoder.decode(&header, &body).map_err(|why| self.fault(Fault::Bad(why)))?;
-        let skipped = self.from.saturating_sub(header.base_offset);
-        if skipped > 0 {
-            // Fewer than the frame's rows, or the seek would have gone past it.
-            let (skipped, rows) = (skipped as usize, batch.num_rows());
-            batch = batch.slice(skipped, rows - skipped);
-            marks = marks.map(|marks| marks.slice(skipped, rows - skipped));
-        }
-        self.step_over(&header);
-        Ok(Some(Frame {
-            base_offset: header.base_offset + skipped,
-            batch,
-            marks,
+        let content = self.decoder.decode(&header, &body).map_err(|why| self.fault(Fault::Bad(why)))?;
+        let mut frame = Frame {
+            base_offset: header.base_offset,
+            next_offset: header.next_offset(),
+            offsets: content.offsets,
+            batch: content.batch,
+            marks: content.marks,
             watermark: header.watermark,
             timestamps: header.timestamps,
             producer: header.producer,
             step: header.step,
             append_time: header.append_time,
-        }))
+        };
+        frame.start_at(self.from);
+        self.step_over(&header);
+        Ok(Some(frame))
     }
 
     /// Goes to the frame that holds the row `offset`, or to the end.
@@ -129,15 +159,34 @@ impl LogReader {
         }
         let bases = list_segments(&partition.disk, &partition.dir)?;
         // Where a segment starts with the row, frames without rows may stand at the end of the one before.
-        let before = bases.iter().copied().filter(|&base| base < offset && base <= tail.segment).max();
+        let held = tail.log_start..=tail.segment;
+        let before = bases.iter().copied().filter(|base| *base < offset && held.contains(base)).max();
         self.base = before.unwrap_or(tail.log_start);
         (self.segment, self.position, self.end, self.closed) = (None, 0, 0, false);
         (self.offset, self.from, self.epoch) = (self.base, offset, tail.epoch);
+        if self.base < tail.segment {
+            self.jump(partition, &tail)?;
+        }
         while let Some((header, _)) = self.at_frame(false)? {
             if header.next_offset() > offset || header.base_offset == offset {
                 break;
             }
             self.step_over(&header);
+        }
+        Ok(())
+    }
+
+    /// Goes forward in a closed segment to where its index says that a frame begins before the wanted row. The index
+    /// is right if the frame is there; else the way begins at the segment's start.
+    fn jump(&mut self, partition: &Partition, tail: &Tail) -> Result<()> {
+        self.open(partition, tail)?;
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        let len = segment.len()?;
+        let Some(index) = partition.kept_index(self.base, len) else { return Ok(()) };
+        let (offset, position) = index.before_offset(self.from);
+        let header = segment.header(position, len);
+        if position < len && header.is_ok_and(|header| header.base_offset == offset) {
+            (self.offset, self.position) = (offset, position);
         }
         Ok(())
     }
@@ -169,7 +218,11 @@ impl LogReader {
                 segment.header(self.position, self.end).map(|header| (header, Buffer::default()))
             };
             match read {
-                Ok((header, body)) if header.base_offset == self.offset => return Ok(Some((header, body))),
+                Ok((header, body)) if header.base_offset == self.offset => {
+                    // While it seeks, frames before the missing place are no progress.
+                    self.sought_again &= !with_body;
+                    return Ok(Some((header, body)));
+                }
                 Ok(_) => {
                     return Err(
                         self.fault(Fault::Bad("the frame there does not continue the one before".into()))
@@ -252,7 +305,12 @@ impl LogReader {
                 if self.base < tail.log_start {
                     return Err(self.out_of_range(self.offset, tail));
                 }
-                Err(partition.missing(self.base, tail.next_offset))
+                if self.sought_again {
+                    return Err(partition.missing(self.base, tail.next_offset));
+                }
+                // Retention may have taken it, or compaction made one of it and its neighbours.
+                self.sought_again = true;
+                self.seek(self.offset())
             }
             segment => {
                 self.segment = Some(segment?);

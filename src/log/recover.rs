@@ -3,7 +3,7 @@
 //! Frames are scanned from where the partition was last known to be durable (without any tail: from
 //! the start of the last segment; those before it were synced when they were closed). A frame counts
 //! if both its checksums are right, its base offset is the expected one, and its epoch is not smaller
-//! than that of the frame before. The first one that does not count
+//! than that of the frame before; the frames of a step count when all of them do. The first one that does not count
 //!
 //! * in the last segment is a torn tail: an append that did not get through. It is cut off, and noted;
 //! * elsewhere, or when the file ends before what was synced, is corruption: nothing is changed, and
@@ -21,8 +21,23 @@ struct Scan {
     position: u64,
     offset: u64,
     epoch: u32,
-    /// Why it stopped before the segment's end.
+    /// Where it stood when the last step was whole: the frames since then are of a step whose last frame is not there.
+    whole: (u64, u64),
+    /// It stopped before the segment's end.
     stopped: bool,
+}
+
+impl Scan {
+    /// The scan as it ends where a step is cut off: before that step.
+    fn cut(self) -> Self {
+        let (position, offset) = self.whole;
+        Scan { position, offset, stopped: true, ..self }
+    }
+
+    /// Whether the step of the last frame is whole.
+    fn is_whole(&self) -> bool {
+        self.whole == (self.position, self.offset)
+    }
 }
 
 impl Entered<'_> {
@@ -41,6 +56,7 @@ impl Entered<'_> {
             position: known.durable,
             offset: known.durable_offset,
             epoch: 0,
+            whole: (known.durable, known.durable_offset),
             stopped: false,
         };
         for &segment in segments.iter().filter(|&&base| base >= known.segment) {
@@ -48,7 +64,7 @@ impl Entered<'_> {
                 if at.offset != segment {
                     return Err(self.partition.missing(at.offset, segment));
                 }
-                at = Scan { segment, position: 0, ..at };
+                at = Scan { segment, position: 0, whole: (0, at.offset), ..at };
             }
             at = self.scan(at, segment == last, end)?;
         }
@@ -89,7 +105,8 @@ impl Entered<'_> {
         let end = segment.len()?;
         if end < at.position {
             // Scanning from the start says which rows are left.
-            let from_start = Scan { position: 0, offset: at.segment, epoch: 0, ..at };
+            let start = (0, at.segment);
+            let from_start = Scan { position: 0, offset: at.segment, epoch: 0, whole: start, ..at };
             let left = self.scan(from_start, false, end_offset)?;
             let reason = format!("the file was synced up to byte {}, but ends at byte {end}", at.position);
             return Err(partition.damaged(at.segment, left.position, left.offset, end_offset, reason));
@@ -100,9 +117,12 @@ impl Entered<'_> {
                     at.position += header.frame_len();
                     at.offset = header.next_offset();
                     at.epoch = header.epoch;
+                    if !header.continues {
+                        at.whole = (at.position, at.offset);
+                    }
                 }
                 Err(Fault::Disk(e)) => return Err(e.into()),
-                _ if is_last => return Ok(Scan { stopped: true, ..at }),
+                _ if is_last => return Ok(at.cut()),
                 Ok(_) => {
                     let reason = "the frame there does not continue the one before".to_string();
                     return Err(partition.damaged(at.segment, at.position, at.offset, end_offset, reason));
@@ -112,7 +132,14 @@ impl Entered<'_> {
                 }
             }
         }
-        Ok(at)
+        match at.is_whole() {
+            true => Ok(at),
+            false if is_last => Ok(at.cut()),
+            false => {
+                let reason = "the rest of the step there is missing".to_string();
+                Err(partition.damaged(at.segment, at.position, at.offset, end_offset, reason))
+            }
+        }
     }
 
     /// Cuts the last segment where the scan stopped, makes the rest durable, and publishes it.

@@ -13,16 +13,18 @@ use super::body::{self, Encoder};
 use super::error::LogError;
 use super::frame::{HEADER_LEN, Header, MAX_BODY};
 use super::partition::Entered;
-use super::segment::{Segment, list_segments, segment_path};
+use super::segment::{list_segments, segment_path};
 use super::tail::Tail;
 use super::topic::Topic;
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::error::ArrowError;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What is appended at once, as one frame.
+/// Rows of more bytes than this are spread over several frames, of which readers see all or none.
+const FRAME_BYTES: usize = 16 << 20;
+
+/// What is appended at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Append<'a> {
     /// The rows, with the topic's columns in their order; may be none.
@@ -78,20 +80,20 @@ impl PartitionWriter {
         Ok(PartitionWriter { topic, partition, encoder })
     }
 
-    /// Appends rows as one frame. Readers see all of it or nothing; in this process they are woken.
-    /// Fails, and appends nothing, if the rows do not fit the topic or a frame, if the partition is
-    /// damaged or its topic deleted, or if the disk fails or is full.
+    /// Appends rows, as one frame or, if they are large, several. Readers see all of them or nothing, also
+    /// after a crash. Fails, and appends nothing, if the rows do not fit the topic, if one alone is too large
+    /// for a frame, if the partition is damaged or its topic deleted, or if the disk fails or is full.
     pub fn append(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
-        let appended = self.append_frame(append)?;
+        let appended = self.append_frames(append)?;
         if !appended.duplicate {
             self.topic.wake();
         }
         Ok(appended)
     }
 
-    fn append_frame(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
-        let topic = &self.topic;
-        let partition = topic.partition(self.partition)?;
+    fn append_frames(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
+        let PartitionWriter { topic, partition, encoder } = self;
+        let partition = topic.partition(*partition)?;
         partition.check_sound()?;
         let does_not_fit = |reason| LogError::RowsDoNotFit { topic: topic.name().into(), reason };
         let batch = body::conform(append.batch, &topic.schema()).map_err(does_not_fit)?;
@@ -99,30 +101,30 @@ impl PartitionWriter {
             let reason = format!("there are {} marks for {} rows", marks.len(), batch.num_rows());
             return Err(does_not_fit(reason));
         }
-        let encoded = self.encoder.encode(&batch, append.marks).map_err(|e| unfit(topic, e))?;
-        let Some((header, frame)) = encoded else {
-            return Err(LogError::FrameTooLarge {
-                topic: topic.name().into(),
-                rows: batch.num_rows() as u64,
-                bytes: batch.get_array_memory_size() as u64,
-                most_rows: u64::from(u32::MAX),
-                most_bytes: MAX_BODY,
-            });
-        };
-        let header = Header {
-            producer: append.producer,
-            step: append.step,
-            watermark: append.watermark,
-            timestamps: append.timestamps,
-            ..header
-        };
+        let mut frames = Vec::new();
+        encode(encoder, topic, &batch, append.marks, &mut frames)?;
+        let last = frames.len() - 1;
+        for (i, (header, _)) in frames.iter_mut().enumerate() {
+            *header = Header {
+                producer: append.producer,
+                step: append.step,
+                // It holds after all of the rows.
+                watermark: append.watermark.filter(|_| i == last),
+                timestamps: append.timestamps,
+                continues: i < last,
+                ..*header
+            };
+        }
         let mut entered = partition.enter()?;
         if append.producer != 0 && entered.last_step(append.producer)? >= Some(append.step) {
             let next_offset = entered.core.state.next_offset;
             return Ok(Appended { base_offset: next_offset, next_offset, duplicate: true });
         }
-        entered.make_room(header.frame_len(), topic.info().segment_bytes)?;
-        entered.write(header, frame, topic.clock().now_ns())
+        let len = frames.iter().map(|(header, _)| header.frame_len()).sum();
+        entered.make_room(len, topic.info().segment_bytes)?;
+        let appended = entered.write(&mut frames, topic.clock().now_ns());
+        frames.into_iter().for_each(|(_, frame)| encoder.reuse(frame));
+        appended
     }
 
     /// The last step that `producer` (not 0) appended to this partition, if it ever did.
@@ -156,68 +158,56 @@ impl PartitionWriter {
     }
 }
 
+/// Encodes rows as frames: one, unless they are large.
+fn encode(
+    encoder: &mut Encoder,
+    topic: &Topic,
+    batch: &RecordBatch,
+    marks: Option<&Int64Array>,
+    frames: &mut Vec<(Header, Vec<u8>)>,
+) -> Result<(), LogError> {
+    let rows = batch.num_rows();
+    let bytes: usize = batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX / 2))
+        .fold(0, usize::saturating_add);
+    if bytes <= FRAME_BYTES || rows <= 1 {
+        if let Some(frame) = encoder.encode(batch, marks, None).map_err(|e| unfit(topic, e))? {
+            frames.push(frame);
+            return Ok(());
+        }
+        if rows <= 1 {
+            let (topic, bytes) = (topic.name().into(), bytes as u64);
+            return Err(LogError::FrameTooLarge { topic, bytes, most_bytes: MAX_BODY });
+        }
+    }
+    let half = rows / 2;
+    for (at, len) in [(0, half), (half, rows - half)] {
+        let marks = marks.map(|marks| marks.slice(at, len));
+        encode(encoder, topic, &batch.slice(at, len), marks.as_ref(), frames)?;
+    }
+    Ok(())
+}
+
 fn unfit(topic: &Topic, error: ArrowError) -> LogError {
     LogError::RowsDoNotFit { topic: topic.name().into(), reason: error.to_string() }
 }
 
-/// The last step of each producer, for the frames before a place in the partition.
-#[derive(Debug)]
-pub(super) struct Steps {
-    last: HashMap<u128, u64>,
-    /// The epoch under which it was made: another one may have cut frames off.
-    epoch: u32,
-    segment: u64,
-    position: u64,
-    offset: u64,
-}
-
 impl Entered<'_> {
-    fn last_step(&mut self, producer: u128) -> Result<Option<u64>, LogError> {
-        let state = self.core.state;
-        let kept = self.core.steps.take().filter(|steps| steps.epoch == state.epoch);
-        let mut steps = kept.unwrap_or_else(|| Steps {
-            last: HashMap::new(),
-            epoch: state.epoch,
-            segment: state.log_start,
-            position: 0,
-            offset: state.log_start,
-        });
-        if (steps.segment, steps.position) != (state.segment, state.written) {
-            self.read_steps(&mut steps, &state)?;
-        }
-        let last = steps.last.get(&producer).copied();
-        self.core.steps = Some(steps);
-        Ok(last)
-    }
-
-    /// Goes on from where `steps` stands to the partition's end, from header to header.
-    fn read_steps(&self, steps: &mut Steps, state: &Tail) -> Result<(), LogError> {
-        let partition = self.partition;
-        let bases = list_segments(&partition.disk, &partition.dir)?;
-        let start = steps.segment;
-        for base in bases.into_iter().filter(|base| (start..=state.segment).contains(base)) {
-            if base != steps.segment {
-                (steps.segment, steps.position, steps.offset) = (base, 0, base);
-            }
-            let mut segment = Segment::open(&partition.disk, &partition.dir, base)?;
-            let end = if base == state.segment { state.written } else { segment.len()? };
-            while steps.position < end {
-                let header = segment.header(steps.position, end).map_err(|fault| {
-                    partition.fault(fault, base, steps.position, steps.offset, state.next_offset)
-                })?;
-                steps.take_in(&header);
-            }
-        }
-        Ok(())
-    }
-
-    /// Closes the active segment if it holds rows and a frame of `len` bytes would make it too long.
+    /// Closes the active segment if it holds rows and frames of `len` bytes would make it too long.
     fn make_room(&mut self, len: u64, segment_bytes: u64) -> Result<(), LogError> {
         let state = self.core.state;
         // Two segments must not start at one offset: one that only holds watermarks goes on growing.
         if state.next_offset == state.segment || state.written.saturating_add(len) <= segment_bytes {
             return Ok(());
         }
+        self.roll()
+    }
+
+    /// Closes the active segment, which holds rows, and begins the next one.
+    pub(super) fn roll(&mut self) -> Result<(), LogError> {
+        let state = self.core.state;
         let closing = self.open_active(state.segment)?;
         self.sync(&closing)?;
         let partition = self.partition;
@@ -228,6 +218,11 @@ impl Entered<'_> {
                 partition.disk.remove_file(&stray)?;
             }
         }
+        let known = self.known()?;
+        let (mut producers, index) = (known.producers.clone(), known.index.clone());
+        // Without it, its readers go the long way.
+        let _ = index.write(&partition.disk, &partition.dir);
+        producers.write(partition, state.next_offset)?;
         self.create_segment(state.next_offset)?;
         self.publish(Tail {
             segment: state.next_offset,
@@ -235,41 +230,32 @@ impl Entered<'_> {
             durable: 0,
             durable_offset: state.next_offset,
             ..state
-        })
+        })?;
+        // After a crash of the machine, recovery then scans this segment and none before it.
+        Ok(self.tail()?.sync()?)
     }
 
-    /// Stamps the frame, writes it behind the others and publishes it.
-    fn write(&mut self, header: Header, frame: &mut [u8], now_ns: i64) -> Result<Appended, LogError> {
+    /// Stamps the frames of an append, writes them behind the others and publishes all of them at once.
+    fn write(&mut self, frames: &mut [(Header, Vec<u8>)], now_ns: i64) -> Result<Appended, LogError> {
         let state = self.core.state;
-        let header =
-            Header { base_offset: state.next_offset, epoch: state.epoch, append_time: now_ns, ..header };
-        frame[..HEADER_LEN].copy_from_slice(&header.bytes());
-        let next =
-            Tail { written: state.written + header.frame_len(), next_offset: header.next_offset(), ..state };
+        let mut next = state;
         let file = self.open_active(state.segment)?;
-        let written = file.write_all_at(frame, state.written).map_err(LogError::from);
-        if let Err(e) = written.and_then(|()| self.publish(next)) {
+        let mut put = || {
+            for (header, frame) in &mut *frames {
+                (header.base_offset, header.epoch, header.append_time) =
+                    (next.next_offset, state.epoch, now_ns);
+                frame[..HEADER_LEN].copy_from_slice(&header.bytes());
+                file.write_all_at(frame, next.written)?;
+                (next.written, next.next_offset) = (next.written + header.frame_len(), header.next_offset());
+            }
+            Ok(())
+        };
+        if let Err(e) = put().and_then(|()| self.publish(next)) {
             // If this fails too, the next one to enter finds unpublished bytes, and cuts them.
             let _ = file.truncate(state.written);
             return Err(e);
         }
-        if let Some(steps) = &mut self.core.steps
-            && (steps.segment, steps.position) == (state.segment, state.written)
-        {
-            steps.take_in(&header);
-        }
+        self.take_in(&state, frames.iter().map(|(header, _)| header));
         Ok(Appended { base_offset: state.next_offset, next_offset: next.next_offset, duplicate: false })
-    }
-}
-
-impl Steps {
-    /// Takes in the frame that stands at `position`.
-    fn take_in(&mut self, header: &Header) {
-        if header.producer != 0 {
-            let last = self.last.entry(header.producer).or_insert(header.step);
-            *last = header.step.max(*last);
-        }
-        self.position += header.frame_len();
-        self.offset = header.next_offset();
     }
 }

@@ -2,8 +2,10 @@
 
 mod damage;
 mod directory;
+mod index;
 mod round_trip;
 mod sharing;
+mod steps;
 
 use super::*;
 use crate::disk::Faults;
