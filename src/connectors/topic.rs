@@ -40,6 +40,9 @@ pub const TOPIC: ConnectorInfo = ConnectorInfo {
 /// Frames of fewer rows than this are read together.
 const COALESCE_ROWS: usize = 8192;
 
+/// So many rows of a producer that numbers them follow each other in a partition.
+const NUMBERED_RUN: u64 = 1024;
+
 /// The metadata columns that a reader adds behind the topic's own, by what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicColumn {
@@ -62,6 +65,8 @@ pub struct TopicReader {
     reader: LogReader,
     /// A frame of which only the first rows have been given, and how many.
     held: Option<(Frame, usize)>,
+    /// The least offset that is given.
+    from: u64,
     position: u64,
     until: Option<u64>,
     /// A failure that comes after rows that have just been given.
@@ -69,7 +74,8 @@ pub struct TopicReader {
 }
 
 impl TopicReader {
-    /// A reader of `partition` from offset `start`, giving `columns` under `schema`.
+    /// A reader of `partition` from offset `start` on, giving `columns` under `schema`. The offset may be one that the
+    /// partition does not have yet: then it waits for that row.
     pub fn new(
         topic: &Arc<Topic>,
         partition: u32,
@@ -87,7 +93,8 @@ impl TopicReader {
             .collect();
         projection.sort_unstable();
         projection.dedup();
-        let reader = topic.reader(partition, start, Some(projection.clone())).map_err(other)?;
+        let begin = start.min(topic.end_offset(partition).map_err(other)?);
+        let reader = topic.reader(partition, begin, Some(projection.clone())).map_err(other)?;
         Ok(TopicReader {
             partition,
             columns,
@@ -95,6 +102,7 @@ impl TopicReader {
             schema,
             reader,
             held: None,
+            from: start,
             position: start,
             until,
             failed: None,
@@ -105,7 +113,10 @@ impl TopicReader {
     /// told in another way than that of the rows before it in the slice (`stated`).
     fn next_part(&mut self, room: usize, stated: Option<bool>) -> Result<Option<Part>, ConnectorError> {
         if self.held.is_none() {
-            self.held = self.reader.next().map_err(other)?.map(|frame| (frame, 0));
+            self.held = self.reader.next().map_err(other)?.map(|frame| {
+                let before = rows_before(&frame, self.from);
+                (frame, before)
+            });
         }
         let Some((frame, given)) = self.held.take() else { return Ok(None) };
         if stated.is_some_and(|stated| stated != frame.watermark.is_some()) {
@@ -121,7 +132,7 @@ impl TopicReader {
             watermark: frame.watermark.filter(|_| taken == rows),
             stated: frame.watermark.is_some(),
         };
-        self.position = frame.offset(given + taken);
+        self.position = frame.offset(given + taken).max(self.from);
         if taken < rows {
             self.held = Some((frame, given + taken));
         }
@@ -149,6 +160,15 @@ impl TopicReader {
         let columns = self.columns.iter().map(column).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(taken));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(other)
+    }
+}
+
+/// How many of a frame's rows have offsets before this one.
+fn rows_before(frame: &Frame, offset: u64) -> usize {
+    let rows = frame.batch.num_rows();
+    match &frame.offsets {
+        None => usize::try_from(offset.saturating_sub(frame.base_offset)).unwrap_or(rows).min(rows),
+        Some(offsets) => offsets.values().partition_point(|o| *o < offset),
     }
 }
 
@@ -281,6 +301,37 @@ impl TopicAppender {
         Ok(())
     }
 
+    /// Appends rows of a producer that numbers them: the first of `batch` has the number `first`, which is not 0. Leaves
+    /// those out that are there already, however they were cut into batches; gives how many it appended.
+    /// Without a key, a row's number says its partition.
+    pub fn append_numbered(&mut self, first: u64, batch: &RecordBatch) -> Result<u64, ConnectorError> {
+        let (rows, partitions) = (batch.num_rows(), self.writers.len());
+        let parts = match &self.key {
+            Some(key) => {
+                let key: Vec<&ArrayRef> = key.iter().map(|c| batch.column(*c)).collect();
+                by_key(&key, rows, partitions)?
+            }
+            None => by_number(first, rows, partitions),
+        };
+        let step = first + rows as u64 - 1;
+        let mut appended = 0;
+        for (writer, indices) in self.writers.iter_mut().zip(parts) {
+            let known = writer.last_step(self.producer).map_err(other)?.unwrap_or_default();
+            let new = indices.values().iter().copied().filter(|row| first + u64::from(*row) > known);
+            let new = UInt32Array::from_iter_values(new);
+            if new.is_empty() {
+                continue;
+            }
+            let rows = take_record_batch(batch, &new).map_err(other)?;
+            let timestamps = self.time.map(|time| time_bounds(rows.column(time))).transpose()?.flatten();
+            let producer = self.producer;
+            let append = Append { producer, step, timestamps, ..Append::rows(&rows) };
+            writer.append(append).map_err(other)?;
+            appended += rows.num_rows() as u64;
+        }
+        Ok(appended)
+    }
+
     /// Makes what was appended durable.
     pub fn sync(&mut self) -> Result<(), ConnectorError> {
         self.writers.iter_mut().try_for_each(|w| w.sync().map_err(other))
@@ -317,6 +368,16 @@ fn by_key(key: &[&ArrayRef], rows: usize, partitions: usize) -> Result<Vec<UInt3
         indices[(hash % partitions as u64) as usize].push(row as u32);
     }
     Ok(indices.into_iter().map(UInt32Array::from).collect())
+}
+
+/// The rows of each partition, by their numbers: so many that follow each other lie in one.
+fn by_number(first: u64, rows: usize, partitions: usize) -> Vec<UInt32Array> {
+    let mut indices: Vec<Vec<u32>> = vec![Vec::new(); partitions];
+    for row in 0..rows as u32 {
+        let turn = (first + u64::from(row)) / NUMBERED_RUN;
+        indices[(turn % partitions as u64) as usize].push(row);
+    }
+    indices.into_iter().map(UInt32Array::from).collect()
 }
 
 /// A hash of each value that stays the same for ever: xxh3 of the little-endian 64-bit value of whole numbers and

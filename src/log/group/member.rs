@@ -177,6 +177,11 @@ impl Member {
         self.owned.keys().copied().collect()
     }
 
+    /// Whether some partition that is assigned to this member is still another's.
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Commits that all rows of a partition before `offset` are consumed. Fails if the partition is
     /// another's. It outlives the process at once, and a crash of the machine once [`sync`](Self::sync) has
     /// returned, or the system has written it out by itself.
