@@ -164,6 +164,7 @@ impl Reading {
     fn look(&mut self, take: &mut dyn FnMut(Consumed) -> Result<bool>) -> Result<()> {
         let Some(member) = &mut self.member else { return Ok(()) };
         let assignment = member.refresh()?;
+        let mut starts = Vec::new();
         for partition in &assignment.lost {
             self.readers.remove(partition);
         }
@@ -174,9 +175,18 @@ impl Reading {
             }
             let offset = match gained.committed {
                 Some(offset) => offset,
-                None => self.topic.offset_of(partition, self.from)?,
+                // Kept at once: the next run is to go on from here, though it may start another way.
+                None => {
+                    let offset = self.topic.offset_of(partition, self.from)?;
+                    let offset = offset.min(self.topic.end_offset(partition)?);
+                    starts.push((partition, offset));
+                    offset
+                }
             };
             self.open(partition, offset)?;
+        }
+        if let Some(member) = &mut self.member {
+            starts.into_iter().try_for_each(|(partition, offset)| member.commit(partition, offset))?;
         }
         Ok(())
     }
