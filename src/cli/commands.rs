@@ -9,28 +9,29 @@ A place to start from is one of
   earliest               the first row that is still there
   latest                 the rows that come from now on
   17                     the row of this offset, in each partition
-  '2026-01-31 12:00:00'  the first row that was written then or later (UTC, or with an offset such as +01:00)
+  '2026-01-31 12:00:00'  the first row that was written then or later (UTC, or with an offset such as +01:00);
+                         where there is none yet, the rows that come
 ";
 
 const CREATE: &str = "\
 Example:
-  millstream topic create trips --columns \"id BIGINT, at TIMESTAMP(3), WATERMARK FOR at AS at - INTERVAL '5 s'\" --partitions 4
+  millstream topic create trips --columns \"id BIGINT, at TIMESTAMP(3), WATERMARK FOR at AS at - INTERVAL '5 seconds'\" --partitions 4
 
 The topic is a stream: the same as CREATE STREAM trips (…) WITH (partitions = 4).
 ";
 
 const PRODUCE: &str = "\
-Records are JSON lines (the default) or CSV (--format csv), with the topic's columns. Each is visible to readers as soon as
-it is appended, which is a few milliseconds after it was read.
+Records are JSON lines (the default) or CSV (--format csv), with the topic's columns. Each is visible to readers as \
+soon as it is appended, which is a few milliseconds after it was read.
 
-With --producer NAME each row is appended once, however often the command is run again with the same input from its start
-(cut off by a crash or not, or with rows added at its end): rows are told apart by their number in the input, so another
-input under the same name loses rows. Without it each run appends all of its rows.
+With --producer NAME each row is appended once, however often the command is run again with the same input from its \
+start (cut off by a crash or not, or with rows added at its end): rows are told apart by their number in the input, so \
+another input under the same name loses rows. Without it each run appends all of its rows.
 ";
 
 const CONSUME: &str = "\
-With --group the place of the group is kept: the next run goes on where this one ended. Processes that consume with one
-group at the same time share the topic's partitions; when one ends or dies, the others take its partitions over
+With --group the place of the group is kept: the next run goes on where this one ended. Processes that consume with \
+one group at the same time share the topic's partitions; when one ends or dies, the others take its partitions over \
 within a second. Rows are printed before their place is kept: after a crash some may be printed again, none is left out.
 ";
 

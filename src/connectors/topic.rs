@@ -398,6 +398,77 @@ mod tests {
     use super::*;
     use arrow::array::StringArray;
 
+    fn topic(partitions: u32) -> (tempfile::TempDir, Arc<Topic>) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = crate::disk::Disk::real();
+        let log =
+            crate::log::Log::open(dir.path().join("data"), disk, crate::clock::Clock::manual(5)).unwrap();
+        let options = crate::log::TopicOptions { partitions, ..Default::default() };
+        let topic = log.create_topic("t", options, rows(0..0).schema()).unwrap();
+        (dir, topic)
+    }
+
+    fn rows(numbers: std::ops::Range<i64>) -> RecordBatch {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
+        RecordBatch::try_from_iter([("n", column)]).unwrap()
+    }
+
+    /// All that a reader gives, a slice after the other.
+    fn read(reader: &mut TopicReader, max_rows: usize) -> Vec<i64> {
+        let mut all = Vec::new();
+        while let Read::Rows(slice) = reader.read(max_rows).unwrap() {
+            all.extend_from_slice(slice.batch.column(0).as_primitive::<Int64Type>().values());
+        }
+        all
+    }
+
+    fn reader(topic: &Arc<Topic>, partition: u32, start: u64) -> TopicReader {
+        TopicReader::new(topic, partition, vec![TopicColumn::Data(0)], topic.schema(), start, None).unwrap()
+    }
+
+    #[test]
+    fn a_reader_may_start_with_a_row_that_is_yet_to_come() {
+        for max_rows in [1, 3, 1000] {
+            let (_dir, topic) = topic(1);
+            let mut appender = TopicAppender::new(&topic, None, None, 0).unwrap();
+            let mut append = |numbers| appender.append(0, &rows(numbers), None, None).unwrap();
+            append(0..4);
+            let mut readers = [2, 4, 5, 9, 12].map(|start| (start, reader(&topic, 0, start)));
+            for (start, reader) in &mut readers {
+                assert_eq!(read(reader, max_rows), (*start as i64..4).collect::<Vec<_>>());
+                assert_eq!(reader.position().offset, (*start).max(4));
+            }
+            append(4..7);
+            append(7..11);
+            for (start, reader) in &mut readers {
+                assert_eq!(read(reader, max_rows), ((*start as i64).max(4)..11).collect::<Vec<_>>());
+                assert_eq!(reader.position().offset, (*start).max(11));
+            }
+        }
+    }
+
+    #[test]
+    fn numbered_rows_are_appended_once_however_they_are_cut() {
+        for key in [None, Some(vec![0])] {
+            let (_dir, topic) = topic(3);
+            let appender = || TopicAppender::new(&topic, key.clone(), None, 77).unwrap();
+            let append = |appender: &mut TopicAppender, numbers: std::ops::Range<i64>| {
+                appender.append_numbered(numbers.start as u64 + 1, &rows(numbers)).unwrap()
+            };
+            assert_eq!(append(&mut appender(), 0..2_000), 2_000);
+            let mut again = appender();
+            assert_eq!(append(&mut again, 0..1_999), 0);
+            assert_eq!(append(&mut again, 1_999..2_500), 500);
+            assert_eq!(append(&mut again, 2_500..6_000), 3_500);
+            let whole = (0..9_000).step_by(700).map(|at| append(&mut appender(), at..(at + 700).min(9_000)));
+            assert_eq!(whole.sum::<u64>(), 3_000);
+            let mut all: Vec<i64> = (0..3).flat_map(|p| read(&mut reader(&topic, p, 0), 1000)).collect();
+            assert!((0..3).all(|p| topic.end_offset(p).unwrap() > 2_000), "all partitions are used");
+            all.sort_unstable();
+            assert!(all == (0..9_000).collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn the_place_of_a_key_never_changes() {
         let text: ArrayRef = Arc::new(StringArray::from(vec![Some("EWR"), Some("JFK"), Some("LGA"), None]));

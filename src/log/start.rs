@@ -13,7 +13,7 @@ pub enum Start {
     Latest,
     /// The row of this offset.
     Offset(u64),
-    /// The first row that was appended at this time (nanoseconds since the epoch) or later.
+    /// The first row that was appended at this time (nanoseconds since the epoch) or later; the end where there is none yet.
     Time(i64),
 }
 

@@ -23,7 +23,8 @@ pub enum StartAt {
     Latest,
     /// With the row of this offset, in each partition.
     Offset(u64),
-    /// With the first row that was written at this time (nanoseconds since the epoch) or later.
+    /// With the first row that was written at this time (nanoseconds since the epoch) or later; at the end where there
+    /// is none yet.
     Time(i64),
 }
 

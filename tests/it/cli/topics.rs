@@ -40,8 +40,8 @@ fn a_topic_made_by_hand_is_a_stream() {
         .run(&["topic", "create", "t", "--columns", "n INT", "--codec", "zip"])
         .fails(3, &["lz4, zstd or none"]);
     place
-        .run(&["topic", "create", "t", "--columns", "n INT", "--with", "kye=n"])
-        .fails(3, &["did you mean 'key'"]);
+        .run(&["topic", "create", "t", "--columns", "n INT", "--with", "partitons=2"])
+        .fails(3, &["did you mean 'partitions'"]);
     place.run(&["topic", "create", "a b", "--columns", "n INT"]).fails(3, &["cannot be a topic's name"]);
     place.run(&["topic", "create", "Trips", "--columns", "n INT"]).fails(3, &["differently"]);
 }
