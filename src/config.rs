@@ -281,6 +281,30 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     (total <= MAX_DURATION).then_some(total)
 }
 
+/// Reads a number of bytes: digits, alone or with a unit of 1000 (kB, MB, GB, TB) or 1024 (KiB, MiB, GiB, TiB).
+/// `None` where the text is none.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '_')).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let unit = unit.trim().to_lowercase();
+    let (_, size) = BYTES.iter().find(|(spellings, _)| spellings.contains(&unit.as_str()))?;
+    u64::try_from(scaled(&digits.replace('_', ""), *size)?).ok()
+}
+
+/// Units of bytes: every spelling in lower case, and how many bytes it is.
+const BYTES: &[(&[&str], u128)] = &[
+    (&["", "b", "byte", "bytes"], 1),
+    (&["kb"], 1_000),
+    (&["mb"], 1_000_000),
+    (&["gb"], 1_000_000_000),
+    (&["tb"], 1_000_000_000_000),
+    (&["kib", "k"], 1 << 10),
+    (&["mib", "m"], 1 << 20),
+    (&["gib", "g"], 1 << 30),
+    (&["tib", "t"], 1 << 40),
+];
+
 /// A decimal number times a unit, cut to whole nanoseconds.
 fn scaled(digits: &str, unit: u128) -> Option<u128> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -437,5 +461,13 @@ mod tests {
                 let _ = s.set(setting.name, &value);
             }
         }
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        let read = |text: &str| parse_bytes(text);
+        assert_eq!([read("17"), read("64 MB"), read("64MiB")], [Some(17), Some(64_000_000), Some(64 << 20)]);
+        assert_eq!([read("1.5 GiB"), read("0"), read("1_000 b")], [Some(3 << 29), Some(0), Some(1000)]);
+        assert_eq!([read(""), read("MB"), read("-1"), read("1 parsec"), read("99999999 TB")], [None; 5]);
     }
 }

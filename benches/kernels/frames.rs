@@ -18,7 +18,7 @@ pub(crate) fn frames(c: &mut Criterion) -> Result<()> {
     for codec in [Codec::Lz4, Codec::None] {
         let options = TopicOptions { codec, ..TopicOptions::default() };
         let name = codec.name();
-        let topic = log.create_topic(&format!("read_{name}"), options, bid_schema())?;
+        let topic = log.create_topic(&format!("read_{name}"), options.clone(), bid_schema())?;
         let mut writer = topic.writer(0)?;
         for _ in 0..count {
             writer.append(Append::rows(&batch))?;

@@ -263,6 +263,7 @@ mod tests {
             "topic create t",
             "topic create t --columns a --with key",
             "topic produce t --on-error ignore",
+            "topic alter t --retention",
             "topic export t",
             "group",
             "group reset g --topic t",

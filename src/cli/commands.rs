@@ -55,6 +55,8 @@ pub enum TopicCommand {
         /// The column by whose hash rows are placed in partitions
         #[arg(long, value_name = "COLUMN")]
         key: Option<String>,
+        #[command(flatten)]
+        settings: TopicSettings,
         /// Any other option of CREATE STREAM … WITH (…)
         #[arg(long, value_name = "NAME=VALUE", value_parser = parse_option)]
         with: Vec<(String, String)>,
@@ -129,11 +131,48 @@ pub enum TopicCommand {
         #[arg(long)]
         metadata: bool,
     },
+    /// Change how a topic is kept
+    Alter {
+        /// The topic
+        name: String,
+        #[command(flatten)]
+        settings: TopicSettings,
+    },
     /// Delete a topic and its rows
     Delete {
         /// The topic
         name: String,
     },
+}
+
+/// How a topic is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct TopicSettings {
+    /// How long rows are kept, such as '7 days'; '' for ever
+    #[arg(long, value_name = "DURATION")]
+    retention: Option<String>,
+    /// How many bytes of each partition are kept at least, such as 10GB; '' for all
+    #[arg(long, value_name = "BYTES")]
+    retention_bytes: Option<String>,
+    /// How long a segment file gets, such as 64MB
+    #[arg(long, value_name = "BYTES")]
+    segment_bytes: Option<String>,
+    /// When rows are made to survive a power cut: step, os, or an interval such as '200 ms'
+    #[arg(long, value_name = "WHEN")]
+    fsync: Option<String>,
+}
+
+impl TopicSettings {
+    /// Those that are given, as options of `WITH (…)`.
+    pub(super) fn given(&self) -> Vec<(String, String)> {
+        let all = [
+            ("retention", &self.retention),
+            ("retention_bytes", &self.retention_bytes),
+            ("segment_bytes", &self.segment_bytes),
+            ("fsync", &self.fsync),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_string(), value.clone()?))).collect()
+    }
 }
 
 /// What becomes of a record that does not fit.

@@ -275,6 +275,9 @@ impl Runner {
     /// Shows how far the jobs are; whether to go on waiting.
     fn tick(&self, progress: &mut Progress<io::Stderr>, started: Duration) -> bool {
         let rows = self.session.jobs().iter().map(|j| j.rows_in).sum();
+        for failure in self.session.take_upkeep_failures() {
+            tell(&format!("note: {failure}"));
+        }
         // A terminal that has gone needs no progress.
         let _ = progress.update(self.engine.clock().monotonic().saturating_sub(started), rows);
         !self.interrupt.has_come()

@@ -34,6 +34,37 @@ pub const TOPIC: ConnectorInfo = ConnectorInfo {
             default: Some("lz4"),
             help: "how frames are compressed: lz4, zstd or none",
         },
+        OptionInfo {
+            name: "fsync",
+            default: Some("200 ms"),
+            help: "when rows are made to survive a power cut: 'step' (before they count as written), an interval \
+                   such as '200 ms', or 'os' (when the system sees fit)",
+        },
+        OptionInfo {
+            name: "retention",
+            default: Some(""),
+            help: "how long rows are kept, such as '7 days'; without it for ever",
+        },
+        OptionInfo {
+            name: "retention_bytes",
+            default: Some(""),
+            help: "how many bytes of each partition are kept at least, such as '10 GB'; without it all",
+        },
+        OptionInfo {
+            name: "segment_bytes",
+            default: Some("256 MiB"),
+            help: "how long a segment file gets: what is removed or compacted are whole segments",
+        },
+        OptionInfo {
+            name: "compaction",
+            default: Some("on"),
+            help: "of a table: whether rows that have been replaced are taken out, on or off",
+        },
+        OptionInfo {
+            name: "keep_tombstones",
+            default: Some("24 hours"),
+            help: "of a table: how long after that the mark of a deleted row is kept",
+        },
     ],
 };
 

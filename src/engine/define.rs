@@ -1,6 +1,7 @@
 //! CREATE STREAM, TABLE, VIEW and DROP: definitions checked and kept.
 
 use super::describe::sql_type;
+use super::settings::topic_options;
 use super::sources::option_diagnostic;
 use super::table::check_table;
 use super::{Engine, Result};
@@ -8,7 +9,7 @@ use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
 use crate::connectors::{
     CONNECTORS, FileConfig, NexmarkConfig, OptionError, OptionInfo, check_options, nearest,
 };
-use crate::log::{Codec, TopicOptions};
+use crate::log::TopicOptions;
 use crate::plan::{Dataflow, EmitMode};
 use crate::sql::{CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
 use std::sync::Arc;
@@ -213,7 +214,11 @@ fn check_connector(create: &CreateStream, connector: &str, options: &[(String, S
     match connector {
         "file" => FileConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
         "nexmark" => NexmarkConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
-        "topic" => topic_options(options).map(|_| ()).map_err(at)?,
+        "topic" => {
+            // Which columns a result is kept by is not known yet.
+            let key = (create.kind != CreateKind::Stream).then(Vec::new);
+            topic_options(&create.name.value, key.as_ref(), options).map_err(at)?;
+        }
         _ => {}
     }
     Ok(())
@@ -230,26 +235,6 @@ fn check_writable(create: &CreateStream, connector: &str) -> Result<()> {
             .at(place.map_or(create.name.span.clone(), |o| o.value_span.clone()))
             .help("leave WITH (…) out: then the result goes into a topic");
     Err(d.into())
-}
-
-fn topic_options(options: &[(String, String)]) -> Result<TopicOptions, OptionError> {
-    let mut topic = TopicOptions::default();
-    for (name, value) in options {
-        let wrong = |expected: &str| OptionError {
-            option: name.clone(),
-            message: format!("'{value}' is not a value of '{name}'"),
-            help: Some(format!("expected {expected}")),
-        };
-        match name.as_str() {
-            "partitions" => {
-                let count = value.parse::<u32>().ok().filter(|n| (1..=1024).contains(n));
-                topic.partitions = count.ok_or_else(|| wrong("a whole number from 1 to 1024"))?;
-            }
-            "codec" => topic.codec = Codec::from_name(value).ok_or_else(|| wrong("lz4, zstd or none"))?,
-            _ => {}
-        }
-    }
-    Ok(topic)
 }
 
 fn check_duplicates(create: &CreateStream) -> Result<()> {
@@ -337,7 +322,8 @@ fn make_topics(engine: &Engine, create: &CreateStream, stream: &StreamDef) -> Re
         check_side_stream(engine, create, "on_bad", bad, &crate::runtime::job::bad_schema())?;
     }
     if stream.connector == "topic" {
-        let options = topic_options(&stream.options).map_err(option_diagnostic)?;
+        let options = topic_options(&stream.name, stream.primary_key.as_ref(), &stream.options)
+            .map_err(option_diagnostic)?;
         ensure(&stream.name, options, stream.topic_schema())?;
     }
     if let Some(late) = stream.option("late_topic") {

@@ -73,7 +73,8 @@ pub(super) fn launch(
         let Some(options) = options else { continue };
         let sources = sources(&flow, producer)?;
         let clock = engine.0.clock.clone();
-        let job = Job { flow: Arc::new(flow), sources, parts, options, store, clock };
+        let (flow, log) = (Arc::new(flow), Some(engine.0.log.clone()));
+        let job = Job { flow, sources, parts, options, store, log, clock };
         jobs.start(numbers, job, held, lock)?;
     }
     Ok(())

@@ -14,10 +14,12 @@ mod nexmark;
 mod physical;
 mod session;
 mod session_windows;
+mod settings;
 mod single_row;
 mod sources;
 mod table;
 mod topics;
+mod upkeep;
 mod warnings;
 
 pub use bounded::Bounded;

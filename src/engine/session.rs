@@ -9,6 +9,7 @@ use super::jobs::{JobView, Jobs, job_home};
 use super::launch::{Pending, launch};
 use super::sources::{Wanted, appender, open_partition, partitions_of, start_of};
 use super::table::{check_inserted, result_key};
+use super::upkeep::Upkeep;
 use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::config::Settings;
@@ -63,6 +64,7 @@ pub struct Session {
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
     names: HashSet<String>,
     pub(super) warnings: Vec<Diagnostic>,
+    upkeep: Upkeep,
 }
 
 impl Session {
@@ -80,6 +82,7 @@ impl Session {
             stdin: None,
             names: HashSet::new(),
             warnings: Vec::new(),
+            upkeep: Upkeep::start(engine),
         }
     }
 
@@ -484,13 +487,14 @@ impl Session {
         let partitions = partitions_of(&engine, &stream)?;
         let starts = (0..partitions).map(|p| start_of(&engine, &stream, p, spec.start));
         let starts = starts.collect::<Result<Vec<_>>>()?;
-        let name = stream.name.clone();
+        let (name, is_topic) = (stream.name.clone(), stream.connector == "topic");
         let open = move |partition, position| match &once {
             Some(once) => once.open(),
             None => open_partition(&engine, &stream, &wanted, partition, position, false)
                 .map_err(|e| ConnectorError::Other(e.to_string())),
         };
-        Ok(SourceSetup { name, partitions, starts, open: Box::new(open), shape, bad_topic, late_topic })
+        let open = Box::new(open);
+        Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, bad_topic, late_topic })
     }
 
     fn query(&mut self, source: &str, query: &EmitQuery) -> Result<Outcome> {
@@ -524,6 +528,7 @@ impl Session {
             parts: vec![part],
             options: self.job_options(self.until_caught_up),
             store: None,
+            log: None,
             clock: self.engine.0.clock.clone(),
         };
         let changes = emit_mode(query) == EmitMode::Changes;
@@ -569,6 +574,11 @@ impl Session {
     /// Fails if a job has failed, with its reason.
     pub fn check(&self) -> Result<()> {
         self.jobs.check()
+    }
+
+    /// What could not be done in the background for the data directory, in words; each is told once.
+    pub fn take_upkeep_failures(&self) -> Vec<String> {
+        self.upkeep.take_failures()
     }
 
     /// The jobs of this session.

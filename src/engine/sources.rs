@@ -121,7 +121,8 @@ pub(super) fn open_partition(
             });
             let p = partition as u32;
             let until = if bounded { Some(topic.end_offset(p)?) } else { None };
-            let start = start.offset.max(topic.start_offset(p)?);
+            // Who has read some of it goes on there, or is told that the rows have gone; who has not begins at the start.
+            let start = if start.offset == 0 { topic.start_offset(p)? } else { start.offset };
             Ok(Box::new(TopicReader::new(&topic, p, columns.collect(), wanted.schema.clone(), start, until)?))
         }
         "file" if stream.is_table() => Ok(table_files(stream, &wanted.read)?.reader(start)?),

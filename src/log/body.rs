@@ -147,6 +147,18 @@ fn offsets_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("offset", DataType::UInt64, false)]))
 }
 
+/// The marks of several batches' rows as one column; rows without a mark are never late. `None` = there are none.
+pub(super) fn marks_of<'a>(
+    parts: impl Iterator<Item = (Option<&'a Int64Array>, usize)> + Clone,
+) -> Option<Int64Array> {
+    parts.clone().any(|(marks, _)| marks.is_some()).then(|| {
+        let each = parts.flat_map(|(marks, rows)| {
+            (0..rows).map(move |i| marks.map_or(Some(i64::MIN), |m| m.is_valid(i).then(|| m.value(i))))
+        });
+        each.collect()
+    })
+}
+
 /// What a frame's body holds.
 #[derive(Debug, Clone)]
 pub(super) struct Content {

@@ -73,6 +73,12 @@ pub enum LogError {
     /// Segments of no bytes.
     #[error("a topic's segments need a size of at least 1 byte")]
     SegmentSize,
+    /// Compaction by a column that is not there, or tombstones told by one that holds no truth values.
+    #[error("a topic cannot be compacted by the column {column:?}: it has none, or one of another type")]
+    CompactionColumn {
+        /// The column.
+        column: String,
+    },
     /// A column of a type that the log cannot keep.
     #[error("a topic cannot hold the column {column:?}: its type {data_type} has no place in the log")]
     ColumnType {

@@ -93,6 +93,11 @@ impl Header {
         self.sparse.map_or(self.base_offset.saturating_add(u64::from(self.rows)), |s| s.end_offset)
     }
 
+    /// The checksum that the header bears in the file.
+    pub(super) fn crc(&self) -> u32 {
+        u32::from_le_bytes(field(&self.bytes(), 12))
+    }
+
     /// The header as it stands in the file.
     pub(super) fn bytes(&self) -> [u8; HEADER_LEN] {
         let mut flags = 0;

@@ -1,5 +1,6 @@
 //! The index of a closed segment: where in it a row lies, or a time. Made anew from the segment when it is missing or
-//! damaged, and never trusted: who jumps to a place that it names finds the right frame there, or reads from the start.
+//! damaged, and never trusted: it counts only beside the segment whose last frame it names, and who jumps to a place in it
+//! finds the right frame there, or reads from the start.
 //!
 //! ```text
 //!     <base>.index
@@ -9,8 +10,9 @@
 //!     16 │ segment length u64 │ end offset u64        │
 //!     32 │ greatest append time i64 │ least event time i64 │
 //!     48 │ greatest event time i64 │ entries u32 │ crc32c of all the rest │
-//!     64 │ offset u64 │ position u64 │ greatest append time before it i64 │
-//!     88 │ … the next entry
+//!     64 │ position of the last frame u64 │ header crc of that frame │ 0 │
+//!     80 │ offset u64 │ position u64 │ greatest append time before it i64 │
+//!    104 │ … the next entry
 //! ```
 //!
 //! Little endian; positions and lengths are bytes of the segment file, times nanoseconds since the epoch (event times: in
@@ -25,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 const MAGIC: [u8; 4] = *b"MSIX";
 const VERSION: u8 = 1;
-const HEAD: usize = 64;
+const HEAD: usize = 80;
 const ENTRY: usize = 24;
 /// Where the checksum stands.
 const CRC: usize = 60;
@@ -50,6 +52,8 @@ pub(super) struct Index {
     pub(super) newest: i64,
     /// Least and greatest event time, if its frames state any.
     pub(super) event_times: Option<(i64, i64)>,
+    /// Position and header checksum of the last frame.
+    last: (u64, u32),
     entries: Vec<Entry>,
 }
 
@@ -65,7 +69,15 @@ struct Entry {
 impl Index {
     /// That of an empty segment.
     pub(super) fn new(base: u64) -> Self {
-        Index { base, len: 0, end_offset: base, newest: i64::MIN, event_times: None, entries: Vec::new() }
+        Index {
+            base,
+            len: 0,
+            end_offset: base,
+            newest: i64::MIN,
+            event_times: None,
+            last: (0, 0),
+            entries: Vec::new(),
+        }
     }
 
     /// Takes in the frame that stands at the end of what it covers.
@@ -74,6 +86,7 @@ impl Index {
             let (offset, position, newest) = (header.base_offset, self.len, self.newest);
             self.entries.push(Entry { offset, position, newest });
         }
+        self.last = (self.len, header.crc());
         self.len += header.frame_len();
         self.end_offset = header.next_offset();
         self.newest = self.newest.max(header.append_time);
@@ -113,13 +126,15 @@ impl Index {
         put(48, &greatest.to_le_bytes());
         // A segment of less than 2^48 bytes has fewer entries than a u32 counts.
         put(56, &(self.entries.len() as u32).to_le_bytes());
+        put(64, &self.last.0.to_le_bytes());
+        put(72, &self.last.1.to_le_bytes());
         for entry in &self.entries {
             out.extend_from_slice(&entry.offset.to_le_bytes());
             out.extend_from_slice(&entry.position.to_le_bytes());
             out.extend_from_slice(&entry.newest.to_le_bytes());
         }
         let crc = checksum(&out);
-        out[CRC..HEAD].copy_from_slice(&crc.to_le_bytes());
+        out[CRC..CRC + 4].copy_from_slice(&crc.to_le_bytes());
         out
     }
 
@@ -138,6 +153,7 @@ impl Index {
             end_offset: number(24),
             newest: time(32),
             event_times: Some((time(40), time(48))).filter(|(least, greatest)| least <= greatest),
+            last: (number(64), u32::from_le_bytes(field(head, 72))),
             entries: entries
                 .chunks_exact(ENTRY)
                 .map(|entry| Entry {
@@ -158,17 +174,25 @@ impl Index {
 }
 
 impl Partition {
-    /// The index of a closed segment that is `len` bytes long, if there is a sound one.
-    pub(super) fn kept_index(&self, base: u64, len: u64) -> Option<Index> {
+    /// The index of a closed segment, of which `len` bytes are to be read, if there is one of just this file: its last
+    /// frame is where the index says, and as it says.
+    pub(super) fn kept_index(&self, segment: &mut Segment, base: u64, len: u64) -> Option<Index> {
         let bytes = self.disk.read(&index_path(&self.dir, base)).ok()?;
-        Index::from_bytes(&bytes).filter(|index| (index.base, index.len) == (base, len))
+        let index = Index::from_bytes(&bytes).filter(|index| (index.base, index.len) == (base, len))?;
+        let (position, crc) = index.last;
+        let last = segment.header(position, len).ok()?;
+        let ends = (position + last.frame_len(), last.next_offset()) == (len, index.end_offset);
+        (ends && last.crc() == crc).then_some(index)
     }
 
     /// The index of a closed segment: the kept one or, where there is none, from the frames' headers.
     pub(super) fn index(&self, base: u64) -> Result<Index, Fault> {
         let mut segment = Segment::open(&self.disk, &self.dir, base)?;
         let len = segment.len()?;
-        self.kept_index(base, len).map_or_else(|| indexed(&mut segment, base, len), Ok)
+        match self.kept_index(&mut segment, base, len) {
+            Some(index) => Ok(index),
+            None => indexed(&mut segment, base, len),
+        }
     }
 }
 
@@ -186,8 +210,7 @@ pub(super) fn indexed(segment: &mut Segment, base: u64, len: u64) -> Result<Inde
 }
 
 fn checksum(bytes: &[u8]) -> u32 {
-    let (head, entries) = bytes.split_at(HEAD);
-    crc32c::crc32c_append(crc32c::crc32c(&head[..CRC]), entries)
+    crc32c::crc32c_append(crc32c::crc32c(&bytes[..CRC]), &bytes[CRC + 4..])
 }
 
 #[cfg(test)]

@@ -41,7 +41,10 @@ impl Entered<'_> {
     /// What is known of all frames.
     pub(super) fn known(&mut self) -> Result<&mut Known, LogError> {
         let state = self.core.state;
-        let kept = self.core.known.take().filter(|known| known.epoch == state.epoch);
+        // Of another segment it is no use: a closed one may have been compacted since, and the active one begins with a
+        // snapshot.
+        let place = (state.epoch, state.segment);
+        let kept = self.core.known.take().filter(|known| (known.epoch, known.index.base) == place);
         let mut known = match kept {
             Some(known) => known,
             None => self.start(&state)?,

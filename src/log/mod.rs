@@ -15,19 +15,25 @@
 //! checksum, locks for readers.
 
 mod body;
+mod compaction;
 mod error;
 mod find;
 mod frame;
 mod group;
 mod index;
 mod known;
+mod maintain;
 mod partition;
+mod pins;
 mod producers;
 mod reader;
 mod recover;
+mod retention;
 mod segment;
+mod settings;
 mod start;
 mod stats;
+mod sync;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -35,10 +41,15 @@ mod topic;
 mod writer;
 
 pub use body::Codec;
+pub use compaction::Compacted;
 pub use error::{Corruption, LogError};
 pub use group::{Assignment, Gained, Group, GroupInfo, GroupPartition, Member};
+pub use maintain::Maintained;
 pub use partition::Recovery;
+pub use pins::Pin;
 pub use reader::{Frame, LogReader};
+pub use retention::Removed;
+pub use settings::{Compaction, Fsync, TopicSettings};
 pub use start::Start;
 pub use stats::PartitionStats;
 pub use topic::{Topic, TopicInfo, TopicOptions};
@@ -52,6 +63,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use sync::Syncer;
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
@@ -71,6 +83,7 @@ struct Inner {
     disk: Disk,
     clock: Clock,
     open: Mutex<HashMap<String, Arc<Topic>>>,
+    syncer: Syncer,
 }
 
 impl Log {
@@ -91,7 +104,8 @@ impl Log {
             },
         }
         check_format(&dir, &disk)?;
-        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default() })))
+        let syncer = Syncer::new(clock.clone());
+        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer })))
     }
 
     /// The data directory.
@@ -112,11 +126,12 @@ impl Log {
         let topics = dir.join("topics");
         disk.create_dir(&topics)?;
         disk.sync_dir(dir)?;
-        let topic_dir = topics.join(uuid::Uuid::new_v4().to_string());
+        let topic_dir = topics.join(disk.random_id().to_string());
         let create = || {
             disk.create_dir(&topic_dir)?;
-            disk.write_atomically(&topic_dir.join("topic.json"), info.json().as_bytes())?;
-            disk.sync_dir(&topics)
+            // Before it can be found: others may make rows in it durable at once.
+            disk.sync_dir(&topics)?;
+            disk.write_atomically(&topic_dir.join("topic.json"), info.json().as_bytes())
         };
         if let Err(e) = create() {
             // Half a topic has no description, and is none; this only saves its room.
@@ -153,6 +168,19 @@ impl Log {
         }
         topics.sort_by(|a: &TopicInfo, b| a.name.cmp(&b.name));
         Ok(topics)
+    }
+
+    /// Changes a topic's settings; gives the new ones. Other processes take them over when they next look after the
+    /// topic (see [`maintain`](Self::maintain)). Fails, and changes nothing, if they do not fit the topic.
+    pub fn alter_topic(&self, name: &str, change: impl FnOnce(&mut TopicSettings)) -> Result<TopicSettings> {
+        let _lock = self.lock()?;
+        let (mut info, dir) = self.find(name)?.ok_or_else(|| self.no_topic(name))?;
+        change(&mut info.settings);
+        info.settings.check(&info.schema)?;
+        self.0.disk.write_atomically(&dir.join("topic.json"), info.json().as_bytes())?;
+        let settings = info.settings.clone();
+        self.keep(info, dir).set(settings.clone());
+        Ok(settings)
     }
 
     /// Deletes a topic with all its rows. Who has it open is told so with the next append, or at the
@@ -204,7 +232,7 @@ impl Log {
             return Arc::clone(topic);
         }
         let name = info.name.clone();
-        let topic = Arc::new(Topic::new(info, dir, &self.0.disk, &self.0.clock));
+        let topic = Arc::new(Topic::new(info, dir, &self.0.disk, &self.0.clock, self.0.syncer.handle()));
         open.insert(name, Arc::clone(&topic));
         topic
     }
@@ -272,10 +300,16 @@ fn initialise(dir: &Path, disk: &Disk) -> Result<()> {
     let format = dir.join("FORMAT");
     // Another process may have been quicker.
     if !disk.exists(&format)? {
-        disk.write_atomically(&format, format_line().as_bytes())?;
-        if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
-            disk.sync_dir(above)?;
+        // First the way to it: any of these directories may be new, whoever made them, and who finds FORMAT does not
+        // look at them again.
+        for above in dir.ancestors().skip(1) {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            match disk.sync_dir(above) {
+                Err(e) if e.source.kind() != ErrorKind::PermissionDenied => return Err(e.into()),
+                _ => {}
+            }
         }
+        disk.write_atomically(&format, format_line().as_bytes())?;
     }
     Ok(())
 }

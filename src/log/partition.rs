@@ -14,11 +14,13 @@
 use super::error::{Corruption, LogError};
 use super::known::Known;
 use super::segment::{Fault, list_segments, segment_path};
-use super::tail::{Tail, TailFile};
+use super::settings::Fsync;
+use super::tail::{Tail, TailFile, UNSURE};
 use super::topic::Identity;
 use crate::disk::{Disk, DiskError, DiskFile, DiskLock, Open};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
@@ -70,6 +72,12 @@ pub(super) struct Partition {
     /// The tail as readers see it, opened when there is one.
     view: Mutex<Option<Arc<TailFile>>>,
     core: Mutex<Core>,
+    /// Held while the partition is synced, so that one sync serves all who have waited for it.
+    pub(super) sync_turn: Mutex<()>,
+    /// The background will sync it.
+    pub(super) unsynced: AtomicBool,
+    /// A sync of this process failed: it takes no more rows.
+    sync_failed: AtomicBool,
     recoveries: Mutex<Vec<Recovery>>,
     /// Damage that somebody in this process came upon: from then on nothing is appended.
     damage: Mutex<Option<Corruption>>,
@@ -85,7 +93,6 @@ pub(super) struct Core {
     /// The tail as it was last read or published.
     pub(super) state: Tail,
     pub(super) known: Option<Known>,
-    pub(super) sync_failed: bool,
 }
 
 /// The right to change a partition: while it lives, nobody else does.
@@ -106,15 +113,27 @@ impl Partition {
             disk,
             view: Mutex::default(),
             core: Mutex::default(),
+            sync_turn: Mutex::default(),
+            unsynced: AtomicBool::new(false),
+            sync_failed: AtomicBool::new(false),
             recoveries: Mutex::default(),
             damage: Mutex::default(),
         }
     }
 
-    /// How far the partition is written, as readers see it. Locks nothing, unless there is something
+    /// How far the partition is written, as readers see it: where appends are acknowledged only when they
+    /// are durable, up to there. Locks nothing, unless there is something
     /// to recover first. Of a damaged partition: what it said of itself before, so that the rows before
     /// the damage can be read.
     pub(super) fn published(&self) -> Result<Tail> {
+        let tail = self.newest()?;
+        Ok(match self.topic.settings().fsync {
+            Fsync::Step => Tail { written: tail.durable, next_offset: tail.durable_offset, ..tail },
+            _ => tail,
+        })
+    }
+
+    fn newest(&self) -> Result<Tail> {
         let Some(view) = self.view()? else {
             if list_segments(&self.disk, &self.dir)?.is_empty() {
                 self.check_alive()?;
@@ -134,7 +153,7 @@ impl Partition {
             // One of an earlier boot may tell of rows that never reached the disk.
             Some(tail) if tail.boot == self.boot || self.check_sound().is_err() => Ok(tail),
             newest => match (self.enter(), newest) {
-                (Err(LogError::Corrupt(_)), Some(tail)) => Ok(tail),
+                (Err(LogError::Corrupt(_) | LogError::SyncFailed { .. }), Some(tail)) => Ok(tail),
                 (entered, _) => Ok(entered?.core.state),
             },
         }
@@ -163,9 +182,7 @@ impl Partition {
     /// Enters the partition to change it, recovering it first if need be.
     pub(super) fn enter(&self) -> Result<Entered<'_>> {
         let mut core = guard(&self.core);
-        if core.sync_failed {
-            return Err(LogError::SyncFailed { topic: self.topic.name.clone(), partition: self.index });
-        }
+        self.check_synced()?;
         let lock_file = match &core.lock {
             Some(lock) => Arc::clone(lock),
             None => Arc::new(self.create("lock")?),
@@ -187,7 +204,18 @@ impl Partition {
 
     /// Notes that a sync failed: from then on nobody of this process enters.
     pub(super) fn sync_has_failed(&self) {
-        guard(&self.core).sync_failed = true;
+        if let Ok(mut entered) = self.enter() {
+            entered.doubt();
+        }
+        self.sync_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails if a sync of this process has failed.
+    pub(super) fn check_synced(&self) -> Result<()> {
+        match self.sync_failed.load(Ordering::Relaxed) {
+            true => Err(LogError::SyncFailed { topic: self.topic.name.clone(), partition: self.index }),
+            false => Ok(()),
+        }
     }
 
     fn create(&self, name: &str) -> Result<DiskFile> {
@@ -282,7 +310,10 @@ impl Entered<'_> {
         }
         // A writer died between writing and publishing. Nobody saw those bytes, and the page cache is
         // whole: cut them off, under a new epoch so that none of them can ever pass for the next frame.
-        self.open_active(tail.segment)?.truncate(tail.written)?;
+        let file = self.open_active(tail.segment)?;
+        file.truncate(tail.written)?;
+        // Or the power may go when others stand in their place, and bring them back.
+        self.sync(&file)?;
         self.publish(Tail { epoch: tail.epoch.wrapping_add(1), ..tail })?;
         self.partition.note(tail.written, len - tail.written, 0, &tail);
         Ok(())
@@ -324,8 +355,17 @@ impl Entered<'_> {
     /// though the bytes are gone, so the failure is final for this process.
     pub(super) fn sync(&mut self, file: &DiskFile) -> Result<(), DiskError> {
         let synced = file.sync_data();
-        self.core.sync_failed |= synced.is_err();
+        if synced.is_err() {
+            self.doubt();
+            self.partition.sync_failed.store(true, Ordering::Relaxed);
+        }
         synced
+    }
+
+    /// After a failed sync, publishes that what is in memory may never reach the disk: later syncs, of any process,
+    /// would claim that it has. If even this fails, nobody can be told.
+    fn doubt(&mut self) {
+        let _ = self.publish(Tail { boot: UNSURE, ..self.core.state });
     }
 
     /// Publishes `next` under the next sequence number.

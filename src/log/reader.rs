@@ -182,7 +182,7 @@ impl LogReader {
         self.open(partition, tail)?;
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let len = segment.len()?;
-        let Some(index) = partition.kept_index(self.base, len) else { return Ok(()) };
+        let Some(index) = partition.kept_index(segment, self.base, len) else { return Ok(()) };
         let (offset, position) = index.before_offset(self.from);
         let header = segment.header(position, len);
         if position < len && header.is_ok_and(|header| header.base_offset == offset) {
@@ -323,6 +323,10 @@ impl LogReader {
     fn fault(&self, fault: Fault) -> LogError {
         match self.topic.partition(self.index) {
             Ok(partition) => {
+                // What a failed sync has left in memory may be gone: no damage, but nobody can tell.
+                if let Err(e) = partition.check_synced() {
+                    return e;
+                }
                 let end = partition.published().map_or(0, |tail| tail.next_offset);
                 partition.fault(fault, self.base, self.position, self.offset, end)
             }

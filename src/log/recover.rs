@@ -12,7 +12,11 @@
 use super::error::LogError;
 use super::partition::Entered;
 use super::segment::{Fault, Segment, list_segments, segment_path};
-use super::tail::Tail;
+use super::tail::{Tail, UNSURE};
+use crate::disk::{DiskError, DiskFile};
+
+/// How much is written again at once.
+const PIECE: u64 = 1 << 20;
 
 /// Where a scan stands.
 #[derive(Debug, Clone, Copy)]
@@ -144,13 +148,21 @@ impl Entered<'_> {
 
     /// Cuts the last segment where the scan stopped, makes the rest durable, and publishes it.
     fn settle(&mut self, at: Scan, known: Tail, first: u64) -> Result<(), LogError> {
+        // Who made the segment may have died before its name was durable.
+        self.partition.disk.sync_dir(&self.partition.dir)?;
+        self.partition.disk.sync_dir(&self.partition.topic.dir)?;
         let file = self.open_active(at.segment)?;
         let cut = file.len()?.saturating_sub(at.position);
         if at.stopped {
             file.truncate(at.position)?;
         }
-        self.sync(&file)?;
         self.core.state = known;
+        if known.boot == UNSURE || known.boot == self.boot() {
+            // A sync may have failed, which leaves in memory what the system wrongly takes for written.
+            let from = if at.segment == known.segment { known.durable } else { 0 };
+            write_again(&file, from, at.position)?;
+        }
+        self.sync(&file)?;
         self.republish(Tail {
             segment: at.segment,
             written: at.position,
@@ -176,4 +188,19 @@ impl Entered<'_> {
         self.publish(state)?;
         Ok(self.tail()?.sync()?)
     }
+}
+
+/// Writes the bytes from `from` to `to` where they are already, so that the next sync has to write them.
+fn write_again(file: &DiskFile, from: u64, to: u64) -> Result<(), DiskError> {
+    let mut position = from;
+    while position < to {
+        let mut piece = vec![0; usize::try_from((to - position).min(PIECE)).unwrap_or_default()];
+        let read = file.read_at(&mut piece, position)?;
+        if read == 0 {
+            return Ok(());
+        }
+        file.write_all_at(&piece[..read], position)?;
+        position += read as u64;
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@
 //! ```
 //!
 //! Little endian. `segment` is the base offset of the active segment; the two lengths are bytes of it.
+//! A boot id of zeros says that a sync failed: whoever comes next recovers, as after a boot.
 //! The slots lie 512 bytes apart, the unit that a disk writes as a whole.
 
 use super::frame::field;
@@ -25,6 +26,8 @@ const VERSION: u8 = 1;
 const SLOT: usize = 92;
 const APART: usize = 512;
 const FILE: usize = 2 * APART;
+/// In place of a boot id: a sync failed, so what is in memory may never reach the disk.
+pub(super) const UNSURE: [u8; 16] = [0; 16];
 
 /// How far a partition has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +53,16 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// The place up to which it is written: a segment and bytes of it.
+    pub(super) fn written_place(&self) -> (u64, u64) {
+        (self.segment, self.written)
+    }
+
+    /// The place up to which it is durable.
+    pub(super) fn durable_place(&self) -> (u64, u64) {
+        (self.segment, self.durable)
+    }
+
     fn bytes(&self) -> [u8; SLOT] {
         let mut out = [0; SLOT];
         let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);

@@ -4,16 +4,20 @@
 //!
 //! ```text
 //! {"version":1,"crc32c":"…","topic":{"name":"trips","partitions":4,"codec":"lz4",
-//!  "segment_bytes":268435456,"created_ns":1767225600000000000,"schema":"…"}}
+//!  "segment_bytes":268435456,"fsync":{"interval":{"nanoseconds":200000000}},
+//!  "created_ns":1767225600000000000,"schema":"…"}}
 //! ```
 //!
 //! The checksum is that of `topic`'s text without blanks; the schema is Arrow's IPC message in
-//! hexadecimal digits. A topic's description never changes.
+//! hexadecimal digits. Of a description only the settings (settings.rs) ever change: then the file is replaced
+//! whole, under the directory's lock.
 
 use super::body::{Codec, stored_schema};
 use super::error::LogError;
 use super::partition::{Partition, Recovery, guard};
 use super::reader::LogReader;
+use super::settings::TopicSettings;
+use super::sync::SyncHandle;
 use super::writer::PartitionWriter;
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -29,20 +33,20 @@ const VERSION: u64 = 1;
 pub(super) const MOST_PARTITIONS: u32 = 1024;
 
 /// How a topic is to be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicOptions {
     /// Number of partitions, 1 to 1024.
     pub partitions: u32,
     /// Compression of its frames.
     pub codec: Codec,
-    /// Bytes after which a new segment file is begun, at least 1.
-    pub segment_bytes: u64,
+    /// What can be changed later.
+    pub settings: TopicSettings,
 }
 
 impl Default for TopicOptions {
-    /// One partition, lz4, segments of 256 MiB.
+    /// One partition, lz4, and the default settings.
     fn default() -> Self {
-        TopicOptions { partitions: 1, codec: Codec::Lz4, segment_bytes: 256 << 20 }
+        TopicOptions { partitions: 1, codec: Codec::Lz4, settings: TopicSettings::default() }
     }
 }
 
@@ -55,8 +59,8 @@ pub struct TopicInfo {
     pub partitions: u32,
     /// Compression of its frames.
     pub codec: Codec,
-    /// Bytes after which a new segment file is begun.
-    pub segment_bytes: u64,
+    /// What can be changed; of an open topic, as it was when it was opened.
+    pub settings: TopicSettings,
     /// When it was created, in nanoseconds since the epoch.
     pub created_ns: i64,
     /// Its columns, as readers get them: dictionaries have given way to their values.
@@ -70,16 +74,14 @@ impl TopicInfo {
         schema: &Schema,
         created_ns: i64,
     ) -> Result<Self, LogError> {
-        let TopicOptions { partitions, codec, segment_bytes } = options;
+        let TopicOptions { partitions, codec, settings } = options;
         check_name(name).map_err(|()| LogError::TopicName { name: name.into() })?;
         if !(1..=MOST_PARTITIONS).contains(&partitions) {
             return Err(LogError::PartitionCount { partitions, most: MOST_PARTITIONS });
         }
-        if segment_bytes == 0 {
-            return Err(LogError::SegmentSize);
-        }
         let schema = stored_schema(schema)?;
-        Ok(TopicInfo { name: name.into(), partitions, codec, segment_bytes, created_ns, schema })
+        settings.check(&schema)?;
+        Ok(TopicInfo { name: name.into(), partitions, codec, settings, created_ns, schema })
     }
 
     /// The description as it stands in the file at `path`.
@@ -88,7 +90,7 @@ impl TopicInfo {
             name: self.name.clone(),
             partitions: self.partitions,
             codec: self.codec.name().into(),
-            segment_bytes: self.segment_bytes,
+            settings: self.settings.clone(),
             created_ns: self.created_ns,
             schema: hex(&schema_message(&self.schema)),
         });
@@ -113,7 +115,7 @@ impl TopicInfo {
         let options = TopicOptions {
             partitions: topic.partitions,
             codec: Codec::from_name(&topic.codec).ok_or_else(|| damaged("its compression is unknown"))?,
-            segment_bytes: topic.segment_bytes,
+            settings: topic.settings,
         };
         let schema = schema.ok_or_else(|| damaged("its columns cannot be read"))?;
         TopicInfo::new(&topic.name, options, &schema, topic.created_ns).map_err(|e| damaged(&e.to_string()))
@@ -139,7 +141,8 @@ struct Description {
     name: String,
     partitions: u32,
     codec: String,
-    segment_bytes: u64,
+    #[serde(flatten)]
+    settings: TopicSettings,
     created_ns: i64,
     schema: String,
 }
@@ -166,11 +169,18 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
     Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
-/// Which topic something belongs to, for errors and paths.
+/// Which topic something belongs to: its name for errors, its place, and how it is kept now.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) name: String,
     pub(super) dir: PathBuf,
+    settings: Mutex<Arc<TopicSettings>>,
+}
+
+impl Identity {
+    pub(super) fn settings(&self) -> Arc<TopicSettings> {
+        Arc::clone(&guard(&self.settings))
+    }
 }
 
 /// A topic, open. All its readers and writers in a process should come from one, so that they wake
@@ -180,6 +190,7 @@ pub struct Topic {
     info: TopicInfo,
     identity: Arc<Identity>,
     clock: Clock,
+    syncer: SyncHandle,
     partitions: Vec<Partition>,
     /// Raised with each append by this process.
     generation: Mutex<u64>,
@@ -187,8 +198,9 @@ pub struct Topic {
 }
 
 impl Topic {
-    pub(super) fn new(info: TopicInfo, dir: PathBuf, disk: &Disk, clock: &Clock) -> Self {
-        let identity = Arc::new(Identity { name: info.name.clone(), dir });
+    pub(super) fn new(info: TopicInfo, dir: PathBuf, disk: &Disk, clock: &Clock, syncer: SyncHandle) -> Self {
+        let settings = Mutex::new(Arc::new(info.settings.clone()));
+        let identity = Arc::new(Identity { name: info.name.clone(), dir, settings });
         let partitions = (0..info.partitions)
             .map(|index| Partition::new(Arc::clone(&identity), index, disk.clone()))
             .collect();
@@ -196,6 +208,7 @@ impl Topic {
             info,
             identity,
             clock: clock.clone(),
+            syncer,
             partitions,
             generation: Mutex::default(),
             appended: Condvar::new(),
@@ -220,6 +233,16 @@ impl Topic {
     /// Its description.
     pub fn info(&self) -> &TopicInfo {
         &self.info
+    }
+
+    /// How it is kept now.
+    pub fn settings(&self) -> Arc<TopicSettings> {
+        self.identity.settings()
+    }
+
+    /// Takes over settings that have been changed.
+    pub(super) fn set(&self, settings: TopicSettings) {
+        *guard(&self.identity.settings) = Arc::new(settings);
     }
 
     /// A writer for a partition. Fails if there is no such partition.
@@ -285,6 +308,10 @@ impl Topic {
     pub(super) fn wake(&self) {
         *guard(&self.generation) += 1;
         self.appended.notify_all();
+    }
+
+    pub(super) fn syncer(&self) -> &SyncHandle {
+        &self.syncer
     }
 
     pub(super) fn clock(&self) -> &Clock {

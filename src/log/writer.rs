@@ -5,9 +5,8 @@
 //! epoch and time onto the frame, writes it in one go, and publishes the new length in `tail`. An append
 //! that fails leaves the partition as it was.
 //!
-//! What was appended outlives the process at once, and a crash of the machine from the next
-//! [`PartitionWriter::sync`] on. A sync writes out the frames, not `tail`: after a crash of the machine
-//! an older `tail` only makes recovery scan more.
+//! What was appended outlives the process at once, and a crash of the machine from the next sync on (sync.rs). A
+//! sync writes out the frames, not `tail`: after a crash of the machine an older `tail` only makes recovery scan more.
 
 use super::body::{self, Encoder};
 use super::error::LogError;
@@ -65,6 +64,7 @@ pub struct PartitionWriter {
     topic: Arc<Topic>,
     partition: u32,
     encoder: Encoder,
+    frame_bytes: usize,
 }
 
 impl fmt::Debug for PartitionWriter {
@@ -77,22 +77,31 @@ impl PartitionWriter {
     pub(super) fn new(topic: Arc<Topic>, partition: u32) -> Result<Self, LogError> {
         topic.partition(partition)?;
         let encoder = Encoder::new(&topic.schema(), topic.info().codec).map_err(|e| unfit(&topic, e))?;
-        Ok(PartitionWriter { topic, partition, encoder })
+        Ok(PartitionWriter { topic, partition, encoder, frame_bytes: FRAME_BYTES })
+    }
+
+    /// Spreads rows of more than `bytes` over several frames.
+    #[cfg(test)]
+    pub(super) fn spread(&mut self, bytes: usize) {
+        self.frame_bytes = bytes;
     }
 
     /// Appends rows, as one frame or, if they are large, several. Readers see all of them or nothing, also
     /// after a crash. Fails, and appends nothing, if the rows do not fit the topic, if one alone is too large
-    /// for a frame, if the partition is damaged or its topic deleted, or if the disk fails or is full.
+    /// for a frame, if the partition is damaged or its topic deleted, or if the disk fails or is full. If
+    /// only the sync fails that the topic asks for, the rows may be there or not.
     pub fn append(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
         let appended = self.append_frames(append)?;
         if !appended.duplicate {
             self.topic.wake();
         }
+        // A duplicate too: who appended it may have died before it was synced.
+        self.topic.appended(self.partition)?;
         Ok(appended)
     }
 
     fn append_frames(&mut self, append: Append<'_>) -> Result<Appended, LogError> {
-        let PartitionWriter { topic, partition, encoder } = self;
+        let PartitionWriter { topic, partition, encoder, frame_bytes } = self;
         let partition = topic.partition(*partition)?;
         partition.check_sound()?;
         let does_not_fit = |reason| LogError::RowsDoNotFit { topic: topic.name().into(), reason };
@@ -102,7 +111,7 @@ impl PartitionWriter {
             return Err(does_not_fit(reason));
         }
         let mut frames = Vec::new();
-        encode(encoder, topic, &batch, append.marks, &mut frames)?;
+        encode(encoder, topic, *frame_bytes, &batch, append.marks, &mut frames)?;
         let last = frames.len() - 1;
         for (i, (header, _)) in frames.iter_mut().enumerate() {
             *header = Header {
@@ -121,7 +130,7 @@ impl PartitionWriter {
             return Ok(Appended { base_offset: next_offset, next_offset, duplicate: true });
         }
         let len = frames.iter().map(|(header, _)| header.frame_len()).sum();
-        entered.make_room(len, topic.info().segment_bytes)?;
+        entered.make_room(len, topic.settings().segment_bytes)?;
         let appended = entered.write(&mut frames, topic.clock().now_ns());
         frames.into_iter().for_each(|(_, frame)| encoder.reuse(frame));
         appended
@@ -135,26 +144,7 @@ impl PartitionWriter {
     /// Makes durable what has been appended so far, by whomever. Once this has failed, nothing more can
     /// be appended to the partition by this process.
     pub fn sync(&mut self) -> Result<(), LogError> {
-        let partition = self.topic.partition(self.partition)?;
-        let (file, mark) = {
-            let mut entered = partition.enter()?;
-            let mark = entered.core.state;
-            if mark.durable == mark.written {
-                return Ok(());
-            }
-            (entered.open_active(mark.segment)?, mark)
-        };
-        // Outside all locks: the others may append meanwhile.
-        if let Err(e) = file.sync_data() {
-            partition.sync_has_failed();
-            return Err(e.into());
-        }
-        let mut entered = partition.enter()?;
-        let state = entered.core.state;
-        if (state.segment, state.epoch) == (mark.segment, mark.epoch) && state.durable < mark.written {
-            entered.publish(Tail { durable: mark.written, durable_offset: mark.next_offset, ..state })?;
-        }
-        Ok(())
+        self.topic.sync(self.partition)
     }
 }
 
@@ -162,6 +152,7 @@ impl PartitionWriter {
 fn encode(
     encoder: &mut Encoder,
     topic: &Topic,
+    frame_bytes: usize,
     batch: &RecordBatch,
     marks: Option<&Int64Array>,
     frames: &mut Vec<(Header, Vec<u8>)>,
@@ -172,7 +163,7 @@ fn encode(
         .iter()
         .map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX / 2))
         .fold(0, usize::saturating_add);
-    if bytes <= FRAME_BYTES || rows <= 1 {
+    if bytes <= frame_bytes || rows <= 1 {
         if let Some(frame) = encoder.encode(batch, marks, None).map_err(|e| unfit(topic, e))? {
             frames.push(frame);
             return Ok(());
@@ -185,7 +176,7 @@ fn encode(
     let half = rows / 2;
     for (at, len) in [(0, half), (half, rows - half)] {
         let marks = marks.map(|marks| marks.slice(at, len));
-        encode(encoder, topic, &batch.slice(at, len), marks.as_ref(), frames)?;
+        encode(encoder, topic, frame_bytes, &batch.slice(at, len), marks.as_ref(), frames)?;
     }
     Ok(())
 }
@@ -252,7 +243,10 @@ impl Entered<'_> {
         };
         if let Err(e) = put().and_then(|()| self.publish(next)) {
             // If this fails too, the next one to enter finds unpublished bytes, and cuts them.
-            let _ = file.truncate(state.written);
+            if file.truncate(state.written).is_ok() {
+                // Or the power may go when others stand in their place, and bring them back.
+                let _ = self.sync(&file);
+            }
             return Err(e);
         }
         self.take_in(&state, frames.iter().map(|(header, _)| header));

@@ -9,6 +9,7 @@ use super::{Result, RuntimeError};
 use crate::clock::Clock;
 use crate::connectors::topic::TopicAppender;
 use crate::connectors::{ConnectorError, PartitionReader, Position};
+use crate::log::Log;
 use crate::plan::SharedFlow;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct SourceSetup {
     pub starts: Vec<Position>,
     /// Opens them.
     pub open: OpenReader,
+    /// Whether it is a topic: then the rows from a checkpoint on are pinned in it.
+    pub is_topic: bool,
     /// How slices become deltas.
     pub shape: FeedShape,
     /// Where records go that cannot be read as rows (on_bad = 'topic'): columns of [`bad_schema`].
@@ -75,6 +78,8 @@ pub struct Job {
     pub options: JobOptions,
     /// Where it keeps its journal and checkpoints; `None` = it starts anew each time.
     pub store: Option<JobStore>,
+    /// Where the topics are that it reads; `None` = nothing is pinned.
+    pub log: Option<Log>,
     /// The clock.
     pub clock: Clock,
 }

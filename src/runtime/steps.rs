@@ -14,6 +14,7 @@ use super::part::{Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use crate::clock::Clock;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::log::{Log, Pin};
 use crate::operators::OperatorMetrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(super) struct Run {
     sources: Vec<SourceSetup>,
     options: JobOptions,
     store: Option<JobStore>,
+    log: Option<Log>,
     clock: Clock,
     parts: Vec<Part>,
     step: u64,
@@ -57,7 +59,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn start(job: Job, manifest: Option<Manifest>) -> Result<Self> {
         let started = job.clock.monotonic();
-        let Job { flow, sources, parts, options, store, clock } = job;
+        let Job { flow, sources, parts, options, store, log, clock } = job;
         let mut running = Vec::with_capacity(parts.len());
         for (part, flow) in parts.into_iter().zip(&flow.parts) {
             let known = match (&store, &manifest) {
@@ -113,12 +115,15 @@ impl Run {
             sources,
             options,
             store,
+            log,
             clock,
             parts: running,
         };
         // What the journal's first entries are about must be known before there is one.
-        if manifest.is_none() {
-            run.write_checkpoint()?;
+        match manifest {
+            None => run.write_checkpoint()?,
+            // Who ran it before may not have come to it.
+            Some(_) => run.pin()?,
         }
         Ok(run)
     }
@@ -470,6 +475,19 @@ impl Run {
         self.write_checkpoint()
     }
 
+    /// Pins in the topics that it reads what comes after the checkpoint: after a crash it is read again.
+    fn pin(&self) -> Result<()> {
+        let (Some(log), Some(store)) = (&self.log, &self.store) else { return Ok(()) };
+        let mut pins = Vec::new();
+        for (source, partitions) in self.sources.iter().zip(&self.partitions).filter(|(s, _)| s.is_topic) {
+            for (partition, state) in (0..).zip(partitions) {
+                pins.push(Pin { topic: source.name.clone(), partition, offset: state.position.offset });
+            }
+        }
+        let owner = store.dir.file_name().unwrap_or_default().to_string_lossy();
+        Ok(log.pin(&owner, &pins)?)
+    }
+
     fn write_checkpoint(&mut self) -> Result<()> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let state = if self.any_runs() && self.step > 0 { self.crew.snapshot()? } else { Vec::new() };
@@ -493,6 +511,7 @@ impl Run {
             tables: Vec::new(),
         };
         store.write(manifest, state)?;
+        self.pin()?;
         let (journal, _) = Journal::open(&store.disk, &store.dir, &store.job, self.step)?;
         self.journal = Some(journal);
         Journal::remove_older(&store.disk, &store.dir, self.step)?;

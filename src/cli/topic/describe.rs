@@ -25,6 +25,7 @@ pub(super) fn describe(engine: &Engine, invocation: &Invocation, name: &str) -> 
     let columns: Vec<String> =
         topic.schema.fields().iter().map(|f| format!("{} {}", f.name(), type_name(f.data_type()))).collect();
     tell(&format!("{} ({}), frames compressed with {}", topic.name, columns.join(", "), topic.codec));
+    tell(&topic.kept.join(", "));
     for (group, places) in &topic.groups {
         tell(&reader(group, places));
     }

@@ -22,14 +22,15 @@ use std::sync::Arc;
 /// Runs a topic command.
 pub(super) fn run(invocation: &Invocation, command: &TopicCommand) -> Exit {
     on_engine(invocation, |engine| match command {
-        TopicCommand::Create { name, columns, partitions, codec, key, with } => {
+        TopicCommand::Create { name, columns, partitions, codec, key, settings, with } => {
             let options = [
                 ("partitions", partitions.map(|n| n.to_string())),
                 ("codec", codec.clone()),
                 ("key", key.clone()),
             ];
             let options = options.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
-            create::create(engine, name, columns, options.chain(with.iter().cloned()).collect())
+            let options = options.chain(settings.given()).chain(with.iter().cloned());
+            create::create(engine, name, columns, options.collect())
         }
         TopicCommand::List => describe::list(engine, invocation),
         TopicCommand::Describe { name } => describe::describe(engine, invocation, name),
@@ -50,6 +51,15 @@ pub(super) fn run(invocation: &Invocation, command: &TopicCommand) -> Exit {
         TopicCommand::Export { name, to, partition, from, to_offset, metadata } => {
             let (partition, from, to_offset, metadata) = (*partition, *from, *to_offset, *metadata);
             export::export(engine, name, to, &ExportOptions { partition, from, to_offset, metadata })
+        }
+        TopicCommand::Alter { name, settings } => {
+            let settings = settings.given();
+            if settings.is_empty() {
+                return Err(Failure::Usage(
+                    "say what is to change: see 'millstream topic alter --help'".into(),
+                ));
+            }
+            Ok(engine.alter_topic(name, &settings)?)
         }
         TopicCommand::Delete { name } => Ok(engine.delete_topic(name)?),
     })

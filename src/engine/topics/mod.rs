@@ -8,11 +8,17 @@ pub use consume::{ConsumeOptions, Consumed};
 pub use export::ExportOptions;
 pub use produce::{ProduceOptions, Produced};
 
+use super::settings::{SETTINGS, set};
+use super::sources::option_diagnostic;
 use super::{Engine, Result};
+use crate::connectors::nearest;
 use crate::formats::timestamp_ns;
-use crate::log::{GroupPartition, PartitionStats, Start, Topic};
+use crate::log::{Fsync, GroupPartition, Maintained, PartitionStats, Start, Topic, TopicSettings};
+use crate::operators::window::length;
+use crate::sql::Diagnostic;
 use arrow::datatypes::{DataType, SchemaRef};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A topic in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub struct TopicDescription {
     pub schema: SchemaRef,
     /// How its frames are compressed.
     pub codec: &'static str,
+    /// How it is kept, in words.
+    pub kept: Vec<String>,
     /// What each partition holds.
     pub partitions: Vec<PartitionDescription>,
     /// The type of its event time, if it has one.
@@ -106,6 +114,7 @@ impl Engine {
             name: name.into(),
             schema: topic.schema(),
             codec: topic.info().codec.name(),
+            kept: kept(&topic.settings()),
             partitions: partitions.collect::<Result<_>>()?,
             event_time,
             groups,
@@ -117,6 +126,31 @@ impl Engine {
         let minute_ago = self.0.clock.now_ns().saturating_sub(60_000_000_000);
         let last_minute = stats.end.saturating_sub(topic.offset_for_time(partition, minute_ago)?);
         Ok(PartitionDescription { stats, last_minute })
+    }
+
+    /// Changes how a topic is kept: settings and their values as in `WITH (…)`.
+    pub fn alter_topic(&self, name: &str, settings: &[(String, String)]) -> Result<()> {
+        let definitions = self.definitions()?;
+        let key = definitions.streams.get(name).and_then(|stream| stream.primary_key.as_ref());
+        let mut mistake = None;
+        self.0.log.alter_topic(name, |kept| {
+            let before = kept.clone();
+            for (setting, value) in settings {
+                match set(kept, (name, key), setting, value) {
+                    Ok(true) => continue,
+                    Ok(false) => mistake = Some(no_setting(setting)),
+                    Err(e) => mistake = Some(option_diagnostic(e)),
+                }
+                *kept = before;
+                return;
+            }
+        })?;
+        mistake.map_or(Ok(()), |mistake| Err(mistake.into()))
+    }
+
+    /// Removes and compacts now what a topic's settings say, even if little has been replaced.
+    pub fn compact_topic(&self, name: &str) -> Result<Maintained> {
+        Ok(self.0.log.compact_topic(name)?)
     }
 
     /// Deletes a topic that is no stream's; a stream's goes with DROP STREAM.
@@ -137,6 +171,31 @@ impl Engine {
             topic.start_offset(partition)?;
         }
         Ok(topic)
+    }
+}
+
+/// How a topic is kept, in words.
+fn kept(settings: &TopicSettings) -> Vec<String> {
+    let duration = |d: Duration| length(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
+    let mut words = vec![format!("segments of {} bytes", settings.segment_bytes)];
+    words.extend(settings.retention.map(|keep| format!("rows kept for {}", duration(keep))));
+    words.extend(settings.retention_bytes.map(|bytes| format!("{bytes} bytes a partition kept")));
+    if let Some(compaction) = &settings.compaction {
+        words.push(format!("compacted by ({})", compaction.key.join(", ")));
+    }
+    words.push(match settings.fsync {
+        Fsync::Step => "each append synced to disk".into(),
+        Fsync::Interval { every } => format!("synced to disk every {}", duration(every)),
+        Fsync::Os => "synced to disk when the system does".into(),
+    });
+    words
+}
+
+fn no_setting(name: &str) -> Diagnostic {
+    let d = Diagnostic::new(format!("a topic has no setting '{name}' that can be changed"));
+    match nearest(name, SETTINGS.iter().copied()) {
+        Some(near) => d.help(format!("did you mean '{near}'?")),
+        None => d.help(format!("what can be changed is {}", SETTINGS.join(", "))),
     }
 }
 

@@ -163,7 +163,8 @@ fn a_topic_that_is_made_again_is_read_from_its_start() {
 fn rows_in_the_place_of_lost_ones_are_read() {
     for segment_bytes in [1, 256 << 20] {
         let dir = Dir::new();
-        let options = TopicOptions { segment_bytes, codec: Codec::None, ..TopicOptions::default() };
+        let mut options = TopicOptions { codec: Codec::None, ..TopicOptions::default() };
+        options.settings.segment_bytes = segment_bytes;
         let topic = dir.log().create_topic("t", options, schema()).unwrap();
         put(&topic, 0, 5);
         put(&topic, 0, 5);

@@ -305,7 +305,7 @@ fn an_unfinished_new_segment_is_no_part_of_the_log() {
     assert_eq!(read(&topic), [1, 2, 3, 4]);
     assert!(!stray.exists());
     // Nor when the segment before goes on past it and is closed then.
-    let options = TopicOptions { partitions: 1, codec: Codec::None, segment_bytes: 1_000 };
+    let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(1_000) };
     let small = place.log().create_topic("small", options, numbers_schema());
     let small = small.unwrap();
     put(&small, [1, 2]).unwrap();

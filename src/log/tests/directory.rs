@@ -76,7 +76,7 @@ fn names_and_options_that_will_not_do_are_refused() {
         let refused = log.create_topic("t", options, numbers_schema());
         assert!(matches!(refused, Err(LogError::PartitionCount { .. })));
     }
-    let options = TopicOptions { segment_bytes: 0, ..TopicOptions::default() };
+    let options = TopicOptions { settings: TopicSettings::segments_of(0), ..TopicOptions::default() };
     assert!(matches!(log.create_topic("t", options, numbers_schema()), Err(LogError::SegmentSize)));
 }
 

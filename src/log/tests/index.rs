@@ -9,7 +9,7 @@ use crate::log::producers::producers_path;
 fn filled(place: &Place) -> Arc<Topic> {
     let clock = Clock::manual(1_000);
     let log = Log::open(place.dir.path().join("data"), place.disk.clone(), clock.clone()).unwrap();
-    let options = TopicOptions { partitions: 1, codec: Codec::None, segment_bytes: 200_000 };
+    let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(200_000) };
     let topic = log.create_topic("t", options, numbers_schema()).unwrap();
     let mut writer = topic.writer(0).unwrap();
     for i in 0..2_000 {

@@ -3,9 +3,12 @@
 mod damage;
 mod directory;
 mod index;
+mod keep;
+mod power;
 mod round_trip;
 mod sharing;
 mod steps;
+mod synced;
 
 use super::*;
 use crate::disk::Faults;
@@ -14,20 +17,20 @@ use arrow::datatypes::{DataType, Field, Schema};
 use tempfile::TempDir;
 
 /// A directory with a log that can be opened again and again, on a disk with faults.
-struct Place {
+pub(super) struct Place {
     dir: TempDir,
-    disk: Disk,
+    pub(super) disk: Disk,
     faults: Faults,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (disk, faults) = Disk::faulty();
         Place { dir: tempfile::tempdir().unwrap(), disk, faults }
     }
 
     /// Opens the log as a process of its own would.
-    fn log(&self) -> Log {
+    pub(super) fn log(&self) -> Log {
         Log::open(self.dir.path().join("data"), self.disk.clone(), Clock::manual(1_000)).unwrap()
     }
 
@@ -37,7 +40,7 @@ impl Place {
 
     /// Makes the topic `t`: one column, uncompressed, one partition.
     fn create(&self, segment_bytes: u64) -> Arc<Topic> {
-        let options = TopicOptions { partitions: 1, codec: Codec::None, segment_bytes };
+        let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(segment_bytes) };
         self.log().create_topic("t", options, numbers_schema()).unwrap()
     }
 
@@ -48,8 +51,13 @@ impl Place {
     }
 }
 
-fn numbers_schema() -> SchemaRef {
+pub(super) fn numbers_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
+}
+
+/// Segments of this size, synced only when a test says so.
+fn settings(segment_bytes: u64) -> TopicSettings {
+    TopicSettings { fsync: Fsync::Os, ..TopicSettings::segments_of(segment_bytes) }
 }
 
 fn numbers(values: impl IntoIterator<Item = i64>) -> RecordBatch {

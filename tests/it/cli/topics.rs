@@ -34,6 +34,21 @@ fn a_topic_made_by_hand_is_a_stream() {
     assert_eq!((sum("rows"), sum("rows_last_minute")), (2, 2));
     assert!(sum("bytes") > 100 && rows.iter().any(|row| row["first_event_time"] == "2026-01-01T00:00:00"));
 
+    let alter =
+        ["topic", "alter", "Trips", "--retention", "2 days", "--segment-bytes", "1 MiB", "--fsync", "step"];
+    place.run(&alter).ok();
+    let described = place.run(&["topic", "describe", "Trips"]).ok();
+    for words in ["segments of 1048576 bytes", "rows kept for 2 days", "each append synced"] {
+        assert!(described.err.contains(words), "{words} in {}", described.err);
+    }
+    place.run(&["topic", "alter", "Trips"]).fails(2, &["what is to change"]);
+    place
+        .run(&["topic", "alter", "Trips", "--fsync", "never"])
+        .fails(1, &["expected step, os, or an interval"]);
+    place.run(&["topic", "alter", "trips", "--fsync", "os"]).fails(1, &["did you mean \"Trips\""]);
+    place.run(&["topic", "create", "kept", "--columns", "n INT", "--retention", "1 hour"]).ok();
+    assert!(place.run(&["topic", "describe", "kept"]).ok().err.contains("rows kept for 1 hour"));
+
     let wrong = ["topic", "create", "t", "--columns", "n BIGINTT"];
     place.run(&wrong).fails(3, &["BIGINTT", "^^^"]);
     place

@@ -135,6 +135,7 @@ impl Fed {
                 partitions: 1,
                 starts: Vec::new(),
                 open: Box::new(open),
+                is_topic: false,
                 shape: FeedShape { keep: (0..spec.columns.len()).collect(), time: None, late_rule: None },
                 bad_topic: None,
                 late_topic: None,
@@ -159,6 +160,7 @@ impl Fed {
                 until_caught_up: false,
             },
             store: None,
+            log: None,
             clock: Clock::manual(0),
         };
         let summary = job.run_alone().map_err(|error| error.to_string())?;

@@ -171,6 +171,7 @@ pub(super) fn run(
                 partitions: data[stream].len(),
                 starts: Vec::new(),
                 open: Box::new(open),
+                is_topic: false,
                 shape: FeedShape { keep: spec.columns.clone(), time, late_rule: None },
                 bad_topic: None,
                 late_topic: None,
@@ -195,6 +196,7 @@ pub(super) fn run(
                 until_caught_up: false,
             },
             store: store.clone(),
+            log: None,
             clock: Clock::manual(0),
         };
         let mut finished = 0;

@@ -124,6 +124,7 @@ fn run(
             partitions: 1,
             starts: Vec::new(),
             open: Box::new(open),
+            is_topic: false,
             shape: FeedShape { keep: (0..spec.columns.len()).collect(), time: None, late_rule: None },
             bad_topic: None,
             late_topic: None,
@@ -147,6 +148,7 @@ fn run(
             until_caught_up: false,
         },
         store: Some(JobStore { disk: Disk::real(), dir: dir.into(), job: "ttl".into() }),
+        log: None,
         clock,
     };
     let ended = job.run_alone().map_err(|error| error.to_string());

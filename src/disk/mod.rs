@@ -1,13 +1,20 @@
 //! The only place where the log and the checkpoints touch files: real files, or, for tests, a faulty
-//! disk that fails, fills up, tears a write or seems to have been rebooted.
+//! disk that fails, fills up, tears a write or seems to have been rebooted (faults.rs), or the disk of a
+//! machine that is only simulated, whose power can be cut (simulated).
 //!
 //! Directories are made for their owner alone (0700), files likewise (0600).
+
+mod faults;
+pub(crate) mod simulated;
+
+pub use faults::Faults;
+pub use simulated::{Event, Moment, Simulation};
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// A file operation that failed: what was tried, where, and why.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +59,19 @@ type Result<T, E = DiskError> = std::result::Result<T, E>;
 /// A disk. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
-    faults: Option<Faults>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Real(Option<Faults>),
+    Simulated(simulated::Process),
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Kind::Real(None)
+    }
 }
 
 /// How [`Disk::open`] opens a file.
@@ -69,17 +88,27 @@ pub enum Open {
 impl Disk {
     /// The machine's disk.
     pub fn real() -> Self {
-        Disk { faults: None }
+        Disk { kind: Kind::Real(None) }
     }
 
     /// The machine's disk, but with faults that can be planned through the returned handle.
     pub fn faulty() -> (Self, Faults) {
         let faults = Faults::default();
-        (Disk { faults: Some(faults.clone()) }, faults)
+        (Disk { kind: Kind::Real(Some(faults.clone())) }, faults)
+    }
+
+    /// The disk of a process on a simulated machine, and the machine: its power can be cut.
+    pub fn simulated(seed: u64) -> (Self, Simulation) {
+        let machine = Simulation::new(seed);
+        (machine.process(), machine)
     }
 
     /// Opens a file.
     pub fn open(&self, path: &Path, how: Open) -> Result<DiskFile> {
+        let faults = match &self.kind {
+            Kind::Real(faults) => faults.clone(),
+            Kind::Simulated(process) => return process.open(path, how),
+        };
         let file = OpenOptions::new()
             .read(true)
             .write(how != Open::Read)
@@ -87,11 +116,14 @@ impl Disk {
             .mode(0o600)
             .open(path)
             .map_err(|e| failed("open", path, e))?;
-        Ok(DiskFile { file, path: path.to_owned(), faults: self.faults.clone() })
+        Ok(DiskFile { path: path.to_owned(), file: OpenFile::Real(file, faults) })
     }
 
     /// The whole content of a file.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.read(path);
+        }
         std::fs::read(path).map_err(|e| failed("read", path, e))
     }
 
@@ -112,26 +144,36 @@ impl Disk {
 
     /// Renames a file or directory.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.rename(from, to);
+        }
         self.alive("rename", from)?;
         std::fs::rename(from, to).map_err(|e| failed("rename", from, e))
     }
 
     /// Makes the names in a directory durable.
     pub fn sync_dir(&self, path: &Path) -> Result<()> {
-        let synced = match &self.faults {
-            Some(faults) => faults.sync(),
-            None => File::open(path).and_then(|dir| dir.sync_all()),
+        let synced = match &self.kind {
+            Kind::Real(None) => File::open(path).and_then(|dir| dir.sync_all()),
+            Kind::Real(Some(faults)) => faults.sync(),
+            Kind::Simulated(process) => return process.sync_dir(path),
         };
         synced.map_err(|e| failed("sync", path, e))
     }
 
     /// Makes a directory and those above it; one that is there already is fine.
     pub fn create_dir_all(&self, path: &Path) -> Result<()> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.create_dir_all(path);
+        }
         self.make_dir(path, true)
     }
 
     /// Makes one directory in an existing one; one that is there already is fine.
     pub fn create_dir(&self, path: &Path) -> Result<()> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.create_dir(path);
+        }
         match self.make_dir(path, false) {
             Err(e) if e.source.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             made => made,
@@ -146,18 +188,27 @@ impl Disk {
 
     /// Removes a directory with all that it holds.
     pub fn remove_dir_all(&self, path: &Path) -> Result<()> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.remove_dir_all(path);
+        }
         self.alive("remove", path)?;
         std::fs::remove_dir_all(path).map_err(|e| failed("remove", path, e))
     }
 
     /// Removes a file.
     pub fn remove_file(&self, path: &Path) -> Result<()> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.remove_file(path);
+        }
         self.alive("remove", path)?;
         std::fs::remove_file(path).map_err(|e| failed("remove", path, e))
     }
 
     /// The names in a directory, sorted. Names that are no UTF-8 come with replacement characters.
     pub fn list(&self, path: &Path) -> Result<Vec<String>> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.list(path);
+        }
         let names = || -> io::Result<Vec<String>> {
             std::fs::read_dir(path)?
                 .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -170,6 +221,9 @@ impl Disk {
 
     /// Whether something is at `path`.
     pub fn exists(&self, path: &Path) -> Result<bool> {
+        if let Kind::Simulated(process) = &self.kind {
+            return process.exists(path);
+        }
         path.try_exists().map_err(|e| failed("look at", path, e))
     }
 
@@ -177,22 +231,34 @@ impl Disk {
     /// outlives a process, not a boot. Where the system has no such id, each process has its own, so
     /// that nothing unsynced is trusted by another process.
     pub fn boot_id(&self) -> [u8; 16] {
+        let faults = match &self.kind {
+            Kind::Real(faults) => faults,
+            Kind::Simulated(process) => return process.boot_id(),
+        };
         static ID: OnceLock<[u8; 16]> = OnceLock::new();
         let mut id = *ID.get_or_init(|| {
             let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
             let boot = boot.and_then(|text| uuid::Uuid::parse_str(text.trim()).ok());
             boot.unwrap_or_else(uuid::Uuid::new_v4).into_bytes()
         });
-        if let Some(faults) = &self.faults {
+        if let Some(faults) = faults {
             let reboots = faults.plan().reboots.to_le_bytes();
             id.iter_mut().zip(reboots).for_each(|(byte, more)| *byte ^= more);
         }
         id
     }
 
+    /// A random name that nothing else has; on a simulated machine its seed gives it.
+    pub fn random_id(&self) -> uuid::Uuid {
+        match &self.kind {
+            Kind::Real(_) => uuid::Uuid::new_v4(),
+            Kind::Simulated(process) => uuid::Builder::from_random_bytes(process.random_id()).into_uuid(),
+        }
+    }
+
     fn alive(&self, doing: &'static str, path: &Path) -> Result<()> {
-        match &self.faults {
-            Some(faults) if faults.plan().dead => Err(failed(doing, path, broken())),
+        match &self.kind {
+            Kind::Real(Some(faults)) if faults.plan().dead => Err(failed(doing, path, broken())),
             _ => Ok(()),
         }
     }
@@ -201,9 +267,14 @@ impl Disk {
 /// An open file, read and written at positions.
 #[derive(Debug)]
 pub struct DiskFile {
-    file: File,
     path: PathBuf,
-    faults: Option<Faults>,
+    file: OpenFile,
+}
+
+#[derive(Debug)]
+enum OpenFile {
+    Real(File, Option<Faults>),
+    Simulated(simulated::Handle),
 }
 
 impl DiskFile {
@@ -214,13 +285,19 @@ impl DiskFile {
 
     /// Fills `into` from `position`; gives the number of bytes that there were (fewer only at the end).
     pub fn read_at(&self, into: &mut [u8], position: u64) -> Result<usize> {
+        let file = match &self.file {
+            OpenFile::Real(file, _) => file,
+            OpenFile::Simulated(handle) => {
+                return handle.read_at(into, position).map_err(|e| self.failed("read", e));
+            }
+        };
         let mut filled = 0;
         while filled < into.len() {
-            match self.file.read_at(&mut into[filled..], position + filled as u64) {
+            match file.read_at(&mut into[filled..], position + filled as u64) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(failed("read", &self.path, e)),
+                Err(e) => return Err(self.failed("read", e)),
             }
         }
         Ok(filled)
@@ -228,64 +305,89 @@ impl DiskFile {
 
     /// Writes all of `bytes` at `position`. After an error any part of them may be there.
     pub fn write_all_at(&self, bytes: &[u8], position: u64) -> Result<()> {
-        let (keep, then) = match &self.faults {
-            None => (bytes.len(), None),
-            Some(faults) => {
+        let written = match &self.file {
+            OpenFile::Real(file, None) => file.write_all_at(bytes, position),
+            OpenFile::Real(file, Some(faults)) => {
                 let grows = (position + bytes.len() as u64).saturating_sub(self.len()?);
-                faults.before_write(bytes.len(), grows)
+                let (keep, then) = faults.before_write(bytes.len(), grows);
+                file.write_all_at(&bytes[..keep], position).and(then.map_or(Ok(()), Err))
             }
+            OpenFile::Simulated(handle) => handle.write_all_at(bytes, position, &self.path),
         };
-        self.file.write_all_at(&bytes[..keep], position).map_err(|e| failed("write", &self.path, e))?;
-        then.map_or(Ok(()), |e| Err(failed("write", &self.path, e)))
+        written.map_err(|e| self.failed("write", e))
     }
 
     /// Its length in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a length on disk is a position, not a collection's")]
     pub fn len(&self) -> Result<u64> {
-        Ok(self.metadata()?.len())
+        let len = match &self.file {
+            OpenFile::Real(file, _) => file.metadata().map(|data| data.len()),
+            OpenFile::Simulated(handle) => handle.len(),
+        };
+        len.map_err(|e| self.failed("look at", e))
     }
 
     /// Cuts it to `len` bytes, or lengthens it with zeros.
     pub fn truncate(&self, len: u64) -> Result<()> {
-        let dead = self.faults.as_ref().is_some_and(|faults| faults.plan().dead);
-        let cut = if dead { Err(broken()) } else { self.file.set_len(len) };
-        cut.map_err(|e| failed("cut", &self.path, e))
+        let cut = match &self.file {
+            OpenFile::Real(_, Some(faults)) if faults.plan().dead => Err(broken()),
+            OpenFile::Real(file, _) => file.set_len(len),
+            OpenFile::Simulated(handle) => handle.truncate(len, &self.path),
+        };
+        cut.map_err(|e| self.failed("cut", e))
     }
 
     /// Makes its content and length durable (fdatasync).
     pub fn sync_data(&self) -> Result<()> {
-        let synced = self.faults.as_ref().map_or_else(|| self.file.sync_data(), Faults::sync);
-        synced.map_err(|e| failed("sync", &self.path, e))
+        let synced = match &self.file {
+            OpenFile::Real(file, None) => file.sync_data(),
+            OpenFile::Real(_, Some(faults)) => faults.sync(),
+            OpenFile::Simulated(handle) => handle.sync_data(&self.path),
+        };
+        synced.map_err(|e| self.failed("sync", e))
     }
 
     /// Whether no name leads to it any more.
     pub fn is_unlinked(&self) -> Result<bool> {
-        Ok(self.metadata()?.nlink() == 0)
+        let unlinked = match &self.file {
+            OpenFile::Real(file, _) => file.metadata().map(|data| data.nlink() == 0),
+            OpenFile::Simulated(handle) => handle.is_unlinked(),
+        };
+        unlinked.map_err(|e| self.failed("look at", e))
     }
 
     /// Takes its lock, waiting for whoever holds it. The lock belongs to the open file, so the system
     /// gives it back when the owner dies; opening the file twice gives two rivals, in one process too.
     pub fn lock(self: &Arc<Self>) -> Result<DiskLock> {
         loop {
-            match self.file.lock() {
+            let locked = match &self.file {
+                OpenFile::Real(file, _) => file.lock(),
+                OpenFile::Simulated(handle) => handle.lock(),
+            };
+            match locked {
                 Ok(()) => return Ok(DiskLock(Arc::clone(self))),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(failed("lock", &self.path, e)),
+                Err(e) => return Err(self.failed("lock", e)),
             }
         }
     }
 
     /// Takes its lock if nobody holds it.
     pub fn try_lock(self: &Arc<Self>) -> Result<Option<DiskLock>> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(Some(DiskLock(Arc::clone(self)))),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-            Err(std::fs::TryLockError::Error(e)) => Err(failed("lock", &self.path, e)),
-        }
+        let locked = match &self.file {
+            OpenFile::Real(file, _) => match file.try_lock() {
+                Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+                Err(std::fs::TryLockError::Error(e)) => Err(e),
+                Ok(()) => Ok(true),
+            },
+            OpenFile::Simulated(handle) => handle.try_lock(),
+        };
+        let locked = locked.map_err(|e| self.failed("lock", e))?;
+        Ok(locked.then(|| DiskLock(Arc::clone(self))))
     }
 
-    fn metadata(&self) -> Result<std::fs::Metadata> {
-        self.file.metadata().map_err(|e| failed("look at", &self.path, e))
+    fn failed(&self, doing: &'static str, source: io::Error) -> DiskError {
+        failed(doing, &self.path, source)
     }
 }
 
@@ -296,117 +398,10 @@ pub struct DiskLock(Arc<DiskFile>);
 impl Drop for DiskLock {
     fn drop(&mut self) {
         // Unlocking a lock that we hold fails only on a closed file, and closing gives it back too.
-        let _ = self.0.file.unlock();
-    }
-}
-
-/// The faults of a faulty disk. Counts start anew with each plan; clones share one plan.
-#[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<Plan>>);
-
-#[derive(Debug, Default)]
-struct Plan {
-    /// Writes until (and with) the one that goes wrong, and how many of its bytes stay.
-    write: Option<(u64, WriteFault)>,
-    /// Bytes by which files may still grow.
-    room: Option<u64>,
-    /// Syncs until (and with) the one that fails.
-    sync: Option<u64>,
-    /// Nothing can be changed any more, as after a crash of the process.
-    dead: bool,
-    reboots: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum WriteFault {
-    Fail,
-    Tear { keep: usize },
-}
-
-impl Faults {
-    /// The `n`-th write from now on (1 = the next) fails and leaves nothing.
-    pub fn fail_write(&self, n: u64) {
-        self.plan().write = Some((n, WriteFault::Fail));
-    }
-
-    /// The `n`-th write from now on leaves only its first `keep` bytes, and then nothing can be
-    /// changed until [`heal`](Self::heal): as if the process had died in the middle of it.
-    pub fn tear_write(&self, n: u64, keep: usize) {
-        self.plan().write = Some((n, WriteFault::Tear { keep }));
-    }
-
-    /// The disk is full after `bytes` more; overwriting in place needs no room.
-    pub fn full_after(&self, bytes: u64) {
-        self.plan().room = Some(bytes);
-    }
-
-    /// The `n`-th sync from now on fails.
-    pub fn fail_sync(&self, n: u64) {
-        self.plan().sync = Some(n);
-    }
-
-    /// The next [`Disk::boot_id`] is another one.
-    pub fn reboot(&self) {
-        self.plan().reboots += 1;
-    }
-
-    /// Forgets all planned faults.
-    pub fn heal(&self) {
-        let mut plan = self.plan();
-        *plan = Plan { reboots: plan.reboots, ..Plan::default() };
-    }
-
-    fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many of a write's bytes reach the file, and the error that it then gives.
-    fn before_write(&self, len: usize, grows: u64) -> (usize, Option<io::Error>) {
-        let mut plan = self.plan();
-        if plan.dead {
-            return (0, Some(broken()));
+        match &self.0.file {
+            OpenFile::Real(file, _) => drop(file.unlock()),
+            OpenFile::Simulated(handle) => handle.unlock(),
         }
-        if let Some((n, fault)) = &mut plan.write {
-            *n = n.saturating_sub(1);
-            if *n == 0 {
-                let fault = *fault;
-                plan.write = None;
-                return match fault {
-                    WriteFault::Fail => (0, Some(broken())),
-                    WriteFault::Tear { keep } => {
-                        plan.dead = true;
-                        (keep.min(len), Some(broken()))
-                    }
-                };
-            }
-        }
-        match &mut plan.room {
-            Some(room) if *room < grows => {
-                let lacking = grows - std::mem::take(room);
-                let keep = len.saturating_sub(usize::try_from(lacking).unwrap_or(usize::MAX));
-                (keep, Some(ErrorKind::StorageFull.into()))
-            }
-            Some(room) => {
-                *room -= grows;
-                (len, None)
-            }
-            None => (len, None),
-        }
-    }
-
-    /// What a sync gives. It does nothing else: no test cuts the power, and real syncs are slow.
-    fn sync(&self) -> io::Result<()> {
-        let mut plan = self.plan();
-        if plan.dead {
-            return Err(broken());
-        }
-        let Some(n) = &mut plan.sync else { return Ok(()) };
-        *n = n.saturating_sub(1);
-        if *n > 0 {
-            return Ok(());
-        }
-        plan.sync = None;
-        Err(broken())
     }
 }
 

@@ -1,0 +1,128 @@
+//! Looking after a data directory: what each topic's settings ask for beside reading and writing. Anybody may do so at
+//! any time, several processes at once too; what one of them is doing, the others leave.
+
+use super::error::LogError;
+use super::index::{index_path, indexed};
+use super::partition::Partition;
+use super::pins::Pins;
+use super::segment::{Segment, list_segments};
+use super::topic::{Topic, TopicInfo};
+use super::{Compacted, Log, Removed, Result};
+use std::sync::Arc;
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Maintained {
+    /// By retention, of each partition of which something has gone: topic, partition, what.
+    pub removed: Vec<(String, u32, Removed)>,
+    /// By compaction.
+    pub compacted: Vec<(String, u32, Compacted)>,
+    /// What could not be done. It keeps nothing else from being done.
+    pub failures: Vec<LogError>,
+}
+
+impl Log {
+    /// Takes over settings that other processes have changed, removes what retention says, compacts where it is time,
+    /// and makes indexes that are missing.
+    pub fn maintain(&self) -> Result<Maintained> {
+        let mut done = Maintained::default();
+        for info in self.topics()? {
+            match self.maintain_topic(&info, false, &mut done) {
+                // Deleted meanwhile.
+                Err(LogError::NoTopic { .. } | LogError::TopicDeleted { .. }) => {}
+                Err(e) => done.failures.push(e),
+                Ok(()) => {}
+            }
+        }
+        Ok(done)
+    }
+
+    /// Does so for one topic now, and compacts it even if little has been replaced.
+    pub fn compact_topic(&self, name: &str) -> Result<Maintained> {
+        let mut done = Maintained::default();
+        let topic = self.topic(name)?;
+        let (info, _) = self.find(name)?.ok_or_else(|| self.no_topic(name))?;
+        for partition in 0..topic.partitions() {
+            let partition = topic.partition(partition)?;
+            if partition.enter()?.core.state.next_offset > 0 {
+                partition.close_active()?;
+            }
+        }
+        self.maintain_topic(&info, true, &mut done)?;
+        Ok(done)
+    }
+
+    fn maintain_topic(&self, info: &TopicInfo, always: bool, done: &mut Maintained) -> Result<()> {
+        let topic = self.topic(&info.name)?;
+        if *topic.settings() != info.settings {
+            topic.set(info.settings.clone());
+        }
+        // Read before what they protect: a pin that is set from now on lies behind what is already committed.
+        let pins = Pins::read(&self.0.disk, self.dir())?;
+        for index in 0..topic.partitions() {
+            let partition = topic.partition(index)?;
+            if let Err(e) = self.maintain_partition(&topic, partition, info, &pins, always, done) {
+                done.failures.push(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn maintain_partition(
+        &self,
+        topic: &Arc<Topic>,
+        partition: &Partition,
+        info: &TopicInfo,
+        pins: &Pins,
+        always: bool,
+        done: &mut Maintained,
+    ) -> Result<()> {
+        // A partition without rows has no files, and needs none.
+        if list_segments(&partition.disk, &partition.dir)?.is_empty() {
+            return Ok(());
+        }
+        let now = self.0.clock.now_ns();
+        let pinned = pins.lowest(topic.dir(), partition.index);
+        let of = || (info.name.clone(), partition.index);
+        let removed = partition.retain(&info.settings, now, pinned)?;
+        if removed.segments > 0 {
+            done.removed.push((of().0, of().1, removed));
+        }
+        if let Some(compaction) = &info.settings.compaction {
+            let bytes = info.settings.segment_bytes;
+            let compacted = partition.compact(info, compaction, bytes, now, pinned, always)?;
+            if compacted.segments.0 > 0 {
+                done.compacted.push((of().0, of().1, compacted));
+            }
+        }
+        partition.make_indexes()
+    }
+}
+
+impl Partition {
+    /// Makes the indexes of closed segments that have none.
+    fn make_indexes(&self) -> Result<()> {
+        let tail = self.published()?;
+        for base in list_segments(&self.disk, &self.dir)? {
+            let is_closed = (tail.log_start..tail.segment).contains(&base);
+            if !is_closed || self.disk.exists(&index_path(&self.dir, base))? {
+                continue;
+            }
+            let mut segment = Segment::open(&self.disk, &self.dir, base)?;
+            let len = segment.len()?;
+            let index = indexed(&mut segment, base, len)
+                .map_err(|fault| self.fault(fault, base, 0, base, tail.next_offset))?;
+            index.write(&self.disk, &self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// Closes the active segment if it has rows.
+    fn close_active(&self) -> Result<()> {
+        let mut entered = self.enter()?;
+        if entered.core.state.next_offset > entered.core.state.segment {
+            entered.roll()?;
+        }
+        Ok(())
+    }
+}
