@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and what it means.
 
+use crate::cli::commands::{GroupCommand, TopicCommand};
 use crate::cli::print::Format;
 use crate::config::{self, MAX_WORKERS};
 use clap::error::ErrorKind;
@@ -19,6 +20,7 @@ Examples:
   millstream -c 'SELECT origin, count(*) FROM departures GROUP BY origin'
   zcat quakes.jsonl.gz | millstream -c 'SELECT region, count(*) FROM stdin GROUP BY region'
   millstream topic consume hourly_board -n 5
+  zcat trips.jsonl.gz | millstream topic produce trips
 
 Exit codes:
   0  done, or ended by SIGINT or SIGTERM
@@ -76,43 +78,12 @@ enum Command {
         #[command(flatten)]
         running: RunOptions,
     },
-    /// Look at the topics of the data directory
+    /// Make, fill, read and look at the topics of the data directory
     #[command(subcommand)]
     Topic(TopicCommand),
-}
-
-/// What `millstream topic` can do.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum TopicCommand {
-    /// List all topics
-    List,
-    /// Show a topic's columns, partitions and offsets
-    Describe {
-        /// The topic
-        name: String,
-    },
-    /// Print a topic's rows
-    Consume {
-        /// The topic
-        name: String,
-        /// Stop after so many rows
-        #[arg(short = 'n', value_name = "N")]
-        rows: Option<u64>,
-        /// Start at the oldest row, which is the default
-        #[arg(long)]
-        from_beginning: bool,
-        /// Wait for further rows instead of ending
-        #[arg(long)]
-        follow: bool,
-        /// Read one partition only
-        #[arg(long, value_name = "P")]
-        partition: Option<u32>,
-    },
-    /// Delete a topic and its rows
-    Delete {
-        /// The topic
-        name: String,
-    },
+    /// Look at consumer groups: how far they have read
+    #[command(subcommand)]
+    Group(GroupCommand),
 }
 
 /// What is to be done.
@@ -122,8 +93,10 @@ pub enum Action {
     Files(Vec<PathBuf>),
     /// Run these SQL texts, in order.
     Sql(Vec<String>),
-    /// Look at topics.
+    /// Do something with a topic.
     Topic(TopicCommand),
+    /// Do something with a consumer group.
+    Group(GroupCommand),
 }
 
 /// A command line, understood.
@@ -166,6 +139,7 @@ impl Invocation {
             (None, false) => (Action::Sql(args.sql), RunOptions::default()),
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
             (Some(Command::Topic(command)), true) => (Action::Topic(command), RunOptions::default()),
+            (Some(Command::Group(command)), true) => (Action::Group(command), RunOptions::default()),
         };
         let mut variables = args.running.set;
         variables.extend(inner.set);
@@ -204,6 +178,7 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Start;
 
     fn parse(line: &str) -> Result<Invocation, clap::Error> {
         Invocation::parse(std::iter::once("millstream").chain(line.split_whitespace()))
@@ -244,9 +219,12 @@ mod tests {
         let consume = TopicCommand::Consume {
             name: "board".into(),
             rows: Some(5),
+            from: None,
             from_beginning: false,
             follow: true,
             partition: Some(2),
+            group: None,
+            metadata: false,
         };
         assert_eq!(
             parse("topic consume board -n 5 --follow --partition 2").unwrap().action,
@@ -256,6 +234,13 @@ mod tests {
             parse("topic delete t").unwrap().action,
             Action::Topic(TopicCommand::Delete { name: "t".into() })
         );
+        let reset = GroupCommand::Reset {
+            name: "g".into(),
+            topic: "t".into(),
+            partition: None,
+            to: Start::Offset(7),
+        };
+        assert_eq!(parse("group reset g --topic t --to 7").unwrap().action, Action::Group(reset));
     }
 
     #[test]
@@ -273,6 +258,16 @@ mod tests {
             "topic",
             "topic describe",
             "topic consume t -n x",
+            "topic consume t --from never",
+            "topic consume t --group g --partition 1",
+            "topic create t",
+            "topic create t --columns a --with key",
+            "topic produce t --on-error ignore",
+            "topic alter t --retention",
+            "topic export t",
+            "group",
+            "group reset g --topic t",
+            "group reset g --to latest",
             "walk",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -136,7 +136,7 @@ fn texts(invocation: &Invocation) -> Result<Vec<Text>, String> {
             Ok(texts.iter().map(|t| Text { name: "-c".into(), scope: None, source: t.clone() }).collect())
         }
         Action::Files(files) => files.iter().map(|f| file_text(f)).collect(),
-        Action::Topic(_) => Ok(Vec::new()),
+        Action::Topic(_) | Action::Group(_) => Ok(Vec::new()),
     }
 }
 

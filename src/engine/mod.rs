@@ -5,6 +5,7 @@ mod bounded;
 mod change;
 mod define;
 mod describe;
+mod groups;
 mod insert;
 mod jobs;
 mod launch;
@@ -23,10 +24,17 @@ mod warnings;
 
 pub use bounded::Bounded;
 pub use describe::Rows;
+pub use groups::GroupRow;
 pub use jobs::{JobState, JobView};
 pub use session::{Continuous, Outcome, Session};
-pub use topics::{Consumed, TopicDescription, TopicRow};
+pub use topics::{
+    ConsumeOptions, Consumed, ExportOptions, ProduceOptions, Produced, TopicDescription, TopicRow,
+    parse_start,
+};
 
+pub use crate::connectors::BadRecord;
+pub use crate::formats::{CsvOptions, Format as InputFormat};
+pub use crate::log::{GroupPartition, Start};
 pub use crate::runtime::checkpoint::Totals;
 pub use crate::runtime::control::Control;
 pub use crate::runtime::job::JobSummary;

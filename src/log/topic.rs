@@ -78,10 +78,7 @@ impl TopicInfo {
         created_ns: i64,
     ) -> Result<Self, LogError> {
         let TopicOptions { partitions, codec, settings } = options;
-        let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || name.len() > 249 || matches!(name, "." | "..") || !name.chars().all(letters) {
-            return Err(LogError::TopicName { name: name.into() });
-        }
+        check_name(name).map_err(|()| LogError::TopicName { name: name.into() })?;
         if !(1..=MOST_PARTITIONS).contains(&partitions) {
             return Err(LogError::PartitionCount { partitions, most: MOST_PARTITIONS });
         }
@@ -128,6 +125,13 @@ impl TopicInfo {
     }
 }
 
+/// Whether topics and groups can be called so.
+pub(super) fn check_name(name: &str) -> Result<(), ()> {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let sound = (1..=249).contains(&name.len()) && !matches!(name, "." | "..") && name.chars().all(letters);
+    if sound { Ok(()) } else { Err(()) }
+}
+
 #[derive(Deserialize)]
 struct File {
     version: u64,
@@ -146,7 +150,7 @@ struct Description {
     schema: String,
 }
 
-fn checksum(topic: &serde_json::Value) -> String {
+pub(super) fn checksum(topic: &serde_json::Value) -> String {
     format!("{:08x}", crc32c::crc32c(topic.to_string().as_bytes()))
 }
 

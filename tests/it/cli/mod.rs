@@ -3,6 +3,7 @@
 
 mod damage;
 mod follow;
+mod groups;
 mod growth;
 mod input;
 mod late;
@@ -12,6 +13,7 @@ mod resume;
 mod statements;
 mod tables;
 mod together;
+mod topics;
 mod tour;
 mod usage;
 
