@@ -3,6 +3,7 @@
 use crate::cli::commands::{GroupCommand, TopicCommand};
 use crate::cli::print::Format;
 use crate::config::{self, MAX_WORKERS};
+use crate::engine::{Engine, EngineError};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -45,6 +46,9 @@ struct Args {
     /// Data directory [env: MILLSTREAM_DATA] [default: ./.millstream]
     #[arg(short = 'd', long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
+    /// Use the data directory even if it lies on a network file system
+    #[arg(long, global = true)]
+    force: bool,
     /// How results are printed [default: a table on a terminal, JSON lines in a pipe]
     #[arg(long, value_enum, global = true)]
     format: Option<Format>,
@@ -106,6 +110,8 @@ pub struct Invocation {
     pub action: Action,
     /// The data directory: from `-d`, else the environment, else [`DEFAULT_DATA`].
     pub data: PathBuf,
+    /// `--force`: the directory may lie anywhere.
+    pub force: bool,
     /// `--format`, if given.
     pub format: Option<Format>,
     /// `--workers`, if given: 1 to [`MAX_WORKERS`].
@@ -150,11 +156,17 @@ impl Invocation {
                 .data
                 .or_else(|| from_environment().map(PathBuf::from))
                 .unwrap_or_else(|| DEFAULT_DATA.into()),
+            force: args.force,
             format: args.format,
             workers: inner.workers.or(args.running.workers).map(usize::from),
             until_caught_up: inner.until_caught_up || args.running.until_caught_up,
             variables,
         })
+    }
+
+    /// Opens the data directory.
+    pub(super) fn open(&self) -> Result<Engine, EngineError> {
+        if self.force { Engine::open_anywhere(&self.data) } else { Engine::open_dir(&self.data) }
     }
 
     /// The value of `${name}`: the last `--set` of it, else the environment's.

@@ -140,6 +140,27 @@ pub enum TopicCommand {
         /// What is to change.
         settings: TopicSettings,
     },
+    /// Read every byte of a topic, and name what is damaged
+    Verify {
+        /// The topic
+        name: String,
+        /// One partition only
+        #[arg(long, value_name = "P")]
+        partition: Option<u32>,
+    },
+    /// Put what is damaged aside, so that what lies behind can be read and rows can be appended again
+    Repair {
+        /// The topic
+        name: String,
+        /// One partition only
+        #[arg(long, value_name = "P")]
+        partition: Option<u32>,
+    },
+    /// Remove now what a topic's settings say: rows that are too old, of a table those that have been replaced
+    Compact {
+        /// The topic
+        name: String,
+    },
     /// Delete a topic and its rows
     Delete {
         /// The topic

@@ -87,7 +87,7 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
             return Exit::Failed;
         }
     };
-    let engine = match Engine::open_dir(&invocation.data) {
+    let engine = match invocation.open() {
         Ok(engine) => engine,
         Err(error) => {
             tell(&report::failure(&error.to_string(), screen));

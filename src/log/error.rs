@@ -27,6 +27,18 @@ pub enum LogError {
         /// A name in it.
         found: String,
     },
+    /// The directory lies on a file system that other machines write too.
+    #[error(
+        "{} lies on a network file system ({kind}), where locks and the order of writes cannot be relied on: choose a \
+         directory of this machine with -d, or say --force if nothing but this machine ever uses it",
+        dir.display()
+    )]
+    NetworkFileSystem {
+        /// The directory.
+        dir: PathBuf,
+        /// The file system's kind.
+        kind: String,
+    },
     /// The directory's format file says nothing that we know.
     #[error(
         "{} is damaged: it should say {expected:?}; restore it if the directory is a millstream \

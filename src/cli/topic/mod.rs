@@ -1,5 +1,6 @@
 //! `millstream topic …`.
 
+mod care;
 mod consume;
 mod create;
 mod describe;
@@ -61,6 +62,9 @@ pub(super) fn run(invocation: &Invocation, command: &TopicCommand) -> Exit {
             }
             Ok(engine.alter_topic(name, &settings)?)
         }
+        TopicCommand::Verify { name, partition } => care::verify(engine, invocation, name, *partition),
+        TopicCommand::Repair { name, partition } => care::repair(engine, name, *partition),
+        TopicCommand::Compact { name } => care::compact(engine, name),
         TopicCommand::Delete { name } => Ok(engine.delete_topic(name)?),
     })
 }
@@ -70,7 +74,7 @@ pub(super) fn on_engine(
     invocation: &Invocation,
     command: impl FnOnce(&Engine) -> Result<(), Failure>,
 ) -> Exit {
-    let engine = match Engine::open_dir(&invocation.data) {
+    let engine = match invocation.open() {
         Ok(engine) => engine,
         Err(error) => return failed(&error.to_string()),
     };

@@ -1,5 +1,6 @@
 //! Topics, as the `topic` command lists, shows and deletes them.
 
+mod care;
 mod consume;
 mod export;
 mod produce;
@@ -13,7 +14,7 @@ use super::sources::option_diagnostic;
 use super::{Engine, Result};
 use crate::connectors::nearest;
 use crate::formats::timestamp_ns;
-use crate::log::{Fsync, GroupPartition, Maintained, PartitionStats, Start, Topic, TopicSettings};
+use crate::log::{Fsync, GroupPartition, PartitionStats, Start, Topic, TopicSettings};
 use crate::operators::window::length;
 use crate::sql::Diagnostic;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -146,11 +147,6 @@ impl Engine {
             }
         })?;
         mistake.map_or(Ok(()), |mistake| Err(mistake.into()))
-    }
-
-    /// Removes and compacts now what a topic's settings say, even if little has been replaced.
-    pub fn compact_topic(&self, name: &str) -> Result<Maintained> {
-        Ok(self.0.log.compact_topic(name)?)
     }
 
     /// Deletes a topic that is no stream's; a stream's goes with DROP STREAM.

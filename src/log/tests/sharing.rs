@@ -78,8 +78,9 @@ fn a_reader_is_woken_by_who_has_the_directory_open_for_himself() {
     let topic = place.create(2_000);
     let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = Arc::clone(&told);
-    let news: Arc<dyn Fn() + Send + Sync> =
-        Arc::new(move || drop(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
+    let news: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
     topic.notify(&news);
     std::thread::scope(|scope| {
         let other = place.topic();
@@ -98,7 +99,9 @@ fn a_reader_is_woken_by_who_has_the_directory_open_for_himself() {
                     assert_eq!(values(&frame), [next]);
                     next += 1;
                 }
-                None => drop(topic.wait_newer(generation, FOREVER)),
+                None => {
+                    topic.wait_newer(generation, FOREVER);
+                }
             }
         }
     });
