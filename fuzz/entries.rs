@@ -6,7 +6,7 @@
 //! (fuzz_targets), and the tests of the crate, with mutations of the sound files (tests/it/fuzz.rs).
 #![allow(dead_code, reason = "a fuzz target uses one entry")]
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use millstream::catalog::CatalogStore;
 use millstream::clock::Clock;

@@ -25,6 +25,7 @@ mod pins;
 mod producers;
 mod reader;
 mod recover;
+mod repair;
 mod retention;
 mod segment;
 mod settings;
@@ -33,6 +34,8 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod verify;
+mod watch;
 mod writer;
 
 pub use body::Codec;
@@ -45,6 +48,7 @@ pub use reader::{Frame, LogReader};
 pub use retention::Removed;
 pub use settings::{Compaction, Fsync, TopicSettings};
 pub use topic::{Topic, TopicInfo, TopicOptions};
+pub use verify::{Damage, Verified};
 pub use writer::{Append, Appended, PartitionWriter};
 
 use crate::clock::Clock;
@@ -56,6 +60,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use sync::Syncer;
+use watch::Watched;
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
@@ -76,6 +81,7 @@ struct Inner {
     clock: Clock,
     open: Mutex<HashMap<String, Arc<Topic>>>,
     syncer: Syncer,
+    watched: Watched,
 }
 
 impl Log {
@@ -97,7 +103,8 @@ impl Log {
         }
         check_format(&dir, &disk)?;
         let syncer = Syncer::new(clock.clone());
-        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer })))
+        let watched = Watched::new(disk.clone());
+        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer, watched })))
     }
 
     /// The data directory.
@@ -224,7 +231,14 @@ impl Log {
             return Arc::clone(topic);
         }
         let name = info.name.clone();
-        let topic = Arc::new(Topic::new(info, dir, &self.0.disk, &self.0.clock, self.0.syncer.handle()));
+        let topic = Arc::new(Topic::new(
+            info,
+            dir,
+            &self.0.disk,
+            &self.0.clock,
+            self.0.syncer.handle(),
+            self.0.watched.clone(),
+        ));
         open.insert(name, Arc::clone(&topic));
         topic
     }

@@ -72,12 +72,12 @@ pub(super) struct Partition {
     /// The tail as readers see it, opened when there is one.
     view: Mutex<Option<Arc<TailFile>>>,
     core: Mutex<Core>,
-    /// A sync of this process failed: it takes no more rows.
-    sync_failed: AtomicBool,
     /// Held while the partition is synced, so that one sync serves all who have waited for it.
     pub(super) sync_turn: Mutex<()>,
     /// The background will sync it.
     pub(super) unsynced: AtomicBool,
+    /// A sync of this process failed: it takes no more rows.
+    sync_failed: AtomicBool,
     recoveries: Mutex<Vec<Recovery>>,
     /// Damage that somebody in this process came upon: from then on nothing is appended.
     damage: Mutex<Option<Corruption>>,
@@ -113,9 +113,9 @@ impl Partition {
             disk,
             view: Mutex::default(),
             core: Mutex::default(),
-            sync_failed: AtomicBool::new(false),
             sync_turn: Mutex::default(),
             unsynced: AtomicBool::new(false),
+            sync_failed: AtomicBool::new(false),
             recoveries: Mutex::default(),
             damage: Mutex::default(),
         }
@@ -182,6 +182,13 @@ impl Partition {
 
     /// Enters the partition to change it, recovering it first if need be.
     pub(super) fn enter(&self) -> Result<Entered<'_>> {
+        let mut entered = self.hold()?;
+        entered.catch_up()?;
+        Ok(entered)
+    }
+
+    /// Takes the partition as it is, however its files are.
+    pub(super) fn hold(&self) -> Result<Entered<'_>> {
         let mut core = guard(&self.core);
         self.check_synced()?;
         let lock_file = match &core.lock {
@@ -198,9 +205,16 @@ impl Partition {
             tail.allocate()?;
             core.tail = Some(tail);
         }
-        let mut entered = Entered { _lock: lock, core, partition: self };
-        entered.catch_up()?;
-        Ok(entered)
+        Ok(Entered { _lock: lock, core, partition: self })
+    }
+
+    pub(super) fn is_of_this_boot(&self, tail: &Tail) -> bool {
+        tail.boot == self.boot
+    }
+
+    /// What was damaged has been mended.
+    pub(super) fn forget_damage(&self) {
+        *guard(&self.damage) = None;
     }
 
     /// Notes that a sync failed: from then on nobody of this process enters.

@@ -5,6 +5,7 @@ mod cli;
 mod fed;
 mod fuzz;
 mod golden;
+mod log;
 mod oracle;
 mod select;
 mod tpch;

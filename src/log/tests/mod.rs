@@ -6,6 +6,7 @@ mod flips;
 mod index;
 mod keep;
 mod power;
+mod repair;
 mod round_trip;
 mod sharing;
 mod steps;
