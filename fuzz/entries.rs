@@ -19,8 +19,11 @@ const HEADER: usize = 96;
 const SLOT: usize = 512;
 const APPENDS: i64 = 7;
 
+/// What is done with a file's bytes.
+type Entry = fn(&[u8]);
+
 /// The names of the entries, for those who call all of them.
-pub(crate) const ENTRIES: &[(&str, fn(&[u8]))] = &[
+pub(crate) const ENTRIES: &[(&str, Entry)] = &[
     ("frame", frame),
     ("tail", tail),
     ("description", description),
@@ -237,11 +240,11 @@ pub(crate) fn index(bytes: &[u8]) {
     use_log(&place, true);
     let Ok(topic) = place.topic() else { return };
     let all = sound();
-    for offset in 0..all.len() {
+    for (offset, expected) in all.into_iter().enumerate() {
         let mut reader = topic.reader(0, offset as u64, None).unwrap();
         let frame = reader.next().unwrap().unwrap();
         let number = frame.batch.column(0).as_primitive::<Int64Type>();
-        assert_eq!((frame.base_offset, number.iter().next()), (offset as u64, Some(all[offset])));
+        assert_eq!((frame.base_offset, number.iter().next()), (offset as u64, Some(expected)));
     }
 }
 

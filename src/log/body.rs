@@ -334,9 +334,11 @@ fn lie_in(offsets: &UInt64Array, header: &Header) -> bool {
 }
 
 /// How many parts a schema's record batches have, as Arrow's format lays down.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Shape {
-    nodes: usize,
+    /// Of each node, its validity buffer's place among `buffers`, and how many of the views come before it; a column of
+    /// nulls has no such buffer.
+    nodes: Vec<Option<(usize, usize)>>,
     /// Buffers, without those whose number each batch says itself.
     buffers: usize,
     /// Columns of the view types, each with a number of further buffers.
@@ -355,7 +357,8 @@ impl Shape {
             Binary, BinaryView, FixedSizeList, LargeBinary, LargeList, LargeListView, LargeUtf8, List,
             ListView, Map, Null, Struct, Utf8, Utf8View,
         };
-        self.nodes += 1;
+        let is_null = *field.data_type() == Null;
+        self.nodes.push((!is_null).then_some((self.buffers, self.views)));
         self.buffers += match field.data_type() {
             Null => 0,
             Struct(_) | FixedSizeList(..) => 1,
@@ -405,27 +408,39 @@ impl<'a> Message<'a> {
         if self.batch.length() != i64::from(rows) {
             return Err(lies());
         }
-        let mut buffers = shape.buffers;
-        let mut views = 0;
+        // How many further buffers the views have, up to each of them.
+        let mut further = vec![0_usize];
         for count in self.batch.variadicBufferCounts().into_iter().flatten() {
-            views += 1;
-            buffers = usize::try_from(count).ok().and_then(|n| buffers.checked_add(n)).ok_or_else(lies)?;
+            let before = further[further.len() - 1];
+            let sum = usize::try_from(count).ok().and_then(|n| before.checked_add(n)).ok_or_else(lies)?;
+            further.push(sum);
         }
+        let views = further.len() - 1;
+        let buffers = shape.buffers.checked_add(further[views]).ok_or_else(lies)?;
         let nodes = self.batch.nodes().ok_or_else(lies)?;
         let ranges = self.batch.buffers().ok_or_else(lies)?;
-        if (nodes.len(), ranges.len(), views) != (shape.nodes, buffers, shape.views) {
+        if (nodes.len(), ranges.len(), views) != (shape.nodes.len(), buffers, shape.views) {
             return Err(lies());
         }
         if nodes.iter().any(|n| n.null_count() < 0 || n.null_count() > n.length()) {
             return Err(lies());
         }
         let mut decoded: u64 = 0;
+        let mut lens = Vec::with_capacity(buffers);
         for range in ranges {
             let start = usize::try_from(range.offset()).map_err(|_| lies())?;
             let len = usize::try_from(range.length()).map_err(|_| lies())?;
             let end = start.checked_add(len).ok_or_else(lies)?;
             let stored = self.data.get(start..end).ok_or_else(lies)?;
-            decoded = decoded.saturating_add(self.decoded_len(stored).ok_or_else(lies)?);
+            lens.push(self.decoded_len(stored).ok_or_else(lies)?);
+            decoded = decoded.saturating_add(lens[lens.len() - 1]);
+        }
+        for (node, place) in nodes.iter().zip(&shape.nodes) {
+            let Some((buffer, views)) = place.filter(|_| node.null_count() > 0) else { continue };
+            // At least 1, so this is no negative number.
+            if lens[buffer + further[views]] < (node.length() as u64).div_ceil(8) {
+                return Err(lies());
+            }
         }
         if decoded > MAX_DECODED {
             return Err(format!("the frame's rows would take {decoded} bytes"));

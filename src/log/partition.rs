@@ -72,12 +72,12 @@ pub(super) struct Partition {
     /// The tail as readers see it, opened when there is one.
     view: Mutex<Option<Arc<TailFile>>>,
     core: Mutex<Core>,
-    /// A sync of this process failed: it takes no more rows.
-    sync_failed: AtomicBool,
     /// Held while the partition is synced, so that one sync serves all who have waited for it.
     pub(super) sync_turn: Mutex<()>,
     /// The background will sync it.
     pub(super) unsynced: AtomicBool,
+    /// A sync of this process failed: it takes no more rows.
+    sync_failed: AtomicBool,
     recoveries: Mutex<Vec<Recovery>>,
     /// Damage that somebody in this process came upon: from then on nothing is appended.
     damage: Mutex<Option<Corruption>>,
@@ -113,9 +113,9 @@ impl Partition {
             disk,
             view: Mutex::default(),
             core: Mutex::default(),
-            sync_failed: AtomicBool::new(false),
             sync_turn: Mutex::default(),
             unsynced: AtomicBool::new(false),
+            sync_failed: AtomicBool::new(false),
             recoveries: Mutex::default(),
             damage: Mutex::default(),
         }

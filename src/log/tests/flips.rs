@@ -1,13 +1,13 @@
 //! Every single bit of a log flipped, one at a time: it is seen, its place is told, and no wrong row is served.
 //!
-//! `MILLSTREAM_FLIP_BYTES` says how many bytes of segments there are in all (24 KiB; 1 MiB is a matter of a release
+//! `MILLSTREAM_FLIP_BYTES` says how many bytes of segments there are in all (18 KiB; 1 MiB is a matter of a release
 //! build).
 
 use super::round_trip::many_columns;
 use super::*;
 use crate::disk::DiskFile;
 
-const BYTES: u64 = 24 << 10;
+const BYTES: u64 = 18 << 10;
 const SEGMENT_BYTES: u64 = 4 << 10;
 /// Of so many flips one is looked at from further away.
 const SAMPLE: usize = 97;
@@ -24,7 +24,7 @@ struct Written {
 struct Sound {
     disk: Disk,
     clock: Clock,
-    syncer: Syncer,
+    log: Log,
     info: TopicInfo,
     dir: PathBuf,
     frames: Vec<Written>,
@@ -60,15 +60,7 @@ impl Sound {
             }
         }
         let dir = topic.dir().to_owned();
-        let mut sound = Sound {
-            disk,
-            syncer: Syncer::new(clock.clone()),
-            clock,
-            info: topic.info().clone(),
-            dir,
-            frames: vec![],
-            end: 0,
-        };
+        let mut sound = Sound { disk, log, clock, info: topic.info().clone(), dir, frames: vec![], end: 0 };
         sound.frames = sound.written(bytes);
         sound.end = topic.end_offset(0).unwrap();
         sound
@@ -76,9 +68,8 @@ impl Sound {
 
     /// The topic as a process sees it that has not looked at it yet.
     fn topic(&self) -> Arc<Topic> {
-        let (disk, syncer) = (&self.disk, self.syncer.handle());
-        let watched = watch::Watched::new(disk.clone());
-        Arc::new(Topic::new(self.info.clone(), self.dir.clone(), disk, &self.clock, syncer, watched))
+        guard(&self.log.0.open).clear();
+        self.log.keep(self.info.clone(), self.dir.clone())
     }
 
     /// Its frames, in the first segments that have `bytes`.
@@ -157,7 +148,7 @@ fn bytes() -> u64 {
 fn no_bit_of_the_segments_flips_unseen(codec: Codec) {
     let sound = Sound::new(codec, bytes() / 3);
     let frames = &sound.frames;
-    assert!(frames.len() > 3 && frames.last().unwrap().segment > 0, "several segments");
+    assert!(frames.len() > 2 && frames.last().unwrap().segment > 0, "several segments");
     for (i, written) in frames.iter().enumerate() {
         let path = segment::segment_path(Path::new("0"), written.segment);
         let file = sound.open(path.to_str().unwrap());
@@ -225,7 +216,7 @@ fn no_bit_of_zstd_segments_flips_unseen() {
 
 #[test]
 fn no_bit_flipped_in_the_files_beside_the_segments_changes_what_is_read() {
-    let sound = Sound::new(Codec::None, 8 << 10);
+    let sound = Sound::new(Codec::None, 4 << 10);
     let last_steps = |topic: &Arc<Topic>| {
         let writer = topic.writer(0)?;
         Ok::<_, LogError>((writer.last_step(1)?, writer.last_step(2)?, writer.last_step(3)?))
@@ -240,7 +231,8 @@ fn no_bit_flipped_in_the_files_beside_the_segments_changes_what_is_read() {
             continue;
         }
         kinds.insert(name.rsplit('.').next().unwrap().to_owned());
-        for bit in 0..bytes.len() * 8 {
+        // Most of a tail is empty.
+        for bit in (0..bytes.len() * 8).filter(|bit| bytes[bit / 8] != 0 || bit % 11 == 0) {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             sound.disk.write_atomically(&path, &flipped).unwrap();
