@@ -55,6 +55,7 @@ pub enum TopicCommand {
         /// The column by whose hash rows are placed in partitions
         #[arg(long, value_name = "COLUMN")]
         key: Option<String>,
+        /// How it is kept
         #[command(flatten)]
         settings: TopicSettings,
         /// Any other option of CREATE STREAM … WITH (…)
@@ -135,6 +136,7 @@ pub enum TopicCommand {
     Alter {
         /// The topic
         name: String,
+        /// How it is kept
         #[command(flatten)]
         settings: TopicSettings,
     },
