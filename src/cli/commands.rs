@@ -57,6 +57,7 @@ pub enum TopicCommand {
         key: Option<String>,
         /// How it is kept
         #[command(flatten)]
+        /// How it is kept.
         settings: TopicSettings,
         /// Any other option of CREATE STREAM … WITH (…)
         #[arg(long, value_name = "NAME=VALUE", value_parser = parse_option)]
@@ -138,6 +139,7 @@ pub enum TopicCommand {
         name: String,
         /// How it is kept
         #[command(flatten)]
+        /// What is to change.
         settings: TopicSettings,
     },
     /// Delete a topic and its rows

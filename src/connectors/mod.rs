@@ -18,6 +18,7 @@ pub use stdin::StdinSource;
 pub use topic::TOPIC;
 
 use arrow::array::{Int64Array, RecordBatch};
+use std::sync::Arc;
 
 use crate::formats::FormatError;
 
@@ -102,6 +103,11 @@ pub trait PartitionReader: Send {
     fn read_until(&mut self, end: Position, max_rows: usize) -> Result<Read, ConnectorError> {
         let rows = end.offset.saturating_sub(self.position().offset);
         self.read(max_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)))
+    }
+    /// Has `news` called, on any thread, when more may be there to read, as long as `news` lives; `false` = the caller has
+    /// to look by itself.
+    fn notify(&mut self, _news: &Arc<dyn Fn() + Send + Sync>) -> bool {
+        false
     }
     /// Where the reader stands.
     fn position(&self) -> Position;

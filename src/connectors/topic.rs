@@ -89,6 +89,7 @@ pub enum TopicColumn {
 
 /// Reads one partition of a topic. It never ends by itself; with `until`, it ends there.
 pub struct TopicReader {
+    topic: Arc<Topic>,
     partition: u32,
     columns: Vec<TopicColumn>,
     projection: Vec<usize>,
@@ -100,6 +101,8 @@ pub struct TopicReader {
     from: u64,
     position: u64,
     until: Option<u64>,
+    /// Somebody wants to be told of news.
+    is_told: bool,
     /// A failure that comes after rows that have just been given.
     failed: Option<ConnectorError>,
 }
@@ -127,6 +130,7 @@ impl TopicReader {
         let begin = start.min(topic.end_offset(partition).map_err(other)?);
         let reader = topic.reader(partition, begin, Some(projection.clone())).map_err(other)?;
         Ok(TopicReader {
+            topic: Arc::clone(topic),
             partition,
             columns,
             projection,
@@ -136,13 +140,20 @@ impl TopicReader {
             from: start,
             position: start,
             until,
+            is_told: false,
             failed: None,
         })
     }
 
     /// The next frame, or the rest of one, cut to `room` rows; nothing if there is none, or if its rows' lateness is
     /// told in another way than that of the rows before it in the slice (`stated`).
-    fn next_part(&mut self, room: usize, stated: Option<bool>) -> Result<Option<Part>, ConnectorError> {
+    /// Gives no rows from `end` on.
+    fn next_part(
+        &mut self,
+        room: usize,
+        stated: Option<bool>,
+        end: u64,
+    ) -> Result<Option<Part>, ConnectorError> {
         if self.held.is_none() {
             self.held = self.reader.next().map_err(other)?.map(|frame| {
                 let before = rows_before(&frame, self.from);
@@ -155,7 +166,7 @@ impl TopicReader {
             return Ok(None);
         }
         let rows = frame.batch.num_rows() - given;
-        let taken = rows.min(room);
+        let taken = rows.min(room).min(rows_before(&frame, end).saturating_sub(given));
         let part = Part {
             batch: self.shape(&frame, given, taken)?,
             marks: frame.marks.as_ref().map(|m| m.slice(given, taken)),
@@ -163,7 +174,8 @@ impl TopicReader {
             watermark: frame.watermark.filter(|_| taken == rows),
             stated: frame.watermark.is_some(),
         };
-        self.position = frame.offset(given + taken).max(self.from);
+        // What compaction took away before `end` has been read with the rows around it.
+        self.position = frame.offset(given + taken).min(end).max(self.from);
         if taken < rows {
             self.held = Some((frame, given + taken));
         }
@@ -213,14 +225,36 @@ struct Part {
 
 impl PartitionReader for TopicReader {
     fn read(&mut self, max_rows: usize) -> Result<Read, ConnectorError> {
+        self.read_before(u64::MAX, max_rows)
+    }
+
+    fn read_until(&mut self, end: Position, max_rows: usize) -> Result<Read, ConnectorError> {
+        self.read_before(end.offset, max_rows)
+    }
+
+    fn notify(&mut self, news: &Arc<dyn Fn() + Send + Sync>) -> bool {
+        self.topic.notify(news);
+        self.is_told = true;
+        true
+    }
+
+    fn position(&self) -> Position {
+        Position { offset: self.position, line: 0 }
+    }
+}
+
+impl TopicReader {
+    /// Rows before the offset `end`.
+    fn read_before(&mut self, end: u64, max_rows: usize) -> Result<Read, ConnectorError> {
+        let end = self.until.map_or(end, |until| until.min(end));
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         let mut parts: Vec<Part> = Vec::new();
         let mut rows = 0;
         let enough = max_rows.min(COALESCE_ROWS);
-        while rows < enough && self.until.is_none_or(|until| self.position < until) {
-            let part = match self.next_part(max_rows - rows, parts.last().map(|p| p.stated)) {
+        while rows < enough && self.position < end {
+            let part = match self.next_part(max_rows - rows, parts.last().map(|p| p.stated), end) {
                 Ok(Some(part)) => part,
                 Ok(None) => break,
                 // What lies before the damage is still given.
@@ -238,18 +272,16 @@ impl PartitionReader for TopicReader {
             }
         }
         if parts.is_empty() {
+            if self.is_told {
+                // Partitions may have appeared since.
+                self.topic.watch();
+            }
             let ended = self.until.is_some_and(|until| self.position >= until);
             return Ok(if ended { Read::End } else { Read::Pending });
         }
         Ok(Read::Rows(self.slice(parts)?))
     }
 
-    fn position(&self) -> Position {
-        Position { offset: self.position, line: 0 }
-    }
-}
-
-impl TopicReader {
     fn slice(&self, parts: Vec<Part>) -> Result<Slice, ConnectorError> {
         let batch = concat_batches(&self.schema, parts.iter().map(|p| &p.batch)).map_err(other)?;
         let marks = if parts.iter().any(|p| p.marks.is_some()) {

@@ -103,6 +103,11 @@ impl Disk {
         (machine.process(), machine)
     }
 
+    /// Whether its files are the machine's, which other processes see too.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self.kind, Kind::Simulated(_))
+    }
+
     /// Opens a file.
     pub fn open(&self, path: &Path, how: Open) -> Result<DiskFile> {
         let faults = match &self.kind {

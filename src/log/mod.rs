@@ -28,6 +28,7 @@ mod pins;
 mod producers;
 mod reader;
 mod recover;
+mod repair;
 mod retention;
 mod segment;
 mod settings;
@@ -38,6 +39,8 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod verify;
+mod watch;
 mod writer;
 
 pub use body::Codec;
@@ -53,6 +56,7 @@ pub use settings::{Compaction, Fsync, TopicSettings};
 pub use start::Start;
 pub use stats::PartitionStats;
 pub use topic::{Topic, TopicInfo, TopicOptions};
+pub use verify::{Damage, Verified};
 pub use writer::{Append, Appended, PartitionWriter};
 
 use crate::clock::Clock;
@@ -64,6 +68,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use sync::Syncer;
+use watch::Watched;
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
@@ -84,6 +89,7 @@ struct Inner {
     clock: Clock,
     open: Mutex<HashMap<String, Arc<Topic>>>,
     syncer: Syncer,
+    watched: Watched,
 }
 
 impl Log {
@@ -105,7 +111,8 @@ impl Log {
         }
         check_format(&dir, &disk)?;
         let syncer = Syncer::new(clock.clone());
-        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer })))
+        let watched = Watched::new(disk.clone());
+        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer, watched })))
     }
 
     /// The data directory.
@@ -232,7 +239,14 @@ impl Log {
             return Arc::clone(topic);
         }
         let name = info.name.clone();
-        let topic = Arc::new(Topic::new(info, dir, &self.0.disk, &self.0.clock, self.0.syncer.handle()));
+        let topic = Arc::new(Topic::new(
+            info,
+            dir,
+            &self.0.disk,
+            &self.0.clock,
+            self.0.syncer.handle(),
+            self.0.watched.clone(),
+        ));
         open.insert(name, Arc::clone(&topic));
         topic
     }

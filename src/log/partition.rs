@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
 
-/// How often a reader looks again at a tail of which both slots are being written.
+/// How often a reader looks again at a tail of which a slot is being written.
 const LOOKS: usize = 64;
 
 /// What recovery after a crash did to a partition.
@@ -72,12 +72,12 @@ pub(super) struct Partition {
     /// The tail as readers see it, opened when there is one.
     view: Mutex<Option<Arc<TailFile>>>,
     core: Mutex<Core>,
+    /// A sync of this process failed: it takes no more rows.
+    sync_failed: AtomicBool,
     /// Held while the partition is synced, so that one sync serves all who have waited for it.
     pub(super) sync_turn: Mutex<()>,
     /// The background will sync it.
     pub(super) unsynced: AtomicBool,
-    /// A sync of this process failed: it takes no more rows.
-    sync_failed: AtomicBool,
     recoveries: Mutex<Vec<Recovery>>,
     /// Damage that somebody in this process came upon: from then on nothing is appended.
     damage: Mutex<Option<Corruption>>,
@@ -113,9 +113,9 @@ impl Partition {
             disk,
             view: Mutex::default(),
             core: Mutex::default(),
+            sync_failed: AtomicBool::new(false),
             sync_turn: Mutex::default(),
             unsynced: AtomicBool::new(false),
-            sync_failed: AtomicBool::new(false),
             recoveries: Mutex::default(),
             damage: Mutex::default(),
         }
@@ -143,15 +143,16 @@ impl Partition {
         };
         let mut found = view.read()?;
         for _ in 0..LOOKS {
-            if found.newest.is_some() {
+            if found.newest.is_some() && !found.torn {
                 break;
             }
             std::thread::yield_now();
             found = view.read()?;
         }
         match found.newest {
-            // One of an earlier boot may tell of rows that never reached the disk.
-            Some(tail) if tail.boot == self.boot || self.check_sound().is_err() => Ok(tail),
+            // One of an earlier boot may tell of rows that never reached the disk, and where one slot stays torn the
+            // other may be an old one.
+            Some(tail) if (tail.boot == self.boot && !found.torn) || self.check_sound().is_err() => Ok(tail),
             newest => match (self.enter(), newest) {
                 (Err(LogError::Corrupt(_) | LogError::SyncFailed { .. }), Some(tail)) => Ok(tail),
                 (entered, _) => Ok(entered?.core.state),
@@ -181,6 +182,13 @@ impl Partition {
 
     /// Enters the partition to change it, recovering it first if need be.
     pub(super) fn enter(&self) -> Result<Entered<'_>> {
+        let mut entered = self.hold()?;
+        entered.catch_up()?;
+        Ok(entered)
+    }
+
+    /// Takes the partition as it is, however its files are.
+    pub(super) fn hold(&self) -> Result<Entered<'_>> {
         let mut core = guard(&self.core);
         self.check_synced()?;
         let lock_file = match &core.lock {
@@ -197,9 +205,16 @@ impl Partition {
             tail.allocate()?;
             core.tail = Some(tail);
         }
-        let mut entered = Entered { _lock: lock, core, partition: self };
-        entered.catch_up()?;
-        Ok(entered)
+        Ok(Entered { _lock: lock, core, partition: self })
+    }
+
+    pub(super) fn is_of_this_boot(&self, tail: &Tail) -> bool {
+        tail.boot == self.boot
+    }
+
+    /// What was damaged has been mended.
+    pub(super) fn forget_damage(&self) {
+        *guard(&self.damage) = None;
     }
 
     /// Notes that a sync failed: from then on nobody of this process enters.

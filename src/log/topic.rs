@@ -18,6 +18,7 @@ use super::partition::{Partition, Recovery, guard};
 use super::reader::LogReader;
 use super::settings::TopicSettings;
 use super::sync::SyncHandle;
+use super::watch::Watched;
 use super::writer::PartitionWriter;
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -25,10 +26,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 const VERSION: u64 = 1;
+/// How long one waits at most where nobody tells of other processes' appends.
+const POLL: Duration = Duration::from_millis(5);
 /// The most partitions of a topic.
 pub(super) const MOST_PARTITIONS: u32 = 1024;
 
@@ -192,13 +195,24 @@ pub struct Topic {
     clock: Clock,
     syncer: SyncHandle,
     partitions: Vec<Partition>,
-    /// Raised with each append by this process.
+    /// Raised with each append.
     generation: Mutex<u64>,
     appended: Condvar,
+    /// Who is told of each append.
+    listeners: Mutex<Vec<Weak<dyn Fn() + Send + Sync>>>,
+    /// Tells of other processes' appends, once somebody has asked for it.
+    watched: Watched,
 }
 
 impl Topic {
-    pub(super) fn new(info: TopicInfo, dir: PathBuf, disk: &Disk, clock: &Clock, syncer: SyncHandle) -> Self {
+    pub(super) fn new(
+        info: TopicInfo,
+        dir: PathBuf,
+        disk: &Disk,
+        clock: &Clock,
+        syncer: SyncHandle,
+        watched: Watched,
+    ) -> Self {
         let settings = Mutex::new(Arc::new(info.settings.clone()));
         let identity = Arc::new(Identity { name: info.name.clone(), dir, settings });
         let partitions = (0..info.partitions)
@@ -212,6 +226,8 @@ impl Topic {
             partitions,
             generation: Mutex::default(),
             appended: Condvar::new(),
+            listeners: Mutex::default(),
+            watched,
         }
     }
 
@@ -281,23 +297,39 @@ impl Topic {
         Ok(self.partition(partition)?.published()?.durable_offset)
     }
 
-    /// How often this process has appended to the topic. Take it before looking for rows, then
+    /// How often the topic has been appended to, as far as is known here. Take it before looking for rows, then
     /// [`wait_newer`](Self::wait_newer) with it, and no append goes unnoticed.
     pub fn generation(&self) -> u64 {
         *guard(&self.generation)
     }
 
-    /// Waits until this process has appended since `generation` was taken, or until `timeout` has
-    /// passed; gives the new generation. Other processes' appends wake nobody: look again now and then.
-    pub fn wait_newer(&self, generation: u64, timeout: Duration) -> u64 {
+    /// Waits until somebody, in any process, has appended since `generation` was taken, or until `timeout` has
+    /// passed; gives the new generation. It may come back early.
+    pub fn wait_newer(self: &Arc<Self>, generation: u64, timeout: Duration) -> u64 {
+        let timeout = if self.watch() { timeout } else { timeout.min(POLL) };
         let waited =
             self.appended.wait_timeout_while(guard(&self.generation), timeout, |now| *now <= generation);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits until this process appends to the topic, or until `timeout` has passed.
-    pub fn wait(&self, timeout: Duration) {
+    /// Waits until somebody appends to the topic, or until `timeout` has passed.
+    pub fn wait(self: &Arc<Self>, timeout: Duration) {
         self.wait_newer(self.generation(), timeout);
+    }
+
+    /// Has `news` called, on any thread, whenever somebody in any process has appended, as long as it lives; `false` =
+    /// the appends of other processes are not told, or not all.
+    pub fn notify(self: &Arc<Self>, news: &Arc<dyn Fn() + Send + Sync>) -> bool {
+        let mut listeners = guard(&self.listeners);
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners.push(Arc::downgrade(news));
+        drop(listeners);
+        self.watch()
+    }
+
+    /// Has other processes' appends told here; whether they are.
+    pub fn watch(self: &Arc<Self>) -> bool {
+        self.watched.topic(self)
     }
 
     /// What recovery after a crash has done to the topic's partitions in this process.
@@ -308,6 +340,8 @@ impl Topic {
     pub(super) fn wake(&self) {
         *guard(&self.generation) += 1;
         self.appended.notify_all();
+        let listeners: Vec<_> = guard(&self.listeners).iter().filter_map(Weak::upgrade).collect();
+        listeners.iter().for_each(|news| news());
     }
 
     pub(super) fn syncer(&self) -> &SyncHandle {

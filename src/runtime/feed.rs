@@ -23,6 +23,8 @@ use std::time::Duration;
 const READ_AHEAD: usize = 3;
 /// How often a partition at its end is looked at again.
 const POLL: Duration = Duration::from_millis(5);
+/// The same where partitions tell when they have more: only in case something was missed.
+const POLL_TOLD: Duration = Duration::from_millis(100);
 
 /// How a source's slices become deltas.
 #[derive(Debug, Clone)]
@@ -204,6 +206,8 @@ struct Shared {
 
 struct SharedSlots {
     slots: Vec<Slot>,
+    /// How often a partition has told that it has more.
+    news: u64,
     /// Counts [`Feed::look_again`].
     round: u64,
     stopped: bool,
@@ -235,7 +239,7 @@ impl Feed {
             .map(|_| Slot { ready: VecDeque::new(), pending: None, ended: false, failed: None })
             .collect();
         let shared = Arc::new(Shared {
-            slots: Mutex::new(SharedSlots { slots, round: 0, stopped: false }),
+            slots: Mutex::new(SharedSlots { slots, news: 0, round: 0, stopped: false }),
             changed: Condvar::new(),
         });
         let threads = threads.clamp(1, partitions.len().max(1));
@@ -317,8 +321,19 @@ impl Drop for Feed {
 }
 
 /// A reader thread: keeps its partitions' slots filled until it is stopped.
-fn read_ahead(shared: &Shared, mut partitions: Vec<(usize, PartitionFeed)>, max_rows: usize) {
+fn read_ahead(shared: &Arc<Shared>, mut partitions: Vec<(usize, PartitionFeed)>, max_rows: usize) {
+    let told = Arc::clone(shared);
+    let news: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+        told.lock().news += 1;
+        told.changed.notify_all();
+    });
+    let mut all_tell = true;
+    for (_, feed) in &mut partitions {
+        all_tell &= feed.reader.notify(&news);
+    }
+    let poll = if all_tell { POLL_TOLD } else { POLL };
     while !partitions.is_empty() {
+        let heard = shared.lock().news;
         let mut read_any = false;
         let mut room_any = false;
         let mut finished = Vec::new();
@@ -364,9 +379,11 @@ fn read_ahead(shared: &Shared, mut partitions: Vec<(usize, PartitionFeed)>, max_
             if guard.stopped {
                 return;
             }
-            // Nothing new: look again soon. No room: the step loop tells when there is.
-            let pause = if room_any { POLL } else { POLL * 20 };
-            drop(shared.changed.wait_timeout(guard, pause));
+            if guard.news == heard || !room_any {
+                // Nothing new: look again soon. No room: the step loop tells when there is.
+                let pause = if room_any { poll } else { POLL * 20 };
+                drop(shared.changed.wait_timeout(guard, pause));
+            }
         }
     }
 }

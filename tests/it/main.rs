@@ -3,7 +3,9 @@
 
 mod cli;
 mod fed;
+mod fuzz;
 mod golden;
+mod log;
 mod oracle;
 mod select;
 mod tpch;

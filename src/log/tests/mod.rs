@@ -2,9 +2,11 @@
 
 mod damage;
 mod directory;
+mod flips;
 mod index;
 mod keep;
 mod power;
+mod repair;
 mod round_trip;
 mod sharing;
 mod steps;

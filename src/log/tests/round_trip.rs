@@ -7,7 +7,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Int32Type};
 
 /// A batch with many kinds of columns and nulls in all of them.
-fn many_columns(rows: usize) -> RecordBatch {
+pub(super) fn many_columns(rows: usize) -> RecordBatch {
     let some = |i: usize| (i % 3 != 1).then_some(i);
     let all = || (0..rows).map(some);
     let strings = || all().map(|i| i.map(|i| format!("row {i} with a text of some length")));

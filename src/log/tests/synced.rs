@@ -9,9 +9,8 @@ fn log_on(machine: &Simulation) -> Log {
 }
 
 fn create_on(machine: &Simulation, segment_bytes: u64) -> Arc<Topic> {
-    let options =
-        TopicOptions { codec: Codec::None, settings: settings(segment_bytes), ..TopicOptions::default() };
-    log_on(machine).create_topic("t", options.clone(), numbers_schema()).unwrap()
+    let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(segment_bytes) };
+    log_on(machine).create_topic("t", options, numbers_schema()).unwrap()
 }
 
 fn topic_on(machine: &Simulation) -> Arc<Topic> {
@@ -55,8 +54,7 @@ fn names_are_made_durable_again_if_who_made_them_died_or_failed() {
         for event in [Event::Fail, Event::Kill] {
             let (disk, machine) = Disk::simulated(seed);
             machine.plan(Moment::Change, n, event);
-            let options =
-                TopicOptions { codec: Codec::None, settings: settings(256 << 20), ..TopicOptions::default() };
+            let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(1 << 20) };
             let first = Log::open("/new/data", disk, Clock::manual(1_000));
             let created = first.and_then(|log| log.create_topic("t", options.clone(), numbers_schema()));
             let _ = created.and_then(|topic| put(&topic, [1]));
@@ -65,7 +63,7 @@ fn names_are_made_durable_again_if_who_made_them_died_or_failed() {
 
             let log = log_on(&machine);
             if !log.topic_exists("t").unwrap() {
-                log.create_topic("t", options.clone(), numbers_schema()).unwrap();
+                log.create_topic("t", options, numbers_schema()).unwrap();
             }
             let topic = log.topic("t").unwrap();
             put(&topic, [2]).unwrap();
@@ -83,9 +81,8 @@ fn a_topic_that_others_write_is_durable_though_who_created_it_died() {
         let (_, machine) = Disk::simulated(seed);
         let log = log_on(&machine);
         machine.plan(Moment::Sync, n, Event::Kill);
-        let options =
-            TopicOptions { codec: Codec::None, settings: settings(256 << 20), ..TopicOptions::default() };
-        let created = log.create_topic("t", options.clone(), numbers_schema());
+        let options = TopicOptions { partitions: 1, codec: Codec::None, settings: settings(1 << 20) };
+        let created = log.create_topic("t", options, numbers_schema());
         machine.heal();
         let log = log_on(&machine);
         if log.topic_exists("t").unwrap() {

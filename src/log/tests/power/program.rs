@@ -1,11 +1,14 @@
 //! Random programs over the log, run beside the model.
 
-use super::super::{numbers, numbers_schema, settings};
+use super::super::{numbers, numbers_schema};
 use super::model::{Found, Held, Slot, State};
 use crate::clock::Clock;
 use crate::disk::simulated::Draw;
 use crate::disk::{Disk, Event, Moment, Simulation};
-use crate::log::{Append, Appended, Codec, Log, LogError, LogReader, PartitionWriter, Topic, TopicOptions};
+use crate::log::{
+    Append, Appended, Codec, Fsync, Log, LogError, LogReader, PartitionWriter, Topic, TopicOptions,
+    TopicSettings,
+};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use std::collections::HashMap;
@@ -84,6 +87,8 @@ struct Subject {
     /// How often it was created.
     life: u64,
     partitions: Vec<Held>,
+    /// Appends are acknowledged when they are durable, and not read before.
+    steps: bool,
 }
 
 /// Where rows go: topic and partition.
@@ -127,8 +132,14 @@ pub(super) fn run(seed: u64, record: bool) -> Outcome<Done> {
     if record {
         machine.record();
     }
-    let topics =
-        TOPICS.map(|name| Subject { name, exists: Some(false), settled: true, life: 0, partitions: vec![] });
+    let topics = TOPICS.map(|name| Subject {
+        name,
+        exists: Some(false),
+        settled: true,
+        life: 0,
+        partitions: vec![],
+        steps: false,
+    });
     let mut program = Program {
         draw,
         machine,
@@ -203,6 +214,8 @@ impl Program {
             self.processes[process].sync_failed = true;
             if let Some((topic, partition)) = place {
                 self.topics[topic].partitions[partition as usize].loosen();
+                // Who has read what is lost is told so, or reads what has taken its place.
+                self.processes.iter_mut().for_each(|p| p.readers.retain(|r| r.0 != (topic, partition)));
             }
         }
         match result {
@@ -349,7 +362,15 @@ impl Program {
                 self.held(place).appended(slot)?;
             }
         }
+        self.settle_steps(place);
         Ok(())
+    }
+
+    /// Where appends are acknowledged when they are durable, those that have been are.
+    fn settle_steps(&mut self, place: Place) {
+        if self.topics[place.0].steps {
+            self.held(place).synced();
+        }
     }
 
     fn sync(&mut self) -> Outcome {
@@ -410,6 +431,7 @@ impl Program {
         let lost = held.slots.iter().filter(lost).count();
         held.settle(&found, entered).map_err(|wrong| format!("{what}: {wrong}"))?;
         self.done.lost += lost as u64;
+        self.settle_steps(place);
         Ok(true)
     }
 
@@ -490,16 +512,11 @@ impl Program {
             }
             Ok(found)
         });
-        let loose = self.held(place).slots.iter().any(|slot| slot.state == State::Loose);
-        let read = match read {
-            // What it had read was lost when a sync failed.
-            Err(told) if !loose || told.contains("is damaged") => return Err(told),
-            Err(_) | Ok(Call::Failed) => {
-                self.processes[process].readers.swap_remove(open);
-                return Ok(());
-            }
-            Ok(Call::Done(found)) => found.into_iter().collect::<Outcome<Vec<_>>>()?,
+        let Call::Done(read) = read? else {
+            self.processes[process].readers.retain(|reader| (reader.0, reader.1) != key);
+            return Ok(());
         };
+        let read = read.into_iter().collect::<Outcome<Vec<_>>>()?;
         let mut offset = from;
         for found in read {
             let wrong = format!("{what} at {offset}: {found:?} was not to be read");
@@ -516,6 +533,7 @@ impl Program {
                 slot.state = State::There;
             }
         }
+        self.settle_steps(place);
         Ok(())
     }
 
@@ -536,15 +554,21 @@ impl Program {
         let options = TopicOptions {
             partitions: 1 + self.draw.below(3) as u32,
             codec: Codec::ALL[self.draw.below(3)],
-            settings: settings(1 + self.draw.below(3000) as u64),
+            settings: TopicSettings {
+                // In the background is no matter of chance.
+                fsync: if self.draw.chance(30) { Fsync::Step } else { Fsync::Os },
+                ..TopicSettings::segments_of(1 + self.draw.below(3000) as u64)
+            },
         };
         let subject = &mut self.topics[topic];
         subject.partitions = vec![Held::default(); options.partitions as usize];
         subject.life += 1;
+        subject.steps = options.settings.fsync == Fsync::Step;
         (subject.exists, subject.settled) = (None, false);
         let name = subject.name;
         let what = format!("creates {name}: {options:?}");
-        let work = |process: &mut Process| log(process)?.create_topic(name, options, numbers_schema());
+        let work =
+            |process: &mut Process| log(process)?.create_topic(name, options.clone(), numbers_schema());
         if let Call::Done(_) = self.call(process, None, what, work)? {
             (self.topics[topic].exists, self.topics[topic].settled) = (Some(true), true);
         }
@@ -695,7 +719,9 @@ impl Program {
                         return Ok(false);
                     }
                 }
-                if !self.settle(process, place, enters || booted)? {
+                // To enter finishes what others left unfinished; but for the sync, before which nobody reads it.
+                let finished = booted || (enters && !self.topics[topic].steps);
+                if !self.settle(process, place, finished)? {
                     return Ok(false);
                 }
                 self.done.rolled += self.count_rolled(process, place);

@@ -1,0 +1,3 @@
+//! The log between processes: this binary starts itself again as writers and readers of one data directory.
+
+mod processes;
