@@ -55,6 +55,7 @@ pub enum TopicCommand {
         /// The column by whose hash rows are placed in partitions
         #[arg(long, value_name = "COLUMN")]
         key: Option<String>,
+        /// How it is kept
         #[command(flatten)]
         /// How it is kept.
         settings: TopicSettings,
@@ -136,6 +137,7 @@ pub enum TopicCommand {
     Alter {
         /// The topic
         name: String,
+        /// How it is kept
         #[command(flatten)]
         /// What is to change.
         settings: TopicSettings,

@@ -14,7 +14,7 @@ pub(super) fn create(
     options: Vec<(String, String)>,
 ) -> Result<(), Failure> {
     let sql = statement(name, columns, &options);
-    let mistake = |mistake| Failure::Sql(mistake, "topic create", sql.clone());
+    let mistake = |mistake| Failure::Sql(Box::new(mistake), "topic create", sql.clone());
     let (statements, wrong) = parse_all(&sql);
     if let Some(wrong) = wrong {
         return Err(mistake(wrong));

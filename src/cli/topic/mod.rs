@@ -109,7 +109,7 @@ pub(super) enum Failure {
     Engine(EngineError),
     Print(PrintError),
     /// A mistake in a text of this name.
-    Sql(Diagnostic, &'static str, String),
+    Sql(Box<Diagnostic>, &'static str, String),
     /// The command line asks for what cannot be.
     Usage(String),
 }

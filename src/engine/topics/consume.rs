@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// Rows that are taken at a time, at most.
 const BATCH_ROWS: u64 = 8192;
-/// How often a topic at its end is looked at again: other processes wake nobody.
-const LOOK: Duration = Duration::from_millis(10);
+/// How long a look at a topic at its end waits at most: appends wake it, members that come and go do not.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What is to be read of a topic.
 #[derive(Debug, Clone, Default)]
