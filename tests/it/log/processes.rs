@@ -94,7 +94,7 @@ fn read(log: &Log) {
             topic.wait_newer(generation, Duration::from_millis(100));
         }
     }
-    println!("finished");
+    writeln!(std::io::stdout(), "finished").unwrap();
 }
 
 /// A child and what it says.
