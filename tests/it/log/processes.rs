@@ -94,7 +94,8 @@ fn read(log: &Log) {
             topic.wait_newer(generation, Duration::from_millis(100));
         }
     }
-    writeln!(std::io::stdout(), "finished").unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out, "finished").unwrap();
 }
 
 /// A child and what it says.
