@@ -309,13 +309,13 @@ const BYTES: &[(&[&str], u128)] = &[
 fn scaled(digits: &str, unit: u128) -> Option<u128> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let mut total = whole.parse::<u128>().ok()?.checked_mul(unit)?;
-    let mut place = unit;
+    let mut place: u128 = 1;
     if fraction.is_empty() {
         return None;
     }
     for digit in fraction.chars() {
-        place /= 10;
-        total = total.checked_add(u128::from(digit.to_digit(10)?) * place)?;
+        place = place.checked_mul(10)?;
+        total = total.checked_add(u128::from(digit.to_digit(10)?) * unit / place)?;
     }
     Some(total)
 }

@@ -1,7 +1,9 @@
 //! The command line: what may be typed, and what it means.
 
+use crate::cli::commands::{GroupCommand, TopicCommand};
 use crate::cli::print::Format;
 use crate::config::{self, MAX_WORKERS};
+use crate::engine::{Engine, EngineError};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -19,6 +21,7 @@ Examples:
   millstream -c 'SELECT origin, count(*) FROM departures GROUP BY origin'
   zcat quakes.jsonl.gz | millstream -c 'SELECT region, count(*) FROM stdin GROUP BY region'
   millstream topic consume hourly_board -n 5
+  zcat trips.jsonl.gz | millstream topic produce trips
 
 Exit codes:
   0  done, or ended by SIGINT or SIGTERM
@@ -43,6 +46,9 @@ struct Args {
     /// Data directory [env: MILLSTREAM_DATA] [default: ./.millstream]
     #[arg(short = 'd', long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
+    /// Use the data directory even if it lies on a network file system
+    #[arg(long, global = true)]
+    force: bool,
     /// How results are printed [default: a table on a terminal, JSON lines in a pipe]
     #[arg(long, value_enum, global = true)]
     format: Option<Format>,
@@ -76,43 +82,12 @@ enum Command {
         #[command(flatten)]
         running: RunOptions,
     },
-    /// Look at the topics of the data directory
+    /// Make, fill, read and look at the topics of the data directory
     #[command(subcommand)]
     Topic(TopicCommand),
-}
-
-/// What `millstream topic` can do.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum TopicCommand {
-    /// List all topics
-    List,
-    /// Show a topic's columns, partitions and offsets
-    Describe {
-        /// The topic
-        name: String,
-    },
-    /// Print a topic's rows
-    Consume {
-        /// The topic
-        name: String,
-        /// Stop after so many rows
-        #[arg(short = 'n', value_name = "N")]
-        rows: Option<u64>,
-        /// Start at the oldest row, which is the default
-        #[arg(long)]
-        from_beginning: bool,
-        /// Wait for further rows instead of ending
-        #[arg(long)]
-        follow: bool,
-        /// Read one partition only
-        #[arg(long, value_name = "P")]
-        partition: Option<u32>,
-    },
-    /// Delete a topic and its rows
-    Delete {
-        /// The topic
-        name: String,
-    },
+    /// Look at consumer groups: how far they have read
+    #[command(subcommand)]
+    Group(GroupCommand),
 }
 
 /// What is to be done.
@@ -122,8 +97,10 @@ pub enum Action {
     Files(Vec<PathBuf>),
     /// Run these SQL texts, in order.
     Sql(Vec<String>),
-    /// Look at topics.
+    /// Do something with a topic.
     Topic(TopicCommand),
+    /// Do something with a consumer group.
+    Group(GroupCommand),
 }
 
 /// A command line, understood.
@@ -133,6 +110,8 @@ pub struct Invocation {
     pub action: Action,
     /// The data directory: from `-d`, else the environment, else [`DEFAULT_DATA`].
     pub data: PathBuf,
+    /// `--force`: the directory may lie anywhere.
+    pub force: bool,
     /// `--format`, if given.
     pub format: Option<Format>,
     /// `--workers`, if given: 1 to [`MAX_WORKERS`].
@@ -166,6 +145,7 @@ impl Invocation {
             (None, false) => (Action::Sql(args.sql), RunOptions::default()),
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
             (Some(Command::Topic(command)), true) => (Action::Topic(command), RunOptions::default()),
+            (Some(Command::Group(command)), true) => (Action::Group(command), RunOptions::default()),
         };
         let mut variables = args.running.set;
         variables.extend(inner.set);
@@ -176,11 +156,17 @@ impl Invocation {
                 .data
                 .or_else(|| from_environment().map(PathBuf::from))
                 .unwrap_or_else(|| DEFAULT_DATA.into()),
+            force: args.force,
             format: args.format,
             workers: inner.workers.or(args.running.workers).map(usize::from),
             until_caught_up: inner.until_caught_up || args.running.until_caught_up,
             variables,
         })
+    }
+
+    /// Opens the data directory.
+    pub(super) fn open(&self) -> Result<Engine, EngineError> {
+        if self.force { Engine::open_anywhere(&self.data) } else { Engine::open_dir(&self.data) }
     }
 
     /// The value of `${name}`: the last `--set` of it, else the environment's.
@@ -204,6 +190,7 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Start;
 
     fn parse(line: &str) -> Result<Invocation, clap::Error> {
         Invocation::parse(std::iter::once("millstream").chain(line.split_whitespace()))
@@ -244,9 +231,12 @@ mod tests {
         let consume = TopicCommand::Consume {
             name: "board".into(),
             rows: Some(5),
+            from: None,
             from_beginning: false,
             follow: true,
             partition: Some(2),
+            group: None,
+            metadata: false,
         };
         assert_eq!(
             parse("topic consume board -n 5 --follow --partition 2").unwrap().action,
@@ -256,6 +246,13 @@ mod tests {
             parse("topic delete t").unwrap().action,
             Action::Topic(TopicCommand::Delete { name: "t".into() })
         );
+        let reset = GroupCommand::Reset {
+            name: "g".into(),
+            topic: "t".into(),
+            partition: None,
+            to: Start::Offset(7),
+        };
+        assert_eq!(parse("group reset g --topic t --to 7").unwrap().action, Action::Group(reset));
     }
 
     #[test]
@@ -273,6 +270,16 @@ mod tests {
             "topic",
             "topic describe",
             "topic consume t -n x",
+            "topic consume t --from never",
+            "topic consume t --group g --partition 1",
+            "topic create t",
+            "topic create t --columns a --with key",
+            "topic produce t --on-error ignore",
+            "topic alter t --retention",
+            "topic export t",
+            "group",
+            "group reset g --topic t",
+            "group reset g --to latest",
             "walk",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -1,6 +1,8 @@
 //! The program: arguments, running files, printing. May use `config`, `delta` and `engine`.
 
 pub mod args;
+pub mod commands;
+mod group;
 pub mod print;
 pub mod progress;
 pub mod report;
@@ -34,6 +36,7 @@ pub fn main() -> ExitCode {
     match args::Invocation::parse(std::env::args_os()) {
         Ok(invocation) => match &invocation.action {
             args::Action::Topic(command) => topic::run(&invocation, command).into(),
+            args::Action::Group(command) => group::run(&invocation, command).into(),
             _ => run::run(&invocation).into(),
         },
         Err(error) => {

@@ -87,7 +87,7 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
             return Exit::Failed;
         }
     };
-    let engine = match Engine::open_dir(&invocation.data) {
+    let engine = match invocation.open() {
         Ok(engine) => engine,
         Err(error) => {
             tell(&report::failure(&error.to_string(), screen));
@@ -136,7 +136,7 @@ fn texts(invocation: &Invocation) -> Result<Vec<Text>, String> {
             Ok(texts.iter().map(|t| Text { name: "-c".into(), scope: None, source: t.clone() }).collect())
         }
         Action::Files(files) => files.iter().map(|f| file_text(f)).collect(),
-        Action::Topic(_) => Ok(Vec::new()),
+        Action::Topic(_) | Action::Group(_) => Ok(Vec::new()),
     }
 }
 

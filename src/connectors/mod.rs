@@ -11,7 +11,7 @@ mod text;
 pub mod topic;
 
 pub use blackhole::{BLACKHOLE, Blackhole};
-pub use file::{FILE, FileConfig, FileFormat, FileSource, TableFiles};
+pub use file::{FILE, FileConfig, FileFormat, FileSource, FileWriter, TableFiles};
 pub use nexmark::{NEXMARK, NexmarkConfig};
 pub use options::{ConnectorInfo, OptionError, OptionInfo, check_options, nearest};
 pub use stdin::StdinSource;

@@ -45,19 +45,24 @@ impl StdinSource {
 
     /// The same over another input.
     pub fn over(input: impl Input + Send + 'static) -> Result<StdinSource, ConnectorError> {
-        let (sender, receiver) = sync_channel(QUEUE);
-        // Reading waits for the other program, and a reader of partitions must not. The thread ends
-        // with the input, or at the next piece after the receiver is gone.
-        std::thread::Builder::new()
-            .name(ORIGIN.into())
-            .spawn(move || pump(input, &sender))
-            .map_err(|source| ConnectorError::Io { path: ORIGIN.into(), source })?;
-        let mut pipe = Pipe { receiver, sample: Vec::new(), broken: None };
+        let mut pipe = Pipe::over(input)?;
         let ended = pipe.sample()?;
         let format = sniff(&pipe.sample);
         let schema = infer(format, &pipe.sample, ended)
             .map_err(|source| ConnectorError::Format { origin: ORIGIN.into(), source })?;
         Ok(StdinSource { format, schema, input: Some(pipe) })
+    }
+
+    /// A reader of `input` whose columns and format are known beforehand.
+    pub fn declared(
+        input: impl Input + Send + 'static,
+        format: Format,
+        schema: SchemaRef,
+        on_bad: OnBad,
+    ) -> Result<Box<dyn PartitionReader>, ConnectorError> {
+        let pipe = Pipe::over(input)?;
+        let options = TextOptions { format, schema, projection: None, on_bad, changes: None };
+        Ok(Box::new(TextReader::open(ORIGIN.into(), Box::new(pipe), options, Position::default())?))
     }
 
     /// The columns that were inferred.
@@ -137,6 +142,17 @@ struct Pipe {
 }
 
 impl Pipe {
+    fn over(input: impl Input + Send + 'static) -> Result<Pipe, ConnectorError> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        // Reading waits for the other program, and a reader of partitions must not. The thread ends
+        // with the input, or at the next piece after the receiver is gone.
+        std::thread::Builder::new()
+            .name(ORIGIN.into())
+            .spawn(move || pump(input, &sender))
+            .map_err(|source| ConnectorError::Io { path: ORIGIN.into(), source })?;
+        Ok(Pipe { receiver, sample: Vec::new(), broken: None })
+    }
+
     /// Collects the first records. True = the input has ended.
     fn sample(&mut self) -> Result<bool, ConnectorError> {
         loop {

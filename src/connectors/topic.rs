@@ -71,6 +71,9 @@ pub const TOPIC: ConnectorInfo = ConnectorInfo {
 /// Frames of fewer rows than this are read together.
 const COALESCE_ROWS: usize = 8192;
 
+/// So many rows of a producer that numbers them follow each other in a partition.
+const NUMBERED_RUN: u64 = 1024;
+
 /// The metadata columns that a reader adds behind the topic's own, by what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicColumn {
@@ -94,6 +97,8 @@ pub struct TopicReader {
     reader: LogReader,
     /// A frame of which only the first rows have been given, and how many.
     held: Option<(Frame, usize)>,
+    /// The least offset that is given.
+    from: u64,
     position: u64,
     until: Option<u64>,
     /// Somebody wants to be told of news.
@@ -103,7 +108,8 @@ pub struct TopicReader {
 }
 
 impl TopicReader {
-    /// A reader of `partition` from offset `start`, giving `columns` under `schema`.
+    /// A reader of `partition` from offset `start` on, giving `columns` under `schema`. The offset may be one that the
+    /// partition does not have yet: then it waits for that row.
     pub fn new(
         topic: &Arc<Topic>,
         partition: u32,
@@ -121,7 +127,8 @@ impl TopicReader {
             .collect();
         projection.sort_unstable();
         projection.dedup();
-        let reader = topic.reader(partition, start, Some(projection.clone())).map_err(other)?;
+        let begin = start.min(topic.end_offset(partition).map_err(other)?);
+        let reader = topic.reader(partition, begin, Some(projection.clone())).map_err(other)?;
         Ok(TopicReader {
             topic: Arc::clone(topic),
             partition,
@@ -130,6 +137,7 @@ impl TopicReader {
             schema,
             reader,
             held: None,
+            from: start,
             position: start,
             until,
             is_told: false,
@@ -147,7 +155,10 @@ impl TopicReader {
         end: u64,
     ) -> Result<Option<Part>, ConnectorError> {
         if self.held.is_none() {
-            self.held = self.reader.next().map_err(other)?.map(|frame| (frame, 0));
+            self.held = self.reader.next().map_err(other)?.map(|frame| {
+                let before = rows_before(&frame, self.from);
+                (frame, before)
+            });
         }
         let Some((frame, given)) = self.held.take() else { return Ok(None) };
         if stated.is_some_and(|stated| stated != frame.watermark.is_some()) {
@@ -155,7 +166,7 @@ impl TopicReader {
             return Ok(None);
         }
         let rows = frame.batch.num_rows() - given;
-        let taken = rows.min(room).min(rows_before(&frame, given, end));
+        let taken = rows.min(room).min(rows_before(&frame, end).saturating_sub(given));
         let part = Part {
             batch: self.shape(&frame, given, taken)?,
             marks: frame.marks.as_ref().map(|m| m.slice(given, taken)),
@@ -164,7 +175,7 @@ impl TopicReader {
             stated: frame.watermark.is_some(),
         };
         // What compaction took away before `end` has been read with the rows around it.
-        self.position = frame.offset(given + taken).min(end);
+        self.position = frame.offset(given + taken).min(end).max(self.from);
         if taken < rows {
             self.held = Some((frame, given + taken));
         }
@@ -195,22 +206,21 @@ impl TopicReader {
     }
 }
 
+/// How many of a frame's rows have offsets before this one.
+fn rows_before(frame: &Frame, offset: u64) -> usize {
+    let rows = frame.batch.num_rows();
+    match &frame.offsets {
+        None => usize::try_from(offset.saturating_sub(frame.base_offset)).unwrap_or(rows).min(rows),
+        Some(offsets) => offsets.values().partition_point(|o| *o < offset),
+    }
+}
+
 /// A part of a slice: rows of one frame.
 struct Part {
     batch: RecordBatch,
     marks: Option<Int64Array>,
     watermark: Option<i64>,
     stated: bool,
-}
-
-/// How many of a frame's rows from the row `given` on lie before the offset `end`.
-fn rows_before(frame: &Frame, given: usize, end: u64) -> usize {
-    let rows = frame.batch.num_rows();
-    let before = match &frame.offsets {
-        None => usize::try_from(end.saturating_sub(frame.base_offset)).unwrap_or(rows).min(rows),
-        Some(offsets) => offsets.values().partition_point(|offset| *offset < end),
-    };
-    before.saturating_sub(given)
 }
 
 impl PartitionReader for TopicReader {
@@ -354,6 +364,37 @@ impl TopicAppender {
         Ok(())
     }
 
+    /// Appends rows of a producer that numbers them: the first of `batch` has the number `first`, which is not 0. Leaves
+    /// those out that are there already, however they were cut into batches; gives how many it appended.
+    /// Without a key, a row's number says its partition.
+    pub fn append_numbered(&mut self, first: u64, batch: &RecordBatch) -> Result<u64, ConnectorError> {
+        let (rows, partitions) = (batch.num_rows(), self.writers.len());
+        let parts = match &self.key {
+            Some(key) => {
+                let key: Vec<&ArrayRef> = key.iter().map(|c| batch.column(*c)).collect();
+                by_key(&key, rows, partitions)?
+            }
+            None => by_number(first, rows, partitions),
+        };
+        let step = first + rows as u64 - 1;
+        let mut appended = 0;
+        for (writer, indices) in self.writers.iter_mut().zip(parts) {
+            let known = writer.last_step(self.producer).map_err(other)?.unwrap_or_default();
+            let new = indices.values().iter().copied().filter(|row| first + u64::from(*row) > known);
+            let new = UInt32Array::from_iter_values(new);
+            if new.is_empty() {
+                continue;
+            }
+            let rows = take_record_batch(batch, &new).map_err(other)?;
+            let timestamps = self.time.map(|time| time_bounds(rows.column(time))).transpose()?.flatten();
+            let producer = self.producer;
+            let append = Append { producer, step, timestamps, ..Append::rows(&rows) };
+            writer.append(append).map_err(other)?;
+            appended += rows.num_rows() as u64;
+        }
+        Ok(appended)
+    }
+
     /// Makes what was appended durable.
     pub fn sync(&mut self) -> Result<(), ConnectorError> {
         self.writers.iter_mut().try_for_each(|w| w.sync().map_err(other))
@@ -392,6 +433,16 @@ fn by_key(key: &[&ArrayRef], rows: usize, partitions: usize) -> Result<Vec<UInt3
     Ok(indices.into_iter().map(UInt32Array::from).collect())
 }
 
+/// The rows of each partition, by their numbers: so many that follow each other lie in one.
+fn by_number(first: u64, rows: usize, partitions: usize) -> Vec<UInt32Array> {
+    let mut indices: Vec<Vec<u32>> = vec![Vec::new(); partitions];
+    for row in 0..rows as u32 {
+        let turn = (first + u64::from(row)) / NUMBERED_RUN;
+        indices[(turn % partitions as u64) as usize].push(row);
+    }
+    indices.into_iter().map(UInt32Array::from).collect()
+}
+
 /// A hash of each value that stays the same for ever: xxh3 of the little-endian 64-bit value of whole numbers and
 /// booleans, of the UTF-8 text of everything else; 0 for null.
 fn hashes(column: &ArrayRef) -> Result<Vec<u64>, ConnectorError> {
@@ -409,6 +460,77 @@ fn hashes(column: &ArrayRef) -> Result<Vec<u64>, ConnectorError> {
 mod tests {
     use super::*;
     use arrow::array::StringArray;
+
+    fn topic(partitions: u32) -> (tempfile::TempDir, Arc<Topic>) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = crate::disk::Disk::real();
+        let log =
+            crate::log::Log::open(dir.path().join("data"), disk, crate::clock::Clock::manual(5)).unwrap();
+        let options = crate::log::TopicOptions { partitions, ..Default::default() };
+        let topic = log.create_topic("t", options, rows(0..0).schema()).unwrap();
+        (dir, topic)
+    }
+
+    fn rows(numbers: std::ops::Range<i64>) -> RecordBatch {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
+        RecordBatch::try_from_iter([("n", column)]).unwrap()
+    }
+
+    /// All that a reader gives, a slice after the other.
+    fn read(reader: &mut TopicReader, max_rows: usize) -> Vec<i64> {
+        let mut all = Vec::new();
+        while let Read::Rows(slice) = reader.read(max_rows).unwrap() {
+            all.extend_from_slice(slice.batch.column(0).as_primitive::<Int64Type>().values());
+        }
+        all
+    }
+
+    fn reader(topic: &Arc<Topic>, partition: u32, start: u64) -> TopicReader {
+        TopicReader::new(topic, partition, vec![TopicColumn::Data(0)], topic.schema(), start, None).unwrap()
+    }
+
+    #[test]
+    fn a_reader_may_start_with_a_row_that_is_yet_to_come() {
+        for max_rows in [1, 3, 1000] {
+            let (_dir, topic) = topic(1);
+            let mut appender = TopicAppender::new(&topic, None, None, 0).unwrap();
+            let mut append = |numbers| appender.append(0, &rows(numbers), None, None).unwrap();
+            append(0..4);
+            let mut readers = [2, 4, 5, 9, 12].map(|start| (start, reader(&topic, 0, start)));
+            for (start, reader) in &mut readers {
+                assert_eq!(read(reader, max_rows), (*start as i64..4).collect::<Vec<_>>());
+                assert_eq!(reader.position().offset, (*start).max(4));
+            }
+            append(4..7);
+            append(7..11);
+            for (start, reader) in &mut readers {
+                assert_eq!(read(reader, max_rows), ((*start as i64).max(4)..11).collect::<Vec<_>>());
+                assert_eq!(reader.position().offset, (*start).max(11));
+            }
+        }
+    }
+
+    #[test]
+    fn numbered_rows_are_appended_once_however_they_are_cut() {
+        for key in [None, Some(vec![0])] {
+            let (_dir, topic) = topic(3);
+            let appender = || TopicAppender::new(&topic, key.clone(), None, 77).unwrap();
+            let append = |appender: &mut TopicAppender, numbers: std::ops::Range<i64>| {
+                appender.append_numbered(numbers.start as u64 + 1, &rows(numbers)).unwrap()
+            };
+            assert_eq!(append(&mut appender(), 0..2_000), 2_000);
+            let mut again = appender();
+            assert_eq!(append(&mut again, 0..1_999), 0);
+            assert_eq!(append(&mut again, 1_999..2_500), 500);
+            assert_eq!(append(&mut again, 2_500..6_000), 3_500);
+            let whole = (0..9_000).step_by(700).map(|at| append(&mut appender(), at..(at + 700).min(9_000)));
+            assert_eq!(whole.sum::<u64>(), 3_000);
+            let mut all: Vec<i64> = (0..3).flat_map(|p| read(&mut reader(&topic, p, 0), 1000)).collect();
+            assert!((0..3).all(|p| topic.end_offset(p).unwrap() > 2_000), "all partitions are used");
+            all.sort_unstable();
+            assert!(all == (0..9_000).collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn the_place_of_a_key_never_changes() {

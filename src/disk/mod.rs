@@ -5,6 +5,7 @@
 //! Directories are made for their owner alone (0700), files likewise (0600).
 
 mod faults;
+mod mounts;
 pub(crate) mod simulated;
 
 pub use faults::Faults;
@@ -106,6 +107,11 @@ impl Disk {
     /// Whether its files are the machine's, which other processes see too.
     pub fn is_shared(&self) -> bool {
         !matches!(self.kind, Kind::Simulated(_))
+    }
+
+    /// The kind of network file system on which `path` lies or would lie, such as `nfs4`; `None` = on none.
+    pub fn network_file_system(&self, path: &Path) -> Option<String> {
+        self.is_shared().then(|| mounts::network(path)).flatten()
     }
 
     /// Opens a file.

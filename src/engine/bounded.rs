@@ -2,9 +2,9 @@
 
 use super::marks::{MARK, provided};
 use super::physical::{BoundedPlanner, LeftOut};
-use super::sources::{Wanted, open_partition, partitions_of};
+use super::sources::{Wanted, open_partition, partitions_of, start_of};
 use super::{Engine, EngineError, Result};
-use crate::connectors::{ConnectorError, PartitionReader, Position};
+use crate::connectors::{ConnectorError, PartitionReader};
 use crate::delta::{Delta, WATERMARK_NONE};
 use crate::operators::Operator;
 use crate::operators::upsert::{Upsert, UpsertSpec};
@@ -13,6 +13,7 @@ use crate::plan::order::LastLimit;
 use crate::plan::stream::stream_of;
 use crate::plan::table::table_spec;
 use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
+use crate::sql::StartAt;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -108,6 +109,7 @@ fn provider(
     Ok(Arc::new(StreamProvider {
         engine: engine.clone(),
         stream: source.stream.clone(),
+        start: source.start,
         once: extra.get(&source.stream.name).cloned(),
         schema: Arc::new(Schema::new(fields)),
         mark,
@@ -140,6 +142,7 @@ impl fmt::Debug for ReadOnce {
 struct StreamProvider {
     engine: Engine,
     stream: Arc<crate::catalog::StreamDef>,
+    start: StartAt,
     once: Option<Arc<ReadOnce>>,
     /// Declared columns, metadata columns if asked for, the mark if asked for.
     schema: SchemaRef,
@@ -184,6 +187,7 @@ impl TableProvider for StreamProvider {
             Arc::new(StreamPartition {
                 engine: self.engine.clone(),
                 stream: self.stream.clone(),
+                start: self.start,
                 once: self.once.clone(),
                 partition,
                 data: data.clone(),
@@ -205,6 +209,7 @@ pub(super) fn external(error: impl std::error::Error + Send + Sync + 'static) ->
 struct StreamPartition {
     engine: Engine,
     stream: Arc<crate::catalog::StreamDef>,
+    start: StartAt,
     once: Option<Arc<ReadOnce>>,
     partition: usize,
     /// The stream's columns that are wanted, in order.
@@ -227,14 +232,10 @@ impl StreamPartition {
         let wanted = Wanted::new(&self.stream, &self.data, self.mark.is_some())?;
         let reader = match &self.once {
             Some(once) => once.open()?,
-            None => open_partition(
-                &self.engine,
-                &self.stream,
-                &wanted,
-                self.partition,
-                Position::default(),
-                true,
-            )?,
+            None => {
+                let start = start_of(&self.engine, &self.stream, self.partition, self.start)?;
+                open_partition(&self.engine, &self.stream, &wanted, self.partition, start, true)?
+            }
         };
         let shape = FeedShape { late_rule: None, ..wanted.shape };
         Ok(PartitionFeed::new(reader, Arc::new(shape), WATERMARK_NONE))

@@ -5,6 +5,7 @@ mod bounded;
 mod change;
 mod define;
 mod describe;
+mod groups;
 mod insert;
 mod jobs;
 mod launch;
@@ -23,10 +24,18 @@ mod warnings;
 
 pub use bounded::Bounded;
 pub use describe::Rows;
+pub use groups::GroupRow;
 pub use jobs::{JobState, JobView};
 pub use session::{Continuous, Outcome, Session};
-pub use topics::{Consumed, TopicDescription, TopicRow};
+pub use topics::{
+    ConsumeOptions, Consumed, ExportOptions, ProduceOptions, Produced, TopicDescription, TopicRow,
+    parse_start,
+};
 
+pub use crate::connectors::BadRecord;
+pub use crate::formats::{CsvOptions, Format as InputFormat};
+pub use crate::log::Verified;
+pub use crate::log::{GroupPartition, Start};
 pub use crate::runtime::checkpoint::Totals;
 pub use crate::runtime::control::Control;
 pub use crate::runtime::job::JobSummary;
@@ -63,6 +72,18 @@ pub enum EngineError {
     Busy {
         /// The job.
         job: String,
+    },
+    /// Something in a topic is damaged; what, has been told.
+    #[error(
+        "topic {topic} is damaged in {places} {}: 'millstream topic repair {topic}' puts what is damaged aside, so that \
+         what lies behind can be read and rows can be appended again",
+        if *places == 1 { "place" } else { "places" }
+    )]
+    Damaged {
+        /// The topic.
+        topic: String,
+        /// How many places.
+        places: u64,
     },
     /// A query failed while running.
     #[error("{0}")]
@@ -138,8 +159,17 @@ impl Engine {
         })))
     }
 
-    /// Opens the data directory with the machine's disk and clock.
+    /// Opens the data directory with the machine's disk and clock. Fails if it lies on a network file system, where a
+    /// log can be damaged.
     pub fn open_dir(dir: &Path) -> Result<Self> {
+        if let Some(kind) = Disk::real().network_file_system(dir) {
+            return Err(LogError::NetworkFileSystem { dir: dir.into(), kind }.into());
+        }
+        Engine::open_anywhere(dir)
+    }
+
+    /// The same wherever it lies.
+    pub fn open_anywhere(dir: &Path) -> Result<Self> {
         Engine::open(dir, Disk::real(), Clock::system())
     }
 

@@ -7,7 +7,7 @@ use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
 use super::jobs::{JobView, Jobs, job_home};
 use super::launch::{Pending, launch};
-use super::sources::{Wanted, appender, open_partition, partitions_of};
+use super::sources::{Wanted, appender, open_partition, partitions_of, start_of};
 use super::table::{check_inserted, result_key};
 use super::upkeep::Upkeep;
 use super::{Engine, EngineError, Result};
@@ -25,7 +25,7 @@ use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
 use crate::runtime::upsert_sink::UpsertSink;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
-    Statement,
+    StartAt, Statement,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
@@ -415,6 +415,10 @@ impl Session {
             let known = definitions.streams.get(&s.stream.name);
             let told = known.map(|k| (&k.columns, &k.event_time, &k.connector, &k.options));
             fingerprint.push_str(&format!("\n{told:?}"));
+            // A view may say so, whose text is not the query's.
+            if s.start != StartAt::Earliest {
+                fingerprint.push_str(&format!(" at {}", s.start));
+            }
             if let Some(key) = known.and_then(|k| k.primary_key.as_ref()) {
                 fingerprint.push_str(&format!(" by {key:?}"));
             }
@@ -481,6 +485,8 @@ impl Session {
         let shape: FeedShape = wanted.shape.clone();
         let once = self.extra().get(&stream.name).cloned().filter(|_| stream.connector == STDIN);
         let partitions = partitions_of(&engine, &stream)?;
+        let starts = (0..partitions).map(|p| start_of(&engine, &stream, p, spec.start));
+        let starts = starts.collect::<Result<Vec<_>>>()?;
         let (name, is_topic) = (stream.name.clone(), stream.connector == "topic");
         let open = move |partition, position| match &once {
             Some(once) => once.open(),
@@ -488,7 +494,7 @@ impl Session {
                 .map_err(|e| ConnectorError::Other(e.to_string())),
         };
         let open = Box::new(open);
-        Ok(SourceSetup { name, partitions, open, is_topic, shape, bad_topic, late_topic })
+        Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, bad_topic, late_topic })
     }
 
     fn query(&mut self, source: &str, query: &EmitQuery) -> Result<Outcome> {

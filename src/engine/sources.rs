@@ -7,10 +7,11 @@ use crate::connectors::{
     FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position, TableFiles,
 };
 use crate::formats::TableColumns;
+use crate::log::Start;
 use crate::operators::late::LateRule;
 use crate::plan::stream::metadata_fields;
 use crate::runtime::feed::FeedShape;
-use crate::sql::Diagnostic;
+use crate::sql::{Diagnostic, StartAt};
 use arrow::datatypes::{Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -80,6 +81,23 @@ pub(super) fn partitions_of(engine: &Engine, stream: &StreamDef) -> Result<usize
         // Standard input.
         _ => 1,
     })
+}
+
+/// Where a partition of a stream begins that is read from `start` on.
+pub(super) fn start_of(
+    engine: &Engine,
+    stream: &StreamDef,
+    partition: usize,
+    start: StartAt,
+) -> Result<Position> {
+    let start = match start {
+        StartAt::Earliest => return Ok(Position::default()),
+        StartAt::Latest => Start::Latest,
+        StartAt::Offset(offset) => Start::Offset(offset),
+        StartAt::Time(ns) => Start::Time(ns),
+    };
+    let offset = engine.0.log.topic(&stream.name)?.offset_of(partition as u32, start)?;
+    Ok(Position { offset, line: 0 })
 }
 
 /// Opens a partition from a position; with `bounded`, it ends where the topic ends now.

@@ -28,6 +28,7 @@ mod timestamp;
 
 pub use changes::{Changes, TableColumns};
 pub use infer::{SAMPLE_RECORDS, infer};
+pub use timestamp::timestamp_ns;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;

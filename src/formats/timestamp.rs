@@ -35,6 +35,12 @@ pub(super) fn from_text(text: &str, unit: TimeUnit) -> Result<i64, Untimely> {
     }
 }
 
+/// The instant that a time, written as text in one of these forms, states, in nanoseconds since 1970 UTC.
+pub fn timestamp_ns(text: &str) -> Option<i64> {
+    let (seconds, nanos) = civil(text.as_bytes())?;
+    in_unit(seconds, nanos, TimeUnit::Nanosecond)
+}
+
 /// The instant that the number `text` states (see above), in `unit` since 1970 UTC.
 pub(super) fn from_number(text: &str, unit: TimeUnit) -> Result<i64, Untimely> {
     if matches!(text.len(), 8 | 14)

@@ -27,6 +27,18 @@ pub enum LogError {
         /// A name in it.
         found: String,
     },
+    /// The directory lies on a file system that other machines write too.
+    #[error(
+        "{} lies on a network file system ({kind}), where locks and the order of writes cannot be relied on: choose a \
+         directory of this machine with -d, or say --force if nothing but this machine ever uses it",
+        dir.display()
+    )]
+    NetworkFileSystem {
+        /// The directory.
+        dir: PathBuf,
+        /// The file system's kind.
+        kind: String,
+    },
     /// The directory's format file says nothing that we know.
     #[error(
         "{} is damaged: it should say {expected:?}; restore it if the directory is a millstream \
@@ -114,6 +126,62 @@ pub enum LogError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A group cannot have this name.
+    #[error(
+        "{name:?} cannot be a group's name: use 1 to 249 letters, digits, dots, hyphens and \
+         underscores (and not . or .. alone)"
+    )]
+    GroupName {
+        /// The name.
+        name: String,
+    },
+    /// There is no such consumer group.
+    #[error("there is no group {name:?}{}", nearest.as_ref().map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
+    NoGroup {
+        /// The name that was asked for.
+        name: String,
+        /// The group whose name comes nearest.
+        nearest: Option<String>,
+    },
+    /// What is to be changed is in use.
+    #[error(
+        "the group {group:?} cannot be {done} while {} with it: end {} first",
+        if pids.len() == 1 { format!("process {} reads", pids[0]) } else { format!("processes {} read", list(pids)) },
+        if pids.len() == 1 { "it" } else { "them" }
+    )]
+    GroupHasMembers {
+        /// The group.
+        group: String,
+        /// The processes that are its members.
+        pids: Vec<u32>,
+        /// What was to be done with it, as a participle.
+        done: &'static str,
+    },
+    /// A commit by who does not own the partition any more.
+    #[error(
+        "the group {group:?} cannot commit an offset of partition {partition} of the topic {topic:?} here: \
+         another member has the partition now"
+    )]
+    NotOwner {
+        /// The group.
+        group: String,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
+    /// A group's place in a partition cannot be read.
+    #[error(
+        "{} is damaged, so nobody knows how far the group {group:?} has read that partition: \
+         say where it goes on with 'millstream group reset {group}'",
+        path.display()
+    )]
+    PlaceDamaged {
+        /// The group.
+        group: String,
+        /// The file.
+        path: PathBuf,
     },
     /// There is no such partition.
     #[error("the topic {topic:?} has partitions 0 to {}, no partition {partition}", partitions - 1)]
@@ -209,6 +277,10 @@ pub struct Corruption {
     pub end_lost: u64,
     /// What is wrong there.
     pub reason: String,
+}
+
+fn list(pids: &[u32]) -> String {
+    pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn lost(first: u64, end: u64) -> String {

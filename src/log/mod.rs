@@ -5,10 +5,12 @@
 //! DIR/FORMAT            "millstream 1"; who does not know the version keeps out
 //! DIR/lock              held while a topic is created or deleted
 //! DIR/topics/<uuid>/    topic.json, and a directory per partition (partition.rs)
+//! DIR/groups/<uuid>/    group.json, and what the group has read of topics (group/mod.rs)
 //! ```
 //!
 //! In reading order: `frame` and `body` (the unit of everything), `segment` (a file of frames), `tail`
-//! (how far it is written), `partition`, `recover`, `writer`, `reader`, `topic`, and here the [`Log`].
+//! (how far it is written), `partition`, `recover`, `writer`, `reader`, `topic`, `start`, `group`, and here
+//! the [`Log`].
 //! What is deliberately absent: mapped memory, offsets in files that must be believed without a
 //! checksum, locks for readers.
 
@@ -17,6 +19,7 @@ mod compaction;
 mod error;
 mod find;
 mod frame;
+mod group;
 mod index;
 mod known;
 mod maintain;
@@ -29,6 +32,8 @@ mod repair;
 mod retention;
 mod segment;
 mod settings;
+mod start;
+mod stats;
 mod sync;
 mod tail;
 #[cfg(test)]
@@ -41,12 +46,15 @@ mod writer;
 pub use body::Codec;
 pub use compaction::Compacted;
 pub use error::{Corruption, LogError};
+pub use group::{Assignment, Gained, Group, GroupInfo, GroupPartition, Member};
 pub use maintain::Maintained;
 pub use partition::Recovery;
 pub use pins::Pin;
 pub use reader::{Frame, LogReader};
 pub use retention::Removed;
 pub use settings::{Compaction, Fsync, TopicSettings};
+pub use start::Start;
+pub use stats::PartitionStats;
 pub use topic::{Topic, TopicInfo, TopicOptions};
 pub use verify::{Damage, Verified};
 pub use writer::{Append, Appended, PartitionWriter};
@@ -276,14 +284,16 @@ impl Log {
     }
 
     fn no_topic(&self, name: &str) -> LogError {
-        let likeness = |topic: &TopicInfo| strsim::jaro_winkler(&topic.name, name);
-        let nearest = self.topics().unwrap_or_default().into_iter();
-        let nearest = nearest
-            .filter(|topic| likeness(topic) >= ALIKE)
-            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-            .map(|topic| topic.name);
+        let names = self.topics().unwrap_or_default().into_iter().map(|topic| topic.name);
+        let nearest = nearest(name, names);
         LogError::NoTopic { name: name.into(), nearest }
     }
+}
+
+/// The name that is most like `name`, if one is much like it.
+fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    let likeness = |other: &String| strsim::jaro_winkler(other, name);
+    names.filter(|other| likeness(other) >= ALIKE).max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 fn no_directory(dir: &Path, error: DiskError) -> LogError {

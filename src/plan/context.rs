@@ -6,7 +6,7 @@ use super::using::{Named, UsingPlanner};
 use super::window::WindowPlanner;
 use super::within;
 use crate::catalog::Definitions;
-use crate::sql::{Diagnostic, WITHIN};
+use crate::sql::{Diagnostic, StartAt, WITHIN, has_start, split_start};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference};
@@ -44,6 +44,28 @@ impl<'a> QueryContext<'a> {
         self
     }
 
+    /// Fails for what has no place to start from: only the rows of a stream in a topic have offsets, and a table that
+    /// began in its middle would lack rows.
+    fn check_start(&self, name: &str) -> Result<()> {
+        let (what, help) = match self.definitions.streams.get(name) {
+            Some(stream) if stream.is_table() => (
+                format!("\"{name}\" is a {}: read from its middle it would lack rows", stream.kind()),
+                "leave AT out",
+            ),
+            Some(stream) if stream.connector == "topic" => return Ok(()),
+            Some(stream) => (
+                format!("AT needs a stream in a topic, and \"{name}\" is read from a {}", stream.connector),
+                "leave AT out, or put its rows into a topic first: CREATE STREAM t AS SELECT * FROM …",
+            ),
+            None if self.definitions.views.contains_key(name) => (
+                format!("AT needs a stream in a topic, and \"{name}\" is a view"),
+                "write AT behind the streams inside of the view",
+            ),
+            None => return Ok(()),
+        };
+        Err(mistake(Diagnostic::new(what).help(help)))
+    }
+
     fn view(&self, name: &str) -> Result<Option<Arc<dyn TableSource>>> {
         let Some(view) = self.definitions.views.get(name) else { return Ok(None) };
         if self.depth.get() >= MAX_VIEW_DEPTH {
@@ -69,11 +91,19 @@ pub(super) fn mistake(diagnostic: Diagnostic) -> DataFusionError {
 
 impl ContextProvider for QueryContext<'_> {
     fn get_table_source(&self, reference: TableReference) -> Result<Arc<dyn TableSource>> {
-        let name = reference.table();
-        if let Some(stream) = self.definitions.streams.get(name) {
-            return Ok(Arc::new(StreamSource::new(stream.clone(), false)));
+        let written = reference.table();
+        if let Some(stream) = self.definitions.streams.get(written) {
+            return Ok(Arc::new(StreamSource::new(stream.clone(), StartAt::Earliest, false)));
         }
-        if let Some(stream) = name.strip_suffix(META).and_then(|n| self.definitions.streams.get(n)) {
+        let plain = written.strip_suffix(META).unwrap_or(written);
+        let (name, start) = split_start(plain);
+        if has_start(plain) {
+            self.check_start(name)?;
+        }
+        if let Some(stream) = self.definitions.streams.get(name).filter(|_| plain == written) {
+            return Ok(Arc::new(StreamSource::new(stream.clone(), start, false)));
+        }
+        if let Some(stream) = self.definitions.streams.get(name) {
             if stream.is_table() {
                 let d = Diagnostic::new(format!(
                     "only streams have _partition, _offset and _timestamp; \"{}\" is a {}",
@@ -84,7 +114,7 @@ impl ContextProvider for QueryContext<'_> {
                     d.help("leave them out: a table's row has no place in a topic of its own"),
                 ));
             }
-            return Ok(Arc::new(StreamSource::new(stream.clone(), true)));
+            return Ok(Arc::new(StreamSource::new(stream.clone(), start, true)));
         }
         if let Some(view) = self.view(name)? {
             return Ok(view);

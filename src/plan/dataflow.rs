@@ -14,6 +14,7 @@ use crate::operators::top_n::TopNSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::upsert::UpsertSpec;
 use crate::operators::window::WindowSpec;
+use crate::sql::StartAt;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 pub struct SourceSpec {
     /// Its definition.
     pub stream: Arc<StreamDef>,
+    /// Where reading it begins the first time.
+    pub start: StartAt,
     /// Which of its columns are needed, as indices into the declared columns followed by the three metadata columns, or,
     /// for a table, by the one that tells tombstones.
     pub columns: Vec<usize>,

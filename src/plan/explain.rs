@@ -3,6 +3,7 @@
 
 use super::dataflow::{Dataflow, Spec};
 use crate::operators::shown::shown;
+use crate::sql::StartAt;
 use std::fmt::Write;
 
 /// One operator of the explained plan.
@@ -67,7 +68,11 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         Spec::Source(i) => {
             let source = &flow.sources[*i];
             let columns: Vec<&str> = source.schema.fields().iter().map(|f| f.name().as_str()).collect();
-            format!("Source {} columns=[{}]", source.stream.name, columns.join(", "))
+            let start = match source.start {
+                StartAt::Earliest => String::new(),
+                start => format!(" at {start}"),
+            };
+            format!("Source {}{start} columns=[{}]", source.stream.name, columns.join(", "))
         }
         Spec::Values(batch) => format!("Values rows={}", batch.num_rows()),
         Spec::Filter(spec) => spec.to_string(),

@@ -253,7 +253,7 @@ impl Planner {
 
 /// Whether a bare `_offset` over this stream means its metadata, not a column of its own.
 fn has_metadata(definitions: &Definitions, name: &str) -> bool {
-    definitions.streams.get(name).is_some_and(|s| {
+    definitions.streams.get(sql::split_start(name).0).is_some_and(|s| {
         !s.is_table() || !s.columns.iter().any(|c| sql::METADATA_COLUMNS.contains(&c.name.as_str()))
     })
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Dataflows that share what is the same in them.
 #[derive(Debug, Clone)]
 pub struct SharedFlow {
-    /// The streams read, each once (twice only where late rows are told differently).
+    /// The streams read, each once (twice only where late rows are told differently, or where it begins elsewhere).
     pub sources: Vec<SourceSpec>,
     /// The operators, inputs before consumers.
     pub nodes: Vec<Node>,
@@ -87,7 +87,9 @@ impl SharedFlow {
 
     /// The source here that reads this one's stream, widened by its columns.
     fn source(&mut self, source: &SourceSpec) -> usize {
-        let same = |s: &SourceSpec| s.stream == source.stream && s.late_rule == source.late_rule;
+        let same = |s: &SourceSpec| {
+            s.stream == source.stream && s.start == source.start && s.late_rule == source.late_rule
+        };
         let Some(at) = self.sources.iter().position(same) else {
             self.sources.push(source.clone());
             return self.sources.len() - 1;
@@ -222,6 +224,11 @@ mod tests {
         assert_eq!(both.sources[0].columns.len(), 3);
         let (joined, _) = shared(&["SELECT a.v, b.w FROM s a JOIN s b ON a.k = b.k"]);
         assert_eq!(joined.sources.len(), 1, "a join of a stream with itself");
+        let (starts, _) =
+            shared(&["SELECT v FROM s AT LATEST", "SELECT k FROM s AT EARLIEST", "SELECT w FROM s"]);
+        assert_eq!(starts.sources.len(), 2, "what begins elsewhere has other rows");
+        let (joined, _) = shared(&["SELECT a.v, b.w FROM s AT LATEST a JOIN s b ON a.k = b.k"]);
+        assert_eq!(joined.sources.len(), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Streams and views as DataFusion's planner sees them.
 
 use crate::catalog::StreamDef;
+use crate::sql::StartAt;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
@@ -23,19 +24,21 @@ pub fn metadata_fields() -> [Field; 3] {
 pub struct StreamSource {
     /// The definition.
     pub stream: Arc<StreamDef>,
+    /// Where reading it begins.
+    pub start: StartAt,
     schema: SchemaRef,
 }
 
 impl StreamSource {
-    /// A scan of `stream`, with its metadata columns or without.
-    pub fn new(stream: Arc<StreamDef>, metadata: bool) -> Self {
+    /// A scan of `stream` from `start` on, with its metadata columns or without.
+    pub fn new(stream: Arc<StreamDef>, start: StartAt, metadata: bool) -> Self {
         let mut schema = stream.schema();
         if metadata {
             let mut fields = schema.fields().to_vec();
             fields.extend(metadata_fields().map(Arc::new));
             schema = Arc::new(Schema::new(fields));
         }
-        StreamSource { stream, schema }
+        StreamSource { stream, start, schema }
     }
 }
 

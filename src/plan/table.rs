@@ -38,6 +38,12 @@ pub fn table_spec(table: &Arc<StreamDef>, wanted: &[usize], schema: SchemaRef) -
         columns: read,
         schema,
     };
-    let source = SourceSpec { stream: table.clone(), columns, schema: input_schema, late_rule: None };
+    let source = SourceSpec {
+        stream: table.clone(),
+        start: Default::default(),
+        columns,
+        schema: input_schema,
+        late_rule: None,
+    };
     TableSpec { source, upsert }
 }

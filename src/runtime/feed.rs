@@ -414,10 +414,10 @@ pub struct PartitionState {
 }
 
 impl PartitionState {
-    /// As a checkpoint left it, or at its begin.
-    pub(super) fn new(known: Option<&PartitionManifest>, now: Duration) -> Self {
+    /// As a checkpoint left it, or at `start`.
+    pub(super) fn new(known: Option<&PartitionManifest>, start: Position, now: Duration) -> Self {
         PartitionState {
-            position: known.map_or(Position::default(), |m| m.position),
+            position: known.map_or(start, |m| m.position),
             running: known.map_or(WATERMARK_NONE, |m| m.running),
             ended: known.is_some_and(|m| m.ended),
             idle: false,

@@ -24,6 +24,8 @@ pub struct SourceSetup {
     pub name: String,
     /// How many partitions it has.
     pub partitions: usize,
+    /// Where each of them begins, unless a checkpoint says where it goes on; those that are not told begin at their start.
+    pub starts: Vec<Position>,
     /// Opens them.
     pub open: OpenReader,
     /// Whether it is a topic: then the rows from a checkpoint on are pinned in it.

@@ -76,7 +76,8 @@ impl Run {
         let crew = Crew::start(&flow, options.workers.max(1), step == 0)?;
         let partitions = sources.iter().enumerate().map(|(s, source)| {
             let known = manifest.as_ref().and_then(|m| m.sources.get(moves.source_before(s)?));
-            let partition = |p| PartitionState::new(known.and_then(|k| k.get(p)), started);
+            let start = |p| source.starts.get(p).copied().unwrap_or_default();
+            let partition = |p| PartitionState::new(known.and_then(|k| k.get(p)), start(p), started);
             (0..source.partitions).map(partition).collect()
         });
         let partitions = partitions.collect();

@@ -6,6 +6,7 @@ use super::dialect::StreamDialect;
 use super::ksql;
 use super::place::{LineIndex, Mistake};
 use super::refuse;
+use super::start;
 use super::statement::Name;
 use super::tokens::{Segment, decapitalised};
 use super::within;
@@ -29,7 +30,8 @@ impl<'a> Cursor<'a> {
     pub(super) fn new(segment: &'a Segment, index: &'a LineIndex<'a>) -> Result<Self, Diagnostic> {
         let rewritten = depth::check(&segment.tokens)
             .and_then(|()| refuse::tokens(&segment.tokens))
-            .and_then(|()| within::rewrite(&segment.tokens))
+            .and_then(|()| start::rewrite(&segment.tokens))
+            .and_then(|tokens| within::rewrite(&tokens))
             .and_then(|tokens| ksql::rewrite(&tokens));
         let tokens = rewritten.map_err(|mistake| mistake.place(index, segment.end.clone()))?;
         let parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens);

@@ -4,6 +4,7 @@
 //! has them, and `*` leaves them out, so that naming one column does not change what `*` means.
 
 use super::relation::{alias, marker, qualifier};
+use super::start::split_start;
 use super::words::{folded, names as is_named};
 use sqlparser::ast::{
     ExcludeSelectItem, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, Query, Select, SelectItem,
@@ -40,11 +41,8 @@ pub fn reads(query: &Query, name: &str) -> bool {
         type Break = ();
         fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
             let last = relation.0.last().and_then(ObjectNamePart::as_ident);
-            if last.is_some_and(|ident| is_named(ident, self.0)) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            let named = |ident| is_named(ident, self.0) || split_start(&folded(ident)).0 == self.0;
+            if last.is_some_and(named) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     }
     query.visit(&mut Reads(name)).is_break()

@@ -1,7 +1,7 @@
 //! Text to statements: sqlparser plus our clauses, and diagnostics with a caret. May use nothing of ours.
 //!
-//! The way of a text: [`substitute`] fills `${NAME}` in; [`tokens`] cuts it into statements; [`ksql`] and [`within`] rewrite
-//! two clauses of ksqlDB's in the tokens; [`parser`] and [`ddl`] read statements, with sqlparser for queries and expressions; [`rewrite`] walks each
+//! The way of a text: [`substitute`] fills `${NAME}` in; [`tokens`] cuts it into statements; [`start`] rewrites AT behind a stream's
+//! name in the tokens, [`ksql`] and [`within`] two clauses of ksqlDB's; [`parser`] and [`ddl`] read statements, with sqlparser for queries and expressions; [`rewrite`] walks each
 //! query once, brings every window into one form ([`group_window`], [`window`]) and refuses what would be ignored
 //! ([`refuse`]). The planner then asks [`window_call`] what a table factor is, and calls [`expose_metadata`].
 
@@ -22,6 +22,7 @@ mod planned;
 mod refuse;
 mod relation;
 mod rewrite;
+mod start;
 mod substitute;
 mod table;
 mod tokens;
@@ -40,6 +41,7 @@ pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions,
 pub use parser::{parse, parse_all};
 pub use place::byte_range;
 pub use relation::call;
+pub use start::{StartAt, has_start, split_start};
 pub use statement::*;
 pub use substitute::substitute;
 pub use table::with_columns;

@@ -4,13 +4,15 @@ use super::group_window;
 use super::place::Mistake;
 use super::refuse;
 use super::relation::{PARTITIONED_ARGUMENT, RELATION_ARGUMENT, marker};
+use super::start;
 use super::window::{self, WindowKind, function_word};
+use super::words::folded;
 use sqlparser::ast::{Expr, Function, Query, Select, SetExpr, Spanned, TableFactor, VisitMut, VisitorMut};
 use std::ops::ControlFlow;
 
 /// Brings a query into the form that the planner reads.
 pub(super) fn query(query: &mut Query) -> Result<(), Mistake> {
-    match query.visit(&mut Passes { call: false }) {
+    match query.visit(&mut Passes { call: false, ctes: Vec::new() }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(mistake) => Err(mistake),
     }
@@ -19,6 +21,8 @@ pub(super) fn query(query: &mut Query) -> Result<(), Mistake> {
 struct Passes {
     /// The next expression is the call of a window in FROM.
     call: bool,
+    /// Names that the WITH clauses around define, a list for each query.
+    ctes: Vec<Vec<String>>,
 }
 
 fn flow(result: Result<(), Mistake>) -> ControlFlow<Mistake> {
@@ -32,6 +36,8 @@ impl VisitorMut for Passes {
     type Break = Mistake;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Mistake> {
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.ctes.push(tables.map(|cte| folded(&cte.alias.name)).collect());
         let Query { body, order_by, .. } = query;
         // ORDER BY belongs to the query, but may name the window of its only select.
         let rewritten = match body.as_mut() {
@@ -41,12 +47,20 @@ impl VisitorMut for Passes {
         flow(rewritten.and_then(|()| refuse::query(query)))
     }
 
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Mistake> {
+        self.ctes.pop();
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Mistake> {
         // A second time for the select of a query, which then finds nothing; the first for an arm of a UNION.
         flow(group_window::rewrite(select, None).and_then(|()| refuse::select(select)))
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Mistake> {
+        if let Err(mistake) = self.start(factor) {
+            return ControlFlow::Break(mistake);
+        }
         match window::read(factor) {
             Ok(Some(call)) => {
                 if let Err(mistake) = refuse::table_factor(factor) {
@@ -82,6 +96,23 @@ impl VisitorMut for Passes {
             },
         };
         flow(result)
+    }
+}
+
+impl Passes {
+    /// AT behind a relation's name.
+    fn start(&self, factor: &mut TableFactor) -> Result<(), Mistake> {
+        start::alias_start(factor);
+        let TableFactor::Table { name, .. } = factor else { return Ok(()) };
+        let Some(ident) = name.0.last().and_then(|part| part.as_ident()) else { return Ok(()) };
+        let full = folded(ident);
+        let relation = start::split_start(&full).0;
+        if start::has_start(&full) && self.ctes.iter().flatten().any(|cte| cte == relation) {
+            let message = format!("\"{relation}\" is a query's result: it begins nowhere else");
+            return Err(Mistake::new(ident.span, message)
+                .help("write AT behind the name of a stream, inside of WITH"));
+        }
+        Ok(())
     }
 }
 

@@ -25,6 +25,7 @@ pub enum Format {
     /// A drawn table.
     Table,
     /// One JSON object a line.
+    #[value(alias = "json")]
     Jsonl,
     /// Comma-separated values with a header.
     Csv,

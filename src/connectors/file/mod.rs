@@ -14,8 +14,10 @@
 
 mod parquet;
 mod table;
+mod write;
 
 pub use self::table::TableFiles;
+pub use self::write::FileWriter;
 
 use std::path::Path;
 

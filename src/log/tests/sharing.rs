@@ -69,8 +69,45 @@ fn a_reader_follows_the_tail_across_segments_and_is_woken() {
             }
         }
     });
-    assert_eq!(topic.generation(), 300);
-    assert_eq!(topic.wait_newer(300, Duration::ZERO), 300);
+    assert!(topic.generation() >= 300);
+}
+
+#[test]
+fn a_reader_is_woken_by_who_has_the_directory_open_for_himself() {
+    let place = Place::new();
+    let topic = place.create(2_000);
+    let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    let news: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    topic.notify(&news);
+    std::thread::scope(|scope| {
+        let other = place.topic();
+        scope.spawn(move || {
+            for i in 0..20 {
+                std::thread::sleep(Duration::from_millis(2));
+                put(&other, [i]).unwrap();
+            }
+        });
+        let mut reader = topic.reader(0, 0, None).unwrap();
+        let mut next = 0;
+        while next < 20 {
+            let generation = topic.generation();
+            match reader.next().unwrap() {
+                Some(frame) => {
+                    assert_eq!(values(&frame), [next]);
+                    next += 1;
+                }
+                None => {
+                    topic.wait_newer(generation, FOREVER);
+                }
+            }
+        }
+    });
+    assert!(told.load(std::sync::atomic::Ordering::Relaxed) > 0);
+    drop(news);
+    topic.wake();
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn names_are_made_durable_again_if_who_made_them_died_or_failed() {
 
             let log = log_on(&machine);
             if !log.topic_exists("t").unwrap() {
-                log.create_topic("t", options.clone(), numbers_schema()).unwrap();
+                log.create_topic("t", options, numbers_schema()).unwrap();
             }
             let topic = log.topic("t").unwrap();
             put(&topic, [2]).unwrap();

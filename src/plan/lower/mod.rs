@@ -167,6 +167,7 @@ impl Lowering {
         let columns = scan.projection.clone().unwrap_or(all);
         self.flow.sources.push(SourceSpec {
             stream: source.stream.clone(),
+            start: source.start,
             columns,
             schema: arrow_schema(plan),
             late_rule: None,

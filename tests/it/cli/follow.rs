@@ -65,3 +65,48 @@ fn caught_up_with_a_topic_windows_stay_open_until_more_rows_come() {
     assert_eq!(place.sql(now).lines().last().unwrap(), "{\"window_start\":\"2024-01-01T02:00:00\",\"a\":32}");
     place.run(&["-c", "SELECT a FROM s EMIT CHANGES", "--until-caught-up"]).ok();
 }
+
+#[test]
+fn a_query_begins_where_it_is_told_to_and_a_job_only_the_first_time() {
+    let place = Place::new();
+    place.sql("CREATE STREAM s (a BIGINT) WITH (partitions = 2)");
+    place.sql("INSERT INTO s VALUES (1)");
+    place.sql("INSERT INTO s VALUES (2), (3)");
+    assert_eq!(place.rows("SELECT a FROM s AT LATEST"), [""; 0]);
+    assert_eq!(place.rows("SELECT a FROM s AT '2200-01-01'"), [""; 0]);
+    let time = json(place.rows("SELECT max(_timestamp) AS t FROM s").first().unwrap())["t"].to_string();
+    let since = format!("SELECT a FROM s AT '{}'", time.trim_matches('"'));
+    assert_eq!(place.rows(&since), ["{\"a\":2}", "{\"a\":3}"]);
+    assert_eq!(sorted(&place.run(&["-c", &since, "--until-caught-up"]).ok().out).len(), 2);
+
+    place.file("job.sql", "CREATE STREAM kept AS SELECT a FROM s AT LATEST;");
+    let run = || place.run(&["run", "job.sql", "--until-caught-up"]).ok();
+    run();
+    assert_eq!(rows_of(&place, "kept"), 0);
+    place.sql("INSERT INTO s VALUES (4), (5)");
+    run();
+    place.sql("INSERT INTO s VALUES (6)");
+    run();
+    assert_eq!(place.rows("SELECT a FROM kept"), ["{\"a\":4}", "{\"a\":5}", "{\"a\":6}"]);
+    place.file("job.sql", "CREATE STREAM kept AS SELECT a FROM s AT EARLIEST;");
+    place.run(&["run", "job.sql", "--until-caught-up"]).fails(3, &["differently"]);
+
+    // From the end on: rows that come while it runs.
+    let mut child = place.command(&["-c", "SELECT a FROM s AT LATEST EMIT CHANGES"]).spawn().unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    // It begins when it begins: rows are written until one is seen.
+    let seen = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !seen.load(std::sync::atomic::Ordering::Relaxed) {
+                place.sql("INSERT INTO s VALUES (7)");
+            }
+        });
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        seen.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(line.contains("\"a\":7"), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

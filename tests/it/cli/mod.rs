@@ -3,6 +3,7 @@
 
 mod damage;
 mod follow;
+mod groups;
 mod growth;
 mod input;
 mod late;
@@ -12,6 +13,7 @@ mod resume;
 mod statements;
 mod tables;
 mod together;
+mod topics;
 mod tour;
 mod usage;
 
@@ -21,26 +23,26 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A directory in which the program is run.
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 /// What a run left.
-struct Ran {
+pub(crate) struct Ran {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Place(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Writes a file.
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         std::fs::write(self.path(name), content).unwrap();
         self
     }
@@ -53,7 +55,7 @@ impl Place {
     }
 
     /// Runs the program to its end.
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(self.command(arguments).output().unwrap())
     }
 
@@ -69,12 +71,12 @@ impl Place {
     }
 
     /// Runs SQL that must succeed; its output.
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         self.run(&["-c", sql]).ok().out
     }
 
     /// Runs SQL that must succeed; its lines, sorted.
-    fn rows(&self, sql: &str) -> Vec<String> {
+    pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
         sorted(&self.sql(sql))
     }
 }
@@ -91,7 +93,7 @@ impl Ran {
     }
 
     #[track_caller]
-    fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "stderr:\n{}", self.err);
         self
     }

@@ -169,6 +169,7 @@ pub(super) fn run(
             SourceSetup {
                 name: spec.stream.name.clone(),
                 partitions: data[stream].len(),
+                starts: Vec::new(),
                 open: Box::new(open),
                 is_topic: false,
                 shape: FeedShape { keep: spec.columns.clone(), time, late_rule: None },

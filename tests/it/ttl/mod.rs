@@ -122,6 +122,7 @@ fn run(
         SourceSetup {
             name: spec.stream.name.clone(),
             partitions: 1,
+            starts: Vec::new(),
             open: Box::new(open),
             is_topic: false,
             shape: FeedShape { keep: (0..spec.columns.len()).collect(), time: None, late_rule: None },

@@ -1,0 +1,2 @@
+CREATE STREAM s (a INT);
+SELECT a FROM s AT now() - INTERVAL '1 hour' EMIT CHANGES;

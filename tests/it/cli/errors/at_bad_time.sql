@@ -1,0 +1,2 @@
+CREATE STREAM s (a INT);
+SELECT a FROM s AT '2024-13-01' x;
