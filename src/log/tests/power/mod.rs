@@ -28,6 +28,7 @@
 //! | topic | its directory is not synced before it can be found | 2 |
 //! | deletion | the new name is not synced | 6 |
 //! | sync | it does nothing | 2 |
+//! | append | a step that equals the last one is no duplicate | 3 |
 //! | directory | of the way to a new data directory only the last step is synced | 2 |
 //!
 //! That the cut at a takeover is synced is a matter of one case in some thousands: `super::synced` looks for it alone.
