@@ -161,13 +161,6 @@ fn schema_message(schema: &Schema) -> Vec<u8> {
         .ipc_message
 }
 
-/// The schema in an IPC message, if it is one that Arrow knows.
-fn schema_in(message: &[u8]) -> Option<Schema> {
-    // Arrow panics at types that it does not know and at parts that are missing: that is no reason for us to.
-    let read = || arrow::ipc::convert::try_schema_from_flatbuffer_bytes(message).ok();
-    std::panic::catch_unwind(read).ok().flatten()
-}
-
 /// The schema in an IPC message. Arrow panics on some that are malformed; only a description that somebody made up, with
 /// a right checksum, has such a one.
 fn schema_of(message: &[u8]) -> Option<Schema> {
