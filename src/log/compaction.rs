@@ -196,10 +196,10 @@ impl Partition {
 
     /// Puts the new file into the place of the first of `group`, and removes the others.
     fn put_in_place(&self, group: &[Closed], index: &Index) -> Result<(), LogError> {
-        let entered = self.enter()?;
+        let mut entered = self.enter()?;
         // A `tail` from before these segments were closed must not come back: recovery would look in them for places
         // that are not there any more.
-        entered.tail()?.sync()?;
+        entered.sync_tail()?;
         // Retention may have been quicker.
         if entered.core.state.log_start > index.base {
             return Ok(self.disk.remove_file(&cleaned_path(self, index.base))?);

@@ -377,6 +377,17 @@ impl Entered<'_> {
         synced
     }
 
+    /// Makes what was published durable. A failure is final here too: the system may have gone back to an older `tail`,
+    /// which says less than was acknowledged.
+    pub(super) fn sync_tail(&mut self) -> Result<()> {
+        let synced = self.tail()?.sync();
+        if synced.is_err() {
+            self.doubt();
+            self.partition.sync_failed.store(true, Ordering::Relaxed);
+        }
+        Ok(synced?)
+    }
+
     /// After a failed sync, publishes that what is in memory may never reach the disk: later syncs, of any process,
     /// would claim that it has. If even this fails, nobody can be told.
     fn doubt(&mut self) {

@@ -186,7 +186,7 @@ impl Entered<'_> {
     fn republish(&mut self, state: Tail) -> Result<(), LogError> {
         self.publish(state)?;
         self.publish(state)?;
-        Ok(self.tail()?.sync()?)
+        self.sync_tail()
     }
 }
 

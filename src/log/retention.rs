@@ -70,7 +70,7 @@ impl Partition {
         let start = bases.get(removed.segments as usize).copied().unwrap_or(state.log_start);
         if removed.segments > 0 {
             entered.publish(Tail { log_start: start, ..state })?;
-            entered.tail()?.sync()?;
+            entered.sync_tail()?;
         }
         drop(entered);
         self.remove_below(start)?;

@@ -223,7 +223,7 @@ impl Entered<'_> {
             ..state
         })?;
         // After a crash of the machine, recovery then scans this segment and none before it.
-        Ok(self.tail()?.sync()?)
+        self.sync_tail()
     }
 
     /// Stamps the frames of an append, writes them behind the others and publishes all of them at once.
