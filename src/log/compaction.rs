@@ -81,12 +81,19 @@ impl Partition {
         let lock = Arc::new(self.disk.open(&self.dir.join("compaction.lock"), Open::Create)?);
         let Some(_lock) = lock.try_lock()? else { return Ok(Compacted::default()) };
         self.remove_unfinished()?;
-        let mut segments = self.closed_segments(pinned)?;
+        let (mut segments, replaced) = self.closed_segments(pinned)?;
+        if !replaced.is_empty() {
+            // Who put in place what replaces them may have died before that was durable.
+            self.disk.sync_dir(&self.dir)?;
+            self.remove_replaced(&replaced)?;
+        }
         let total: u64 = segments.iter().map(|s| s.len).sum();
         let dirty: u64 = segments.iter().filter(|s| !s.clean).map(|s| s.len).sum();
         if dirty == 0 || (dirty < total / DIRTY_PART && !always) {
             return Ok(Compacted::default());
         }
+        // A segment that was removed must not come back once tombstones that end its rows have gone.
+        self.disk.sync_dir(&self.dir)?;
         let rows = Rows::new(info, compaction)?;
         let last = self.last_rows(&rows, &segments)?;
         segments.retain(|segment| segment.end <= last.until);
@@ -114,18 +121,19 @@ impl Partition {
         Ok(())
     }
 
-    /// The closed segments that end at `pinned` or before, each beginning where the one before ends. What a crash left
-    /// of those that have gone into another one is removed.
-    fn closed_segments(&self, pinned: Option<u64>) -> Result<Vec<Closed>, LogError> {
+    /// The closed segments that end at `pinned` or before, each beginning where the one before ends; and what a crash
+    /// left of those that have gone into another one.
+    fn closed_segments(&self, pinned: Option<u64>) -> Result<(Vec<Closed>, Vec<u64>), LogError> {
         let state = self.enter()?.core.state;
         let mut closed: Vec<Closed> = Vec::new();
+        let mut replaced = Vec::new();
         let mut end = state.log_start;
         for base in list_segments(&self.disk, &self.dir)? {
             if base < state.log_start || base >= state.segment {
                 continue;
             }
             if base < end {
-                self.remove_segment(base)?;
+                replaced.push(base);
                 continue;
             }
             if base > end {
@@ -143,7 +151,17 @@ impl Partition {
             closed.push(Closed { base, end: index.end_offset, len: index.len, clean });
             end = index.end_offset;
         }
-        Ok(closed)
+        Ok((closed, replaced))
+    }
+
+    /// Removes segments whose rows are in the one before them: one after the other, each for good. Were one to come back
+    /// without the next, who begins in it would come to a hole.
+    fn remove_replaced(&self, bases: &[u64]) -> Result<(), LogError> {
+        for base in bases {
+            self.remove_segment(*base)?;
+            self.disk.sync_dir(&self.dir)?;
+        }
+        Ok(())
     }
 
     /// The offset of the last row of each key in the dirty segments.
@@ -198,7 +216,10 @@ impl Partition {
     fn put_in_place(&self, group: &[Closed], index: &Index) -> Result<(), LogError> {
         let mut entered = self.enter()?;
         // A `tail` from before these segments were closed must not come back: recovery would look in them for places
-        // that are not there any more.
+        // that are not there any more. Published anew, since a sync that failed before may have made the system take
+        // for written what is not.
+        let state = entered.core.state;
+        entered.publish(state)?;
         entered.sync_tail()?;
         // Retention may have been quicker.
         if entered.core.state.log_start > index.base {
@@ -209,10 +230,8 @@ impl Partition {
         drop(entered);
         // The old index does not count beside the new file.
         index.write(&self.disk, &self.dir)?;
-        for segment in &group[1..] {
-            self.remove_segment(segment.base)?;
-        }
-        Ok(())
+        let replaced: Vec<u64> = group[1..].iter().map(|segment| segment.base).collect();
+        self.remove_replaced(&replaced)
     }
 }
 

@@ -108,11 +108,12 @@ impl Log {
         let file = serde_json::json!(File { version: VERSION, crc32c: checksum(&pins), pins });
         let dir = self.dir().join("pins");
         let disk = &self.0.disk;
-        if !disk.exists(&dir)? {
+        let path = dir.join(format!("{owner}.json"));
+        if !disk.exists(&path)? {
+            // Who made the directory may have died before its name was durable.
             disk.create_dir(&dir)?;
             disk.sync_dir(self.dir())?;
         }
-        let path = dir.join(format!("{owner}.json"));
         Ok(disk.write_atomically(&path, (file.to_string() + "\n").as_bytes())?)
     }
 

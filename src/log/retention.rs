@@ -40,9 +40,9 @@ impl Partition {
             entered.close_if_older(oldest)?;
         }
         let state = entered.core.state;
-        let bases: Vec<u64> = list_segments(&self.disk, &self.dir)?;
+        let all: Vec<u64> = list_segments(&self.disk, &self.dir)?;
         let bases: Vec<u64> =
-            bases.into_iter().filter(|base| (state.log_start..=state.segment).contains(base)).collect();
+            all.iter().copied().filter(|base| (state.log_start..=state.segment).contains(base)).collect();
         let mut lens = Vec::with_capacity(bases.len());
         for base in &bases {
             lens.push(Segment::open(&self.disk, &self.dir, *base)?.len()?);
@@ -67,8 +67,10 @@ impl Partition {
             removed.bytes += len;
             removed.offsets += next - base;
         }
-        let start = bases.get(removed.segments as usize).copied().unwrap_or(state.log_start);
-        if removed.segments > 0 {
+        let first = bases.get(removed.segments as usize).filter(|_| removed.segments > 0);
+        let start = first.copied().unwrap_or(state.log_start);
+        // Also where somebody has published it before, but died or failed before it was durable.
+        if all.first().is_some_and(|base| *base < start) {
             entered.publish(Tail { log_start: start, ..state })?;
             entered.sync_tail()?;
         }

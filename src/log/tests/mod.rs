@@ -6,6 +6,7 @@ mod flips;
 mod index;
 mod keep;
 mod power;
+mod power_keep;
 mod repair;
 mod round_trip;
 mod sharing;
