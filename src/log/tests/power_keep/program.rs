@@ -256,7 +256,8 @@ impl Program {
                 self.machine.kill(&self.processes[process].disk);
                 Ok(None)
             }
-            Err(_) if !happened.is_empty() => {
+            // It may have died in the middle of something that need not be done, and have been told of success.
+            Err(_) if !happened.is_empty() || !self.machine.is_alive(&self.processes[process].disk) => {
                 self.done.failures += 1;
                 Ok(None)
             }
@@ -491,6 +492,9 @@ impl Program {
         let Some((end, found)) = self.read(process, topic, Some(middle))? else { return Ok(false) };
         self.agrees(topic, middle, end, &found).map_err(wrong)?;
 
+        if !self.check_pins(process, topic)? {
+            return Ok(false);
+        }
         let producer = 1 + self.draw.below(PRODUCERS) as u128;
         let what = format!("asks for the last step of {producer} in {name}");
         let asked = self.call(process, what.clone(), |process| {
@@ -515,7 +519,7 @@ impl Program {
     }
 
     /// Compares what was read from an offset on.
-    fn agrees(&mut self, topic: usize, from: u64, end: u64, found: &[At]) -> Outcome {
+    fn agrees(&self, topic: usize, from: u64, end: u64, found: &[At]) -> Outcome {
         let table = &self.topics[topic].table;
         if end != table.end() {
             return Err(format!("reading came to {end}, not to {}", table.end()));
@@ -527,13 +531,25 @@ impl Program {
         if read != expected {
             return Err(format!("the table from {from} on is {read:?}, not {expected:?}; rows: {found:?}"));
         }
-        for pin in self.pins.iter().flatten().filter(|pin| pin.topic == topic) {
+        Ok(())
+    }
+
+    /// Reads from the pins on; `false` = something that was planned came between.
+    fn check_pins(&mut self, process: usize, topic: usize) -> Outcome<bool> {
+        let Subject { name, table, .. } = &self.topics[topic];
+        let (name, start, end) = (*name, table.start, table.end());
+        for owner in 0..OWNERS.len() {
+            let Some(pin) = self.pins[owner].as_ref().filter(|pin| pin.topic == topic) else { continue };
+            let from = pin.offset.max(start).min(end);
+            // Who reads from further ahead may come upon it compacted, where a crash has left it in two segments.
+            let Some((end, found)) = self.read(process, topic, Some(from))? else { return Ok(false) };
+            let Some(pin) = &self.pins[owner] else { continue };
             let mut due = pin.rows.iter().filter(|(at, _)| (from..end).contains(at));
             if let Some(lost) = due.find(|row| !found.contains(row)) {
-                return Err(format!("{lost:?} is missing, which was pinned from {}", pin.offset));
+                return Err(format!("{name}: {lost:?} is missing, which was pinned from {}", pin.offset));
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A reader that stays open reads on.
