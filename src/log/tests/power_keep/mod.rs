@@ -83,7 +83,7 @@ fn what_is_kept_says_the_same_whatever_dies_in_retention_and_compaction() {
     }
     if asked.is_none() {
         assert!(done.cuts > CASES && done.failures > CASES && done.lost > 0, "{done:?}");
-        assert!(done.compacted > 10 * CASES && done.removed > CASES / 4, "{done:?}");
-        assert!(done.followed > CASES && done.overtaken > 0 && done.duplicates > 0, "{done:?}");
+        assert!(done.compacted > 10 * CASES && done.removed > CASES / 10, "{done:?}");
+        assert!(done.followed > CASES / 2 && done.overtaken > 0 && done.duplicates > 0, "{done:?}");
     }
 }
