@@ -50,7 +50,7 @@ impl Faults {
         self.plan().sync = Some(n);
     }
 
-    /// The next [`Disk::boot_id`] is another one.
+    /// The next `Disk::boot_id` is another one.
     pub fn reboot(&self) {
         self.plan().reboots += 1;
     }
