@@ -43,10 +43,15 @@ impl Partition {
         let all: Vec<u64> = list_segments(&self.disk, &self.dir)?;
         let bases: Vec<u64> =
             all.iter().copied().filter(|base| (state.log_start..=state.segment).contains(base)).collect();
-        let mut lens = Vec::with_capacity(bases.len());
-        for base in &bases {
-            lens.push(Segment::open(&self.disk, &self.dir, *base)?.len()?);
+        let mut held = Vec::with_capacity(bases.len());
+        for base in bases {
+            match Segment::open(&self.disk, &self.dir, base) {
+                // A compaction has just put its rows into the one before.
+                Err(e) if e.is_not_found() => {}
+                segment => held.push((base, segment?.len()?)),
+            }
         }
+        let (bases, lens): (Vec<u64>, Vec<u64>) = held.into_iter().unzip();
         let mut left: u64 = lens.iter().sum();
         let mut removed = Removed::default();
         // The active one, the last, always stays.
