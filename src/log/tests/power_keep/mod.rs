@@ -39,6 +39,7 @@
 
 mod model;
 mod program;
+mod rows;
 
 use program::{Done, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};

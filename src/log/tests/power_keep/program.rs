@@ -1,6 +1,7 @@
 //! Random programs over table topics, run beside the model.
 
 use super::model::{At, Row, Table, Written, fold};
+use super::rows::{batch, next, schema};
 use crate::clock::Clock;
 use crate::disk::simulated::Draw;
 use crate::disk::{Disk, Event, Moment, Simulation};
@@ -8,10 +9,8 @@ use crate::log::{
     Append, Appended, Codec, Compaction, Fsync, Log, LogError, LogReader, Maintained, Pin, TopicOptions,
     TopicSettings,
 };
-use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::array::Int64Array;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 const PROCESSES: usize = 3;
@@ -759,30 +758,6 @@ enum Read {
     Wrong(String),
 }
 
-/// The rows of a reader's next frame, or what is wrong with it.
-fn next(reader: &mut LogReader) -> Result<Option<Outcome<Vec<At>>>, LogError> {
-    let due = reader.offset();
-    let Some(frame) = reader.next()? else { return Ok(None) };
-    let keys = frame.batch.column(0).as_string::<i32>();
-    let values = frame.batch.column(1).as_primitive::<Int64Type>();
-    let gone = frame.batch.column(2).as_boolean();
-    let stays = |(mark, value)| mark == value || mark == Some(i64::MIN);
-    let marked = frame.marks.as_ref().is_none_or(|marks| marks.iter().zip(values.iter()).all(stays));
-    if frame.base_offset != due || reader.offset() != frame.next_offset || !marked {
-        return Ok(Some(Err(format!("{frame:?} was read at {due}"))));
-    }
-    let row = |i: usize| {
-        let key = if keys.is_valid(i) { keys.value(i).parse().unwrap_or(u8::MAX) } else { 0 };
-        (frame.offset(i), Row { key, value: values.value(i), gone: gone.value(i) })
-    };
-    let rows: Vec<At> = (0..frame.batch.num_rows()).map(row).collect();
-    let within = rows.iter().all(|(at, _)| (due..frame.next_offset).contains(at));
-    if !within || !rows.is_sorted_by(|a, b| a.0 < b.0) {
-        return Ok(Some(Err(format!("{frame:?} was read at {due}"))));
-    }
-    Ok(Some(Ok(rows)))
-}
-
 /// What was done, if all of it was.
 fn whole(mut done: Maintained) -> Result<Maintained, LogError> {
     let corrupt = done.failures.iter().position(|failure| matches!(failure, LogError::Corrupt(_)));
@@ -790,21 +765,6 @@ fn whole(mut done: Maintained) -> Result<Maintained, LogError> {
         true => Ok(done),
         false => Err(done.failures.swap_remove(corrupt.unwrap_or(0))),
     }
-}
-
-fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("k", DataType::Utf8, true),
-        Field::new("v", DataType::Int64, true),
-        Field::new("gone", DataType::Boolean, false),
-    ]))
-}
-
-fn batch(rows: &[Row]) -> RecordBatch {
-    let keys: StringArray = rows.iter().map(|row| (row.key > 0).then(|| row.key.to_string())).collect();
-    let values = Int64Array::from_iter_values(rows.iter().map(|row| row.value));
-    let gone: BooleanArray = rows.iter().map(|row| Some(row.gone)).collect();
-    RecordBatch::try_new(schema(), vec![Arc::new(keys), Arc::new(values), Arc::new(gone)]).unwrap()
 }
 
 fn log(process: &Process) -> Result<&Log, LogError> {
