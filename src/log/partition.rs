@@ -312,6 +312,13 @@ impl Entered<'_> {
         let Some(tail) = found.newest.filter(|tail| !found.torn && tail.boot == self.partition.boot) else {
             return self.recover(found.newest);
         };
+        // Of a segment that this process began but could not publish: another has removed it and begun it anew, so what
+        // is open here is a file that nobody else sees.
+        if let Some((_, file)) = &self.core.active
+            && file.is_unlinked()?
+        {
+            self.core.active = None;
+        }
         let len = match self.open_active(tail.segment) {
             Err(e) if e.is_not_found() => return Err(self.partition.missing(tail.segment, tail.next_offset)),
             file => file?.len()?,

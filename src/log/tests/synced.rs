@@ -115,3 +115,24 @@ fn what_was_cut_does_not_come_back_in_place_of_what_was_written_there() {
         assert!(before.starts_with(&after), "seed {seed}, {event:?}: {after:?} of {before:?}");
     }
 }
+
+#[test]
+fn who_could_not_publish_a_segment_does_not_write_into_it_once_another_has_begun_it_anew() {
+    // Which write of an append that begins a segment fails decides how far it comes.
+    for n in 1..6 {
+        let place = Place::new();
+        let one = place.create(300);
+        put(&one, [1]).unwrap();
+        place.faults.fail_write(n);
+        let mut expected = vec![1];
+        if put(&one, [2]).is_ok() {
+            expected.push(2);
+        }
+        place.faults.heal();
+        // Another one begins a segment, and writes nothing into it.
+        place.log().compact_topic("t").unwrap();
+        put(&one, [3]).unwrap();
+        expected.push(3);
+        assert_eq!((read(&one), read(&place.topic())), (expected.clone(), expected), "the write {n} failed");
+    }
+}
