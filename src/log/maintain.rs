@@ -26,12 +26,16 @@ impl Log {
     /// and makes indexes that are missing.
     pub fn maintain(&self) -> Result<Maintained> {
         let mut done = Maintained::default();
-        for info in self.topics()? {
-            match self.maintain_topic(&info, false, &mut done) {
-                // Deleted meanwhile.
-                Err(LogError::NoTopic { .. } | LogError::TopicDeleted { .. }) => {}
+        // Read before what they protect: a pin that is set from now on lies behind what is already committed.
+        let pins = Pins::read(&self.0.disk, self.dir())?;
+        for dir in self.topic_dirs()? {
+            match self.info(&dir) {
+                Ok(Some(info)) => {
+                    self.maintain_topic(&self.keep(info.clone(), dir), &info, &pins, false, &mut done)
+                }
+                // Half made, or just deleted.
+                Ok(None) => {}
                 Err(e) => done.failures.push(e),
-                Ok(()) => {}
             }
         }
         Ok(done)
@@ -48,32 +52,39 @@ impl Log {
                 partition.close_active()?;
             }
         }
-        self.maintain_topic(&info, true, &mut done)?;
+        let pins = Pins::read(&self.0.disk, self.dir())?;
+        self.maintain_topic(&topic, &info, &pins, true, &mut done);
         Ok(done)
     }
 
-    fn maintain_topic(&self, info: &TopicInfo, always: bool, done: &mut Maintained) -> Result<()> {
-        let topic = self.topic(&info.name)?;
+    fn maintain_topic(
+        &self,
+        topic: &Arc<Topic>,
+        info: &TopicInfo,
+        pins: &Pins,
+        always: bool,
+        done: &mut Maintained,
+    ) {
         if *topic.settings() != info.settings {
             topic.set(info.settings.clone());
         }
-        // Read before what they protect: a pin that is set from now on lies behind what is already committed.
-        let pins = Pins::read(&self.0.disk, self.dir())?;
         for index in 0..topic.partitions() {
-            let partition = topic.partition(index)?;
-            if let Err(e) = self.maintain_partition(&topic, partition, info, &pins, always, done) {
-                done.failures.push(e);
+            let looked = topic.partition(index).and_then(|partition| {
+                let pinned = pins.lowest(topic.dir(), index);
+                self.maintain_partition(partition, info, pinned, always, done)
+            });
+            match looked {
+                Ok(()) | Err(LogError::TopicDeleted { .. }) => {}
+                Err(e) => done.failures.push(e),
             }
         }
-        Ok(())
     }
 
     fn maintain_partition(
         &self,
-        topic: &Arc<Topic>,
         partition: &Partition,
         info: &TopicInfo,
-        pins: &Pins,
+        pinned: Option<u64>,
         always: bool,
         done: &mut Maintained,
     ) -> Result<()> {
@@ -82,17 +93,15 @@ impl Log {
             return Ok(());
         }
         let now = self.0.clock.now_ns();
-        let pinned = pins.lowest(topic.dir(), partition.index);
-        let of = || (info.name.clone(), partition.index);
         let removed = partition.retain(&info.settings, now, pinned)?;
         if removed.segments > 0 {
-            done.removed.push((of().0, of().1, removed));
+            done.removed.push((info.name.clone(), partition.index, removed));
         }
         if let Some(compaction) = &info.settings.compaction {
             let bytes = info.settings.segment_bytes;
             let compacted = partition.compact(info, compaction, bytes, now, pinned, always)?;
             if compacted.segments.0 > 0 {
-                done.compacted.push((of().0, of().1, compacted));
+                done.compacted.push((info.name.clone(), partition.index, compacted));
             }
         }
         partition.make_indexes()

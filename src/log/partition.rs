@@ -219,10 +219,10 @@ impl Partition {
 
     /// Notes that a sync failed: from then on nobody of this process enters.
     pub(super) fn sync_has_failed(&self) {
-        if let Ok(mut entered) = self.enter() {
-            entered.doubt();
+        match self.enter() {
+            Ok(mut entered) => entered.doubt(),
+            Err(_) => self.sync_failed.store(true, Ordering::Relaxed),
         }
-        self.sync_failed.store(true, Ordering::Relaxed);
     }
 
     /// Fails if a sync of this process has failed.
@@ -379,7 +379,6 @@ impl Entered<'_> {
         let synced = file.sync_data();
         if synced.is_err() {
             self.doubt();
-            self.partition.sync_failed.store(true, Ordering::Relaxed);
         }
         synced
     }
@@ -390,15 +389,15 @@ impl Entered<'_> {
         let synced = self.tail()?.sync();
         if synced.is_err() {
             self.doubt();
-            self.partition.sync_failed.store(true, Ordering::Relaxed);
         }
         Ok(synced?)
     }
 
     /// After a failed sync, publishes that what is in memory may never reach the disk: later syncs, of any process,
-    /// would claim that it has. If even this fails, nobody can be told.
+    /// would claim that it has. If even this fails, nobody can be told. From then on nobody of this process enters.
     fn doubt(&mut self) {
         let _ = self.publish(Tail { boot: UNSURE, ..self.core.state });
+        self.partition.sync_failed.store(true, Ordering::Relaxed);
     }
 
     /// Publishes `next` under the next sequence number.

@@ -75,7 +75,7 @@ impl SyncHandle {
         let mut state = guard(&self.0.state);
         if state.closed {
             drop(state);
-            return topic.sync(partition);
+            return topic.sync_now(partition);
         }
         let at = self.0.clock.monotonic() + every;
         state.due.push(Due { at, topic: Arc::clone(topic), partition });
@@ -86,7 +86,7 @@ impl SyncHandle {
             let Ok(thread) = spawned else {
                 state.due.pop();
                 drop(state);
-                return topic.sync(partition);
+                return topic.sync_now(partition);
             };
             state.thread = Some(thread);
         }
@@ -107,7 +107,8 @@ impl Shared {
             if !due.is_empty() {
                 drop(state);
                 for Due { topic, partition, .. } in due {
-                    topic.sync_in_background(partition);
+                    // Where it fails, the next append says so.
+                    let _ = topic.sync_now(partition);
                 }
                 state = guard(&self.state);
                 continue;
@@ -152,12 +153,10 @@ impl Topic {
         Ok(())
     }
 
-    fn sync_in_background(&self, partition: u32) {
-        // Where it fails, the next append says so; where the topic is gone, there is nothing to sync.
-        if let Ok(found) = self.partition(partition) {
-            found.unsynced.store(false, Ordering::Release);
-            let _ = self.sync(partition);
-        }
+    /// Syncs a partition that was to be synced in a while; the next append asks for it again.
+    fn sync_now(&self, partition: u32) -> Result<(), LogError> {
+        self.partition(partition)?.unsynced.store(false, Ordering::Release);
+        self.sync(partition)
     }
 }
 

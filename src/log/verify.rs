@@ -58,7 +58,7 @@ pub struct Verified {
 }
 
 impl Topic {
-    /// Reads every frame of a partition, and says which are damaged. `progress` is told how many bytes have been read.
+    /// Reads every frame of a partition, and says which are damaged. `progress` is told how many rows have been read.
     pub fn verify(&self, partition: u32, progress: &mut dyn FnMut(u64)) -> Result<Verified, LogError> {
         let partition = self.partition(partition)?;
         let Some(tail) = partition.seen()? else { return Ok(Verified::default()) };
@@ -182,7 +182,7 @@ impl Partition {
                         (frames, rows) = (frames + 1, rows + u64::from(header.rows));
                         (position, offset) = (position + header.frame_len(), header.next_offset());
                         epoch = header.epoch;
-                        progress(header.frame_len());
+                        progress(u64::from(header.rows));
                     }
                     Err(Fault::Disk(e)) => return Err(e.into()),
                     Err(Fault::Short) => break Some("the file ends too early".into()),
@@ -203,7 +203,6 @@ impl Partition {
                 offsets: (offset, lost_to),
                 reason,
             }));
-            progress(to - at);
             (position, offset) = (to, lost_to);
         }
         Ok(offset)

@@ -2,9 +2,11 @@
 
 use super::{Failure, numbers, print};
 use crate::cli::args::Invocation;
-use crate::cli::progress::grouped;
+use crate::cli::progress::{Progress, grouped};
 use crate::cli::run::tell;
+use crate::cli::terminal::Screen;
 use crate::engine::{Engine, EngineError};
+use std::io;
 
 /// Prints what was found in each partition; fails if something is damaged.
 pub(super) fn verify(
@@ -13,7 +15,16 @@ pub(super) fn verify(
     name: &str,
     partition: Option<u32>,
 ) -> Result<(), Failure> {
-    let found = engine.verify_topic(name, partition, &mut |_| {})?;
+    let started = engine.clock().monotonic();
+    let mut line = Progress::new(io::stderr(), Screen::stderr());
+    let mut rows = 0;
+    let found = engine.verify_topic(name, partition, &mut |more| {
+        rows += more;
+        // A terminal that has gone needs no progress.
+        let _ = line.update(engine.clock().monotonic().saturating_sub(started), rows);
+    });
+    let _ = line.erase();
+    let found = found?;
     let of = |what: fn(&crate::engine::Verified) -> u64| numbers(found.iter().map(|(_, v)| what(v)));
     print(
         invocation,

@@ -5,7 +5,7 @@ use crate::log::{Damage, Maintained, Verified};
 
 impl Engine {
     /// Reads every byte of a topic (or of one partition); for each partition what was found. `progress` is told how many
-    /// bytes have been read.
+    /// rows have been read.
     pub fn verify_topic(
         &self,
         name: &str,

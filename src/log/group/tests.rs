@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::Clock;
 use crate::disk::{Disk, Faults};
-use crate::log::{Append, Codec, TopicOptions};
+use crate::log::{Append, Codec, Fsync, TopicOptions};
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use std::time::Duration;
@@ -164,7 +164,7 @@ fn rows_in_the_place_of_lost_ones_are_read() {
     for segment_bytes in [1, 256 << 20] {
         let dir = Dir::new();
         let mut options = TopicOptions { codec: Codec::None, ..TopicOptions::default() };
-        options.settings.segment_bytes = segment_bytes;
+        (options.settings.segment_bytes, options.settings.fsync) = (segment_bytes, Fsync::Os);
         let topic = dir.log().create_topic("t", options, schema()).unwrap();
         put(&topic, 0, 5);
         put(&topic, 0, 5);

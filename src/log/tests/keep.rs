@@ -143,6 +143,23 @@ fn settings_are_taken_over_by_others_and_survive() {
     assert_eq!(*kept.place.topic().settings(), set);
 }
 
+#[test]
+fn a_damaged_topic_keeps_none_of_the_others_from_being_looked_after() {
+    let kept = Kept::new();
+    let topic = kept.topic(TopicSettings { retention_bytes: Some(0), ..settings(three_frames()) });
+    for i in 0..12 {
+        put(&topic, [i]).unwrap();
+    }
+    let others = ["a", "z"]
+        .map(|other| kept.log.create_topic(other, TopicOptions::default(), numbers_schema()).unwrap());
+    for other in others {
+        std::fs::write(other.dir().join("topic.json"), "no description").unwrap();
+    }
+    let done = kept.log.maintain().unwrap();
+    assert_eq!((done.removed.len(), done.failures.len()), (1, 2), "{done:?}");
+    assert_eq!(topic.start_offset(0).unwrap(), 9);
+}
+
 /// Rows of a table: key, value, whether the key is gone.
 fn rows(rows: &[(u8, i64, bool)]) -> RecordBatch {
     let schema = Arc::new(Schema::new(vec![

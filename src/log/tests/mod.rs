@@ -9,6 +9,7 @@ mod power;
 mod power_keep;
 mod repair;
 mod round_trip;
+mod seeds;
 mod sharing;
 mod steps;
 mod synced;

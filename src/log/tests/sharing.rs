@@ -84,9 +84,12 @@ fn a_reader_is_woken_by_who_has_the_directory_open_for_himself() {
     topic.notify(&news);
     std::thread::scope(|scope| {
         let other = place.topic();
+        // A row is appended only when the one before has been read: then the reader waits, or is about to.
+        let (read, wanted) = std::sync::mpsc::channel();
+        read.send(()).unwrap();
         scope.spawn(move || {
             for i in 0..20 {
-                std::thread::sleep(Duration::from_millis(2));
+                wanted.recv().unwrap();
                 put(&other, [i]).unwrap();
             }
         });
@@ -98,6 +101,8 @@ fn a_reader_is_woken_by_who_has_the_directory_open_for_himself() {
                 Some(frame) => {
                     assert_eq!(values(&frame), [next]);
                     next += 1;
+                    // The last one is wanted by nobody.
+                    let _ = read.send(());
                 }
                 None => {
                     topic.wait_newer(generation, FOREVER);

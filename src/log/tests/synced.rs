@@ -136,3 +136,14 @@ fn who_could_not_publish_a_segment_does_not_write_into_it_once_another_has_begun
         assert_eq!((read(&one), read(&place.topic())), (expected.clone(), expected), "the write {n} failed");
     }
 }
+
+#[test]
+fn a_topic_that_outlives_its_log_syncs_each_append_itself() {
+    let place = Place::new();
+    let topic = place.log().create_topic("t", TopicOptions::default(), numbers_schema()).unwrap();
+    assert!(matches!(topic.settings().fsync, Fsync::Interval { .. }));
+    for i in 0..3 {
+        put(&topic, [i]).unwrap();
+        assert_eq!(topic.durable_offset(0).unwrap(), i as u64 + 1);
+    }
+}

@@ -41,68 +41,15 @@ mod model;
 mod program;
 mod rows;
 
+use super::seeds::Seeds;
 use program::{Done, run};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const CASES: u64 = 300;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap())
-}
-
-/// Runs a case; the error says what went wrong.
-fn case(seed: u64, record: bool) -> Result<Done, String> {
-    let caught = catch_unwind(AssertUnwindSafe(|| run(seed, record)));
-    caught.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str);
-        let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(format!("it panicked: {}", words.unwrap_or_default()))
-    })
-}
-
 #[test]
 fn what_is_kept_says_the_same_whatever_dies_in_retention_and_compaction() {
-    if let Some(seed) = number("MILLSTREAM_KEEP_SEED") {
-        let done = case(seed, true).unwrap_or_else(|told| panic!("{told}"));
-        return assert!(done.operations > 0);
-    }
-    let first = number("MILLSTREAM_KEEP_FIRST").unwrap_or(0);
-    let asked = number("MILLSTREAM_KEEP_CASES");
-    let end = first + asked.unwrap_or(CASES);
-    let next = AtomicU64::new(first);
-    let (sum, failure) = (Mutex::new(Done::default()), Mutex::new(None));
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || failure.lock().unwrap().is_some() {
-                        return;
-                    }
-                    match case(seed, false) {
-                        Ok(done) => sum.lock().unwrap().add(&done),
-                        Err(_) => *failure.lock().unwrap() = Some(seed),
-                    }
-                }
-            });
-        }
-    });
-    if let Some(seed) = failure.into_inner().unwrap() {
-        let told = case(seed, true).err().unwrap_or("it did not fail again".into());
-        panic!(
-            "seed {seed}:\n{told}\n\nrun it again with\n  MILLSTREAM_KEEP_SEED={seed} cargo test --lib what_is_kept"
-        );
-    }
-    let done = sum.into_inner().unwrap();
-    // Shown with --nocapture.
-    #[expect(clippy::print_stdout, reason = "how much was tested")]
-    {
-        println!("{} cases: {done:?}", end - first);
-    }
-    if asked.is_none() {
+    let seeds = Seeds { name: "KEEP", test: "what_is_kept", cases: CASES, run, add: Done::add };
+    if let Some(done) = seeds.run() {
         assert!(done.cuts > CASES && done.failures > CASES && done.lost > 0, "{done:?}");
         assert!(done.compacted > 10 * CASES && done.removed > CASES / 10, "{done:?}");
         assert!(done.followed > CASES / 3 && done.duplicates > CASES / 3, "{done:?}");
