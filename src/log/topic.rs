@@ -323,17 +323,17 @@ impl Topic {
         self.wait_newer(self.generation(), timeout);
     }
 
-    /// Has `news` called, on any thread, whenever somebody in any process has appended, as long as it lives; `false` =
-    /// the appends of other processes are not told, or not all.
-    pub fn notify(self: &Arc<Self>, news: &Arc<dyn Fn() + Send + Sync>) -> bool {
+    /// Has `news` called, on any thread, whenever somebody in any process has appended, as long as it lives. One may be
+    /// missed until [`watch`](Self::watch) has said that none is: look now and then.
+    pub fn notify(self: &Arc<Self>, news: &Arc<dyn Fn() + Send + Sync>) {
         let mut listeners = guard(&self.listeners);
         listeners.retain(|listener| listener.strong_count() > 0);
         listeners.push(Arc::downgrade(news));
         drop(listeners);
-        self.watch()
+        self.watch();
     }
 
-    /// Has other processes' appends told here; whether they are.
+    /// Has other processes' appends told here; whether they have been since it was asked last.
     pub fn watch(self: &Arc<Self>) -> bool {
         self.watched.topic(self)
     }

@@ -7,7 +7,7 @@ use super::partition::guard;
 use super::topic::Topic;
 use crate::disk::Disk;
 use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -28,7 +28,7 @@ struct Seen {
     /// What is watched, and whom it concerns.
     paths: HashMap<PathBuf, Weak<Topic>>,
     /// Topics' folders in which all is watched that there is.
-    whole: HashMap<PathBuf, bool>,
+    whole: HashSet<PathBuf>,
 }
 
 impl Watched {
@@ -36,17 +36,18 @@ impl Watched {
         Watched(Arc::new(Shared { disk, watcher: Mutex::default(), seen: Arc::default() }))
     }
 
-    /// Watches a topic's folder, in which partitions appear, and the tails that are there; whether nothing is missed now.
+    /// Watches a topic's folder, in which partitions appear, and the tails that are there. Whether nothing was missed since
+    /// it was asked last: not where something is watched only from now on, as who has looked before may have come too early.
     pub(super) fn topic(&self, topic: &Arc<Topic>) -> bool {
         let dir = topic.dir();
-        if guard(&self.0.seen).whole.get(dir) == Some(&true) {
+        if guard(&self.0.seen).whole.contains(dir) {
             return true;
         }
         let mut watcher = guard(&self.0.watcher);
         let watcher = watcher.get_or_insert_with(|| watcher_of(&self.0.disk, &self.0.seen));
         let Some(watcher) = watcher else { return false };
         // What appears from now on is told, and makes it look again.
-        guard(&self.0.seen).whole.insert(dir.into(), true);
+        guard(&self.0.seen).whole.insert(dir.into());
         let mut whole = self.path(watcher, topic, dir.into());
         for partition in 0..topic.partitions() {
             let partition = dir.join(partition.to_string());
@@ -57,7 +58,7 @@ impl Watched {
         if !whole {
             guard(&self.0.seen).whole.remove(dir);
         }
-        whole
+        false
     }
 
     fn path(&self, watcher: &mut RecommendedWatcher, topic: &Arc<Topic>, path: PathBuf) -> bool {
