@@ -1,6 +1,27 @@
 //! What a running statement shows of itself, and what it is told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a job has to tell those who run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// What it writes fails for a reason that passes; it tries again until it succeeds.
+    Waits(String),
+    /// It has succeeded.
+    GoesOn,
+    /// It was told to end while it waited.
+    GaveUp(String),
+}
+
+/// What a job waits for.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Who waits, of those that write for it.
+    waiters: usize,
+    reason: Option<String>,
+    news: Vec<News>,
+}
 
 /// What a running statement shows, and what it is told.
 #[derive(Debug, Default)]
@@ -11,9 +32,51 @@ pub struct Control {
     recheck: AtomicBool,
     rows_in: AtomicU64,
     rows_out: AtomicU64,
+    waiting: Mutex<Waiting>,
 }
 
 impl Control {
+    fn waiting_now(&self) -> MutexGuard<'_, Waiting> {
+        // Nobody panics while holding it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// One of those that write for the job waits from now on, because of `reason`, or (`None`) no longer.
+    pub(super) fn waiting(&self, reason: Option<String>) {
+        let mut waiting = self.waiting_now();
+        match reason {
+            Some(reason) => {
+                waiting.waiters += 1;
+                if waiting.waiters == 1 {
+                    waiting.news.push(News::Waits(reason.clone()));
+                    waiting.reason = Some(reason);
+                }
+            }
+            None => {
+                waiting.waiters = waiting.waiters.saturating_sub(1);
+                if waiting.waiters == 0 {
+                    waiting.reason = None;
+                    if !matches!(waiting.news.last(), Some(News::GaveUp(_))) {
+                        waiting.news.push(News::GoesOn);
+                    }
+                }
+            }
+        }
+    }
+    /// Who waited has been told to end.
+    pub(super) fn gave_up(&self, reason: &str) {
+        let mut waiting = self.waiting_now();
+        if !matches!(waiting.news.last(), Some(News::GaveUp(_))) {
+            waiting.news.push(News::GaveUp(reason.into()));
+        }
+    }
+    /// What the job waits for, if it does.
+    pub fn waits_for(&self) -> Option<String> {
+        self.waiting_now().reason.clone()
+    }
+    /// What there is to tell; each is given once.
+    pub fn take_news(&self) -> Vec<News> {
+        std::mem::take(&mut self.waiting_now().news)
+    }
     /// Asks the job to end after its step, with a checkpoint: all of its statements.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);

@@ -97,7 +97,7 @@ pub struct JobPart {
 }
 
 /// How the run of a job's statement ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct JobSummary {
     /// Counters of this run.
     pub run: Totals,
@@ -121,7 +121,15 @@ impl Job {
     /// its end, by its number.
     pub fn run(self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<(), JobFailure> {
         let manifest = self.store.as_ref().map(JobStore::manifest).transpose().map_err(|e| (0, e))?.flatten();
-        let mut run = Run::start(self, manifest).map_err(|e| (0, e))?;
+        let parts = self.parts.len();
+        let mut run = match Run::start(self, manifest) {
+            // It was told to end before it could begin.
+            Err(RuntimeError::StoppedWaiting { .. }) => {
+                (0..parts).for_each(|part| ended(part, JobSummary::default()));
+                return Ok(());
+            }
+            started => started.map_err(|e| (0, e))?,
+        };
         run.run(ended).map_err(|error| (run.blamed(), error))
     }
 

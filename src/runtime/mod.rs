@@ -2,7 +2,8 @@
 //!
 //! [`job::Job`] is one statement or several that share their sources and operators; `steps` is its loop. [`feed`] reads
 //! the sources ahead of it; `crew` and `worker` run the operators; `part` and `output` hand each statement's result to
-//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive.
+//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive,
+//! `retry` what passes; [`rebuild`] begins a table's job afresh.
 
 pub mod checkpoint;
 pub mod control;
@@ -12,7 +13,9 @@ pub mod job;
 pub mod journal;
 mod output;
 mod part;
+pub mod rebuild;
 mod replay;
+mod retry;
 pub mod sink;
 mod steps;
 pub mod upsert_sink;
@@ -67,6 +70,12 @@ pub enum RuntimeError {
         /// The stream.
         source_name: String,
         /// How.
+        reason: String,
+    },
+    /// The job was told to end while it waited to write something.
+    #[error("it was ended while it waited: {reason}")]
+    StoppedWaiting {
+        /// What it waited for.
         reason: String,
     },
     /// The result could not be handed over.
