@@ -1,6 +1,7 @@
 //! The journal: what each step read, written before the step's output is, so that the step can be run again.
 //!
-//! A file per checkpoint, `journal-<step of the checkpoint>`, of JSON lines, one [`Entry`] each, in step order.
+//! A file per checkpoint, `journal-<step of the checkpoint>`, of JSON lines: `{"version":1}`, then one [`Entry`] each, in
+//! step order. (The first ones lack the line with the version.)
 //! A last line that is cut off belongs to a step whose output never went out; it is dropped.
 
 use super::{Result, RuntimeError};
@@ -9,6 +10,15 @@ use crate::delta::EventTime;
 use crate::disk::{Disk, DiskFile, Open};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Version of the file's layout.
+const VERSION: u32 = 1;
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+}
 
 /// When a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +82,18 @@ impl Journal {
         let bytes = if disk.exists(&path)? { disk.read(&path)? } else { Vec::new() };
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
         let mut entries = Vec::new();
-        for line in bytes[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+        for (i, line) in bytes[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()).enumerate() {
+            if let Some(head) = serde_json::from_slice::<Head>(line).ok().filter(|_| i == 0) {
+                if head.version > VERSION {
+                    let known = format!("layout {}, this one knows {VERSION}", head.version);
+                    return Err(RuntimeError::State {
+                        job: job.into(),
+                        path: path.display().to_string(),
+                        reason: format!("was written by a newer millstream ({known})"),
+                    });
+                }
+                continue;
+            }
             let entry: Entry = serde_json::from_slice(line).map_err(|e| RuntimeError::State {
                 job: job.into(),
                 path: path.display().to_string(),
@@ -94,7 +115,13 @@ impl Journal {
 
     /// Adds the entry of the next step.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        let mut line = serde_json::to_vec(entry).map_err(|e| RuntimeError::Output(e.to_string()))?;
+        let failed = |e: serde_json::Error| RuntimeError::Output(e.to_string());
+        let mut line = Vec::new();
+        if self.length == 0 {
+            line = serde_json::to_vec(&Head { version: VERSION }).map_err(failed)?;
+            line.push(b'\n');
+        }
+        line.extend(serde_json::to_vec(entry).map_err(failed)?);
         line.push(b'\n');
         self.file.write_all_at(&line, self.length)?;
         self.length += line.len() as u64;
@@ -142,7 +169,7 @@ mod tests {
         };
         let (mut journal, none) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
         assert!(none.is_empty());
-        let mut ends = vec![0];
+        let mut ends = Vec::new();
         for step in 1..=3 {
             journal.append(&entry(step)).unwrap();
             ends.push(journal.length);
@@ -151,11 +178,20 @@ mod tests {
         for cut in 0..=bytes.len() {
             std::fs::write(path(dir.path(), 0), &bytes[..cut]).unwrap();
             let (mut journal, entries) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
-            let whole = ends.iter().filter(|e| **e <= cut as u64).count() - 1;
+            let whole = ends.iter().filter(|e| **e <= cut as u64).count();
             assert_eq!(entries, (1..=whole as u64).map(entry).collect::<Vec<_>>());
             journal.append(&entry(99)).unwrap();
             let (_, entries) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
             assert_eq!(entries.len(), whole + 1, "an entry written behind a cut one is whole");
         }
+        // One without the line of the version, and one of a later layout.
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, rest) = text.split_once('\n').unwrap();
+        assert_eq!(head, "{\"version\":1}");
+        std::fs::write(path(dir.path(), 0), rest).unwrap();
+        assert_eq!(Journal::open(&disk, dir.path(), "j", 0).unwrap().1.len(), 3);
+        std::fs::write(path(dir.path(), 0), text.replace("\"version\":1", "\"version\":2")).unwrap();
+        let newer = Journal::open(&disk, dir.path(), "j", 0).err().map(|e| e.to_string());
+        assert!(newer.unwrap().contains("newer millstream"));
     }
 }
