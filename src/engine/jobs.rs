@@ -265,7 +265,7 @@ impl Jobs {
             loop {
                 self.check()?;
                 let entries = self.lock();
-                if entries[number].state != JobState::Running || control.caught_up() {
+                if entries[number].state != JobState::Running || control.caught_up() || control.held() {
                     break;
                 }
                 drop(self.changed.wait_timeout(entries, LOOK / 10));

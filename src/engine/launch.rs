@@ -67,8 +67,9 @@ pub(super) fn launch(
                 (options, producer) = (Some(member.options), member.producer);
             }
             numbers.push(number);
+            let dir = home.as_ref().map(|h| h.store.dir.clone());
             held.push(home.map(|h| h.lock));
-            parts.push(JobPart { name, sink, fingerprint, control });
+            parts.push(JobPart { name, sink, fingerprint, control, dir });
         }
         let Some(options) = options else { continue };
         let sources = sources(&flow, producer)?;

@@ -17,6 +17,7 @@ mod session_windows;
 mod settings;
 mod single_row;
 mod sources;
+mod steering;
 mod table;
 mod topics;
 mod upkeep;
@@ -27,6 +28,9 @@ pub use describe::Rows;
 pub use groups::GroupRow;
 pub use jobs::{JobState, JobView};
 pub use session::{Continuous, Outcome, Session};
+pub use steering::{
+    Condition, JobAction, JobAnswer, JobDescription, JobOrigin, job_rows, jobs_rows, why, why_rows,
+};
 pub use topics::{
     ConsumeOptions, Consumed, ExportOptions, ProduceOptions, Produced, TopicDescription, TopicRow,
     parse_start,

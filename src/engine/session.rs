@@ -2,17 +2,18 @@
 
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
-use super::define::{self, Defined, create_stream, emit_mode, normalized};
+use super::define::{self, Defined, IDLE_TIMEOUT, create_stream, emit_mode, normalized};
 use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
 use super::jobs::{JobView, Jobs, job_home};
 use super::launch::{Pending, launch};
-use super::sources::{Wanted, appender, open_partition, partitions_of, start_of};
+use super::sources::{Wanted as WantedColumns, appender, open_partition, partitions_of, start_of};
+use super::steering::{job_rows, jobs_rows, why_rows};
 use super::table::{check_inserted, result_key};
 use super::upkeep::Upkeep;
 use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
-use crate::config::Settings;
+use crate::config::{Settings, parse_duration};
 use crate::connectors::{Blackhole, ConnectorError, OnBad, StdinSource};
 use crate::delta::Delta;
 use crate::plan::unique::{UniqueKeys, unique_keys};
@@ -23,6 +24,7 @@ use crate::runtime::feed::FeedShape;
 use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary, SourceSetup};
 use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
 use crate::runtime::upsert_sink::UpsertSink;
+use crate::runtime::wanted::Wanted;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
     StartAt, Statement,
@@ -140,6 +142,18 @@ impl Session {
                 } else {
                     format!("there is no {name}")
                 }))
+            }
+            Statement::ShowJobs => Ok(Outcome::Rows(jobs_rows(&self.engine.jobs()?)?)),
+            Statement::DescribeJob(name) => {
+                Ok(Outcome::Rows(job_rows(&self.engine.describe_job(&name.value).map_err(at(name))?)?))
+            }
+            Statement::ExplainWaiting(name) => {
+                let job = self.engine.describe_job(&name.value).map_err(at(name))?;
+                Ok(Outcome::Rows(why_rows(&job)?))
+            }
+            Statement::Job { verb, name } => {
+                let answer = self.engine.ask_job(&name.value, (*verb).into()).map_err(at(name))?;
+                Ok(Outcome::Notice(answer.said))
             }
             Statement::Show { kind } => Ok(Outcome::Rows(describe::show(&self.engine, *kind)?)),
             Statement::ShowSetting(name) => {
@@ -423,6 +437,13 @@ impl Session {
                 fingerprint.push_str(&format!(" by {key:?}"));
             }
         }
+        if let Some(home) = home.as_ref().filter(|h| Wanted::read(&h.store.disk, &h.store.dir).paused) {
+            let job = &home.store.job;
+            let d = Diagnostic::new(format!("job {job} is paused: it makes no steps")).at(query.span.clone());
+            self.warnings.push(
+                d.help(format!("it goes on after 'millstream job resume {job}' or RESUME JOB \"{job}\"")),
+            );
+        }
         let control = Arc::new(Control::default());
         let reads: Vec<String> = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         // What cannot be opened is told of the statement that wants it.
@@ -464,7 +485,7 @@ impl Session {
     fn source(&self, spec: &crate::plan::SourceSpec, producer: Option<u128>) -> Result<SourceSetup> {
         let stream = spec.stream.clone();
         let engine = self.engine.clone();
-        let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_rule.clone())?;
+        let wanted = WantedColumns::with_late(&stream, &spec.columns, true, spec.late_rule.clone())?;
         let definitions = engine.definitions()?;
         let side = |topic: &str| -> Result<_> {
             let Some(producer) = producer else { return Ok(None) };
@@ -488,13 +509,24 @@ impl Session {
         let starts = (0..partitions).map(|p| start_of(&engine, &stream, p, spec.start));
         let starts = starts.collect::<Result<Vec<_>>>()?;
         let (name, is_topic) = (stream.name.clone(), stream.connector == "topic");
+        let idle_timeout = stream.option(IDLE_TIMEOUT).and_then(parse_duration);
         let open = move |partition, position| match &once {
             Some(once) => once.open(),
             None => open_partition(&engine, &stream, &wanted, partition, position, false)
                 .map_err(|e| ConnectorError::Other(e.to_string())),
         };
         let open = Box::new(open);
-        Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, bad_topic, late_topic })
+        Ok(SourceSetup {
+            name,
+            partitions,
+            starts,
+            open,
+            is_topic,
+            shape,
+            idle_timeout,
+            bad_topic,
+            late_topic,
+        })
     }
 
     fn query(&mut self, source: &str, query: &EmitQuery) -> Result<Outcome> {
@@ -519,6 +551,7 @@ impl Session {
             sink: Box::new(CallbackSink(|_: &Delta| Ok(()))),
             fingerprint: String::new(),
             control: control.clone(),
+            dir: None,
         };
         let schema = flow.root().schema.clone();
         let flow = Arc::new(SharedFlow::from(flow.as_ref()));
@@ -590,6 +623,14 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Gives a mistake without a place that of `name`.
+fn at(name: &Name) -> impl Fn(EngineError) -> EngineError + '_ {
+    |error| match error {
+        EngineError::Sql(d) if d.span.is_none() => d.at(name.span.clone()).into(),
+        other => other,
     }
 }
 

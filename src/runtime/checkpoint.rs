@@ -10,7 +10,7 @@ use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
 use crate::delta::{EventTime, hash_columns, partition};
-use crate::disk::Disk;
+use crate::disk::{Disk, Open};
 use crate::operators::StateTable;
 use arrow::array::RecordBatch;
 use arrow::compute::{concat_batches, take_record_batch};
@@ -206,6 +206,14 @@ impl JobStore {
             });
         }
         Ok(Some(serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?))
+    }
+
+    /// How many bytes the newest checkpoint has, as far as that can be seen.
+    pub(super) fn checkpoint_bytes(&self) -> u64 {
+        let names = self.disk.list(&self.dir).unwrap_or_default();
+        let own = names.iter().filter(|n| n.starts_with("state-") || n.starts_with("checkpoint"));
+        let length = |name: &String| self.disk.open(&self.dir.join(name), Open::Read)?.len();
+        own.filter_map(|name| length(name).ok()).sum()
     }
 
     /// Writes a checkpoint: the tables of all workers and what the manifest says besides them.

@@ -1,6 +1,7 @@
 //! What a running statement shows of itself, and what it is told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What a running statement shows, and what it is told.
 #[derive(Debug, Default)]
@@ -9,6 +10,11 @@ pub struct Control {
     leave: AtomicBool,
     caught_up: AtomicBool,
     recheck: AtomicBool,
+    paused: AtomicBool,
+    held: AtomicBool,
+    restart: AtomicBool,
+    checkpoints: AtomicU64,
+    waiting: Mutex<Option<String>>,
     rows_in: AtomicU64,
     rows_out: AtomicU64,
 }
@@ -28,6 +34,50 @@ impl Control {
     }
     pub(super) fn leaving(&self) -> bool {
         self.leave.load(Ordering::Acquire)
+    }
+    /// Whether the job is to make no steps: all of its statements.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+    /// Whether the job has been asked to make no steps.
+    pub fn paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+    /// Whether the job makes no steps, has written everything, and has a checkpoint of it.
+    pub fn held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+    pub(super) fn set_held(&self, held: bool) {
+        self.held.store(held, Ordering::Release);
+    }
+    /// Asks the job to end after its step, with a checkpoint, and to begin again from it: all of its statements.
+    pub fn restart(&self) {
+        self.restart.store(true, Ordering::Release);
+    }
+    /// Whether the job has been asked to begin again.
+    pub fn restarting(&self) -> bool {
+        self.restart.load(Ordering::Acquire)
+    }
+    /// It begins again.
+    pub fn restarted(&self) {
+        self.restart.store(false, Ordering::Release);
+    }
+    /// Asks for a checkpoint now.
+    pub fn ask_checkpoint(&self) {
+        self.checkpoints.fetch_add(1, Ordering::AcqRel);
+    }
+    /// How many checkpoints have been asked for.
+    pub fn checkpoints_asked(&self) -> u64 {
+        self.checkpoints.load(Ordering::Acquire)
+    }
+    /// Takes note of why no step is made, until `None` says that there are steps again: a failure is being retried, or
+    /// the disk is full.
+    pub fn waiting(&self, reason: Option<String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+    /// Why no step is made, if something is waited for.
+    pub fn waits_for(&self) -> Option<String> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     /// Whether the job had read everything there when it last looked, and its result had been written.
     pub fn caught_up(&self) -> bool {

@@ -388,14 +388,17 @@ fn read_ahead(shared: &Arc<Shared>, mut partitions: Vec<(usize, PartitionFeed)>,
     }
 }
 
-/// The watermark of a source from its partitions: the least running watermark of those that are neither ended nor
-/// idle, never less than `before`.
+/// The watermark of a source from its partitions, never less than `before`: the least running watermark of those that are
+/// neither ended nor idle. If there is none of these, the source has been silent for the idle timeout: then the greatest that
+/// any of them has reached, so that time goes on to where it is known to be.
 pub fn source_watermark(partitions: &[PartitionState], before: EventTime) -> EventTime {
-    if partitions.iter().all(|p| p.ended || p.running == WATERMARK_END) {
+    let over = |p: &&PartitionState| p.ended || p.running == WATERMARK_END;
+    if partitions.iter().all(|p| over(&p)) {
         return WATERMARK_END;
     }
-    let holding = partitions.iter().filter(|p| !p.ended && !p.idle).map(|p| p.running).min();
-    holding.unwrap_or(WATERMARK_NONE).max(before)
+    let holding = partitions.iter().filter(|p| !over(p) && !p.idle).map(|p| p.running).min();
+    let reached = || partitions.iter().map(|p| p.running).filter(|r| *r != WATERMARK_END).max();
+    holding.or_else(reached).unwrap_or(WATERMARK_NONE).max(before)
 }
 
 /// What the step loop knows of a partition.
@@ -409,6 +412,8 @@ pub struct PartitionState {
     pub ended: bool,
     /// It has given nothing for the idle timeout.
     pub idle: bool,
+    /// It has given something in this run.
+    pub gave: bool,
     /// When it last gave something (monotonic clock).
     pub last: Duration,
 }
@@ -421,6 +426,7 @@ impl PartitionState {
             running: known.map_or(WATERMARK_NONE, |m| m.running),
             ended: known.is_some_and(|m| m.ended),
             idle: false,
+            gave: false,
             last: now,
         }
     }

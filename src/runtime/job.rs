@@ -3,6 +3,7 @@
 use super::checkpoint::{JobStore, Totals};
 use super::control::Control;
 use super::feed::FeedShape;
+use super::monitor::Monitor;
 use super::sink::Sink;
 use super::steps::Run;
 use super::{Result, RuntimeError};
@@ -12,6 +13,7 @@ use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::log::Log;
 use crate::plan::SharedFlow;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +34,19 @@ pub struct SourceSetup {
     pub is_topic: bool,
     /// How slices become deltas.
     pub shape: FeedShape,
+    /// After how long a silence its partitions are idle, if it is told; zero = never.
+    pub idle_timeout: Option<Duration>,
     /// Where records go that cannot be read as rows (on_bad = 'topic'): columns of [`bad_schema`].
     pub bad_topic: Option<TopicAppender>,
     /// Where late rows go (late_topic): the stream's columns.
     pub late_topic: Option<TopicAppender>,
+}
+
+impl SourceSetup {
+    /// After how long a silence its partitions are idle in a job; zero = never.
+    pub(super) fn idle_after(&self, options: &JobOptions) -> Duration {
+        self.idle_timeout.unwrap_or(options.idle_timeout)
+    }
 }
 
 /// The columns of a topic of bad records: where from, which line, which character, why, and the text.
@@ -94,6 +105,8 @@ pub struct JobPart {
     pub fingerprint: String,
     /// What others see and say.
     pub control: Arc<Control>,
+    /// Its own folder, where others see and say it too; `None` = none can.
+    pub dir: Option<PathBuf>,
 }
 
 /// How the run of a job's statement ended.
@@ -116,13 +129,33 @@ pub struct JobSummary {
 /// Why a job failed, and which of its statements did first.
 pub type JobFailure = (usize, RuntimeError);
 
+/// Why a run of a job ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// All of its statements have ended.
+    Ended,
+    /// It was told to begin again: those that have not ended wait for that.
+    Restart,
+}
+
 impl Job {
     /// Runs until the input ends, the job is told to stop, or it fails. `ended` hears of each statement that comes to
     /// its end, by its number.
-    pub fn run(self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<(), JobFailure> {
+    pub fn run(self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<RunEnd, JobFailure> {
+        let monitor = Arc::new(Monitor::start(&self).map_err(|e| (0, e))?);
+        let result = self.run_watched(monitor.clone(), ended);
+        result.inspect_err(|(blamed, error)| monitor.failed(*blamed, error))
+    }
+
+    fn run_watched(
+        self,
+        monitor: Arc<Monitor>,
+        ended: &mut dyn FnMut(usize, JobSummary),
+    ) -> Result<RunEnd, JobFailure> {
         let manifest = self.store.as_ref().map(JobStore::manifest).transpose().map_err(|e| (0, e))?.flatten();
-        let mut run = Run::start(self, manifest).map_err(|e| (0, e))?;
-        run.run(ended).map_err(|error| (run.blamed(), error))
+        let mut run = Run::start(self, manifest, monitor).map_err(|e| (0, e))?;
+        run.run(ended).map_err(|error| (run.blamed(), error))?;
+        Ok(if run.any_runs() && run.restarts() { RunEnd::Restart } else { RunEnd::Ended })
     }
 
     /// Runs a job of one statement.

@@ -2,20 +2,27 @@
 //!
 //! [`job::Job`] is one statement or several that share their sources and operators; `steps` is its loop. [`feed`] reads
 //! the sources ahead of it; `crew` and `worker` run the operators; `part` and `output` hand each statement's result to
-//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive.
+//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive. `monitor` tells others of it ([`status`]) and it
+//! what they ask ([`wanted`], `hold`).
 
 pub mod checkpoint;
 pub mod control;
 mod crew;
 pub mod feed;
+mod hold;
+pub mod instant;
 pub mod job;
 pub mod journal;
+mod monitor;
 mod output;
 mod part;
 mod replay;
+mod seen;
 pub mod sink;
+pub mod status;
 mod steps;
 pub mod upsert_sink;
+pub mod wanted;
 mod worker;
 
 use crate::connectors::ConnectorError;
@@ -72,6 +79,22 @@ pub enum RuntimeError {
     /// The result could not be handed over.
     #[error("{0}")]
     Output(String),
+}
+
+impl RuntimeError {
+    /// What kind of failure it is, in a word that stays the same.
+    pub fn code(&self) -> &'static str {
+        match self {
+            RuntimeError::Connector(_) => "connector",
+            RuntimeError::Log(_) => "log",
+            RuntimeError::Operator(_) | RuntimeError::Arrow(_) => "data",
+            RuntimeError::Disk(_) => "disk",
+            RuntimeError::WorkerGone | RuntimeError::WorkerLost | RuntimeError::Thread(_) => "thread",
+            RuntimeError::State { .. } => "state",
+            RuntimeError::SourceChanged { .. } => "source",
+            RuntimeError::Output(_) => "sink",
+        }
+    }
 }
 
 /// Result of the runtime.

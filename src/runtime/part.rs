@@ -4,9 +4,9 @@ use super::checkpoint::{PartManifest, Totals};
 use super::control::Control;
 use super::job::JobPart;
 use super::output::Output;
+use super::seen::NodeSeen;
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
-use crate::operators::OperatorMetrics;
 use crate::plan::FlowPart;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn start(part: JobPart, flow: FlowPart, known: Option<&PartManifest>) -> Result<Self> {
-        let JobPart { name, sink, fingerprint, control } = part;
+        let JobPart { name, sink, fingerprint, control, dir: _ } = part;
         let finished = known.is_some_and(|k| k.finished);
         let output = match finished {
             true => None,
@@ -104,12 +104,7 @@ impl Part {
     }
 
     /// What it counted in this run; of that, what `earlier` statements count too.
-    pub(super) fn counted(
-        &self,
-        earlier: &[Part],
-        read: &[Read],
-        metrics: &[OperatorMetrics],
-    ) -> (Totals, Totals) {
+    pub(super) fn counted(&self, earlier: &[Part], read: &[Read], nodes: &[NodeSeen]) -> (Totals, Totals) {
         let mut run = Totals { rows_out: self.rows_out, ..Totals::default() };
         let mut shared = Totals::default();
         for source in &self.flow.sources {
@@ -123,11 +118,11 @@ impl Part {
         for node in &self.flow.reached {
             let counted = earlier.iter().any(|p| p.reaches(*node));
             for totals in std::iter::once(&mut run).chain(counted.then_some(&mut shared)) {
-                totals.late += metrics[*node].late;
-                totals.after_idle += metrics[*node].after_idle;
-                totals.timeless += metrics[*node].timeless;
-                totals.expired += metrics[*node].expired;
-                totals.ignored += metrics[*node].ignored;
+                totals.late += nodes[*node].metrics.late;
+                totals.after_idle += nodes[*node].metrics.after_idle;
+                totals.timeless += nodes[*node].metrics.timeless;
+                totals.expired += nodes[*node].metrics.expired;
+                totals.ignored += nodes[*node].metrics.ignored;
             }
         }
         (run, shared)

@@ -10,12 +10,14 @@ use super::crew::Crew;
 use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
 use super::journal::{Entry, Journal, Moment};
+use super::monitor::Monitor;
 use super::part::{Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
+use super::seen::{Checkpointed, NodeSeen};
+use super::status::State;
 use crate::clock::Clock;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::log::{Log, Pin};
-use crate::operators::OperatorMetrics;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,21 +29,29 @@ pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
 
 /// A job that runs.
 pub(super) struct Run {
-    crew: Crew,
+    pub(super) crew: Crew,
     sources: Vec<SourceSetup>,
     options: JobOptions,
     store: Option<JobStore>,
     log: Option<Log>,
-    clock: Clock,
-    parts: Vec<Part>,
-    step: u64,
+    pub(super) clock: Clock,
+    pub(super) parts: Vec<Part>,
+    pub(super) step: u64,
     /// For each source its partitions.
-    partitions: Vec<Vec<PartitionState>>,
-    watermarks: Vec<EventTime>,
+    pub(super) partitions: Vec<Vec<PartitionState>>,
+    pub(super) watermarks: Vec<EventTime>,
     /// For each source what was read of it in this run.
-    read: Vec<Read>,
-    /// The nodes' counters at the last step.
-    metrics: Vec<OperatorMetrics>,
+    pub(super) read: Vec<Read>,
+    /// The nodes' counters when they were last looked at.
+    pub(super) nodes: Vec<NodeSeen>,
+    pub(super) monitor: Arc<Monitor>,
+    /// Since when (monotonic) no steps are made.
+    pub(super) held: Option<Duration>,
+    /// How many checkpoints that were asked for have been made.
+    pub(super) answered: u64,
+    pub(super) last_checkpoint: Option<Checkpointed>,
+    /// The step that was last shown, and when (monotonic).
+    pub(super) shown: Option<(u64, Duration)>,
     journal: Option<Journal>,
     pending: Vec<Entry>,
     moves: Moves,
@@ -57,7 +67,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn start(job: Job, manifest: Option<Manifest>) -> Result<Self> {
+    pub(super) fn start(job: Job, manifest: Option<Manifest>, monitor: Arc<Monitor>) -> Result<Self> {
         let started = job.clock.monotonic();
         let Job { flow, sources, parts, options, store, log, clock } = job;
         let mut running = Vec::with_capacity(parts.len());
@@ -102,7 +112,16 @@ impl Run {
             partitions,
             watermarks,
             read: vec![Read::default(); sources.len()],
-            metrics: vec![OperatorMetrics::default(); flow.nodes.len()],
+            nodes: vec![NodeSeen::default(); flow.nodes.len()],
+            monitor,
+            held: None,
+            answered: 0,
+            last_checkpoint: manifest.as_ref().map(|m| Checkpointed {
+                step: m.step,
+                at: None,
+                took: Duration::ZERO,
+            }),
+            shown: None,
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
             pending,
@@ -130,16 +149,20 @@ impl Run {
 
     /// Runs until all statements have ended; tells of each that does.
     pub(super) fn run(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
-        for (i, part) in self.parts.iter().enumerate() {
-            if !part.is_running() {
-                part.control.set_caught_up(true);
-                ended(i, self.summary(i));
+        for i in 0..self.parts.len() {
+            if !self.parts[i].is_running() {
+                self.parts[i].control.set_caught_up(true);
+                self.tell_ended(i, Some(State::Finished), ended)?;
             }
         }
         if !self.any_runs() {
             return Ok(());
         }
-        self.replay()?;
+        self.show(true)?;
+        self.wait_held(WAIT)?;
+        if !self.is_ending() {
+            self.replay()?;
+        }
         self.steps(ended)?;
         self.check_outputs()?;
         for part in &self.parts {
@@ -148,10 +171,13 @@ impl Run {
         if self.any_runs() {
             self.checkpoint()?;
         }
+        if self.restarts() {
+            return Ok(());
+        }
         for i in 0..self.parts.len() {
             if self.parts[i].is_running() {
                 self.parts[i].control.set_caught_up(true);
-                ended(i, self.summary(i));
+                self.tell_ended(i, Some(State::Stopped), ended)?;
             }
         }
         Ok(())
@@ -165,7 +191,7 @@ impl Run {
         self.blamed.or(reached).or(running).unwrap_or_default()
     }
 
-    fn any_runs(&self) -> bool {
+    pub(super) fn any_runs(&self) -> bool {
         self.parts.iter().any(Part::is_running)
     }
 
@@ -176,8 +202,8 @@ impl Run {
         Ok(())
     }
 
-    fn summary(&self, part: usize) -> JobSummary {
-        let (run, shared) = self.parts[part].counted(&self.parts[..part], &self.read, &self.metrics);
+    pub(super) fn summary(&self, part: usize) -> JobSummary {
+        let (run, shared) = self.parts[part].counted(&self.parts[..part], &self.read, &self.nodes);
         JobSummary {
             run,
             shared,
@@ -207,6 +233,8 @@ impl Run {
                 taken.push(slices);
             }
             for (s, states) in self.partitions.iter_mut().enumerate() {
+                // An entry names all that were idle.
+                states.iter_mut().for_each(|state| state.idle = false);
                 for e in self.moves.entries_of(&entry, s) {
                     states[e.partition].idle = e.idle;
                     if let Some(last) = e.slices.last() {
@@ -249,7 +277,7 @@ impl Run {
             shares.push(share);
         }
         loop {
-            if self.parts.iter().any(|p| p.control.stopping()) {
+            if self.is_ending() {
                 return Ok(());
             }
             self.check_outputs()?;
@@ -257,6 +285,12 @@ impl Run {
             if !self.any_runs() {
                 return Ok(());
             }
+            self.answer_checkpoints()?;
+            if self.is_held()? {
+                std::thread::sleep(WAIT);
+                continue;
+            }
+            self.show(false)?;
             self.look_again(&feeds);
             let caught_up = feeds.iter().all(Feed::caught_up);
             let taken =
@@ -287,7 +321,7 @@ impl Run {
         }
     }
 
-    fn running(&self) -> impl Iterator<Item = &Part> {
+    pub(super) fn running(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().filter(|p| p.is_running())
     }
 
@@ -320,7 +354,7 @@ impl Run {
                     self.drain()?;
                     self.write_checkpoint()?;
                 }
-                ended(i, self.summary(i));
+                self.tell_ended(i, None, ended)?;
             }
         }
         Ok(())
@@ -351,7 +385,7 @@ impl Run {
         self.dirty = true;
         self.checkpoint()?;
         for i in finished {
-            ended(i, self.summary(i));
+            self.tell_ended(i, Some(State::Finished), ended)?;
         }
         Ok(())
     }
@@ -365,13 +399,13 @@ impl Run {
     /// Takes note of partitions that have ended or gone idle; whether that alone may move a watermark.
     fn note_idle_and_ended(&mut self, taken: &[Taken]) -> bool {
         let now = self.clock.monotonic();
-        let timeout = self.options.idle_timeout;
         let mut moved = false;
-        for (states, taken) in self.partitions.iter_mut().zip(taken) {
+        let timeouts = self.sources.iter().map(|s| s.idle_after(&self.options));
+        for ((states, taken), timeout) in self.partitions.iter_mut().zip(taken).zip(timeouts) {
             for (state, (slices, ended)) in states.iter_mut().zip(taken) {
                 if !slices.is_empty() {
                     state.last = now;
-                    state.idle = false;
+                    (state.gave, state.idle) = (true, false);
                 }
                 let idle = !timeout.is_zero() && !state.ended && now.saturating_sub(state.last) >= timeout;
                 moved |= (idle && !state.idle) || (*ended && !state.ended);
@@ -402,16 +436,12 @@ impl Run {
         }
         let outputs = self.crew.step(sources, closed, self.watermarks.clone(), moment)?;
         let mut results: Vec<(Vec<Delta>, EventTime)> = vec![(Vec::new(), WATERMARK_NONE); self.parts.len()];
-        self.metrics.fill(OperatorMetrics::default());
         for (worker, output) in outputs.into_iter().enumerate() {
             for ((deltas, watermark), (more, reached)) in results.iter_mut().zip(output.results) {
                 deltas.extend(more);
                 if worker == 0 {
                     *watermark = reached;
                 }
-            }
-            for (sum, metrics) in self.metrics.iter_mut().zip(output.metrics) {
-                sum.add(&metrics);
             }
         }
         for (i, (deltas, watermark)) in results.into_iter().enumerate() {
@@ -466,7 +496,7 @@ impl Run {
     }
 
     /// A checkpoint, if there was a step since the last one.
-    fn checkpoint(&mut self) -> Result<()> {
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
         self.checkpointed = self.clock.monotonic();
         if self.store.is_none() || !self.dirty {
             return Ok(());
@@ -490,10 +520,12 @@ impl Run {
 
     fn write_checkpoint(&mut self) -> Result<()> {
         let Some(store) = self.store.clone() else { return Ok(()) };
+        let began = self.clock.monotonic();
+        self.look()?;
         let state = if self.any_runs() && self.step > 0 { self.crew.snapshot()? } else { Vec::new() };
         let mut parts = Vec::with_capacity(self.parts.len());
         for (i, part) in self.parts.iter().enumerate().filter(|(_, p)| p.state != PartState::Left) {
-            let (run, _) = part.counted(&self.parts[..i], &self.read, &self.metrics);
+            let (run, _) = part.counted(&self.parts[..i], &self.read, &self.nodes);
             parts.push(part.manifest(&run));
         }
         self.generation += 1;
@@ -516,6 +548,8 @@ impl Run {
         self.journal = Some(journal);
         Journal::remove_older(&store.disk, &store.dir, self.step)?;
         self.dirty = false;
+        let took = self.clock.monotonic().saturating_sub(began);
+        self.last_checkpoint = Some(Checkpointed { step: self.step, at: Some(self.clock.now_ns()), took });
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ mod tests;
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
 use super::window::unit_ns;
-use super::{Emit, Operator, OperatorMetrics, Result, StateTable, StepStart};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -337,6 +337,14 @@ impl Operator for Join {
             ignored: self.ages.ignored,
             ..OperatorMetrics::default()
         }
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        let due = self.due.iter().filter_map(|due| due.first_key_value().map(|(at, _)| *at));
+        let end = due.chain(self.due_slots.first_key_value().map(|(at, _)| *at)).min()?;
+        // What has no time is over at once; what is bounded by nothing never is.
+        let timely = end != WATERMARK_NONE && end != i64::MAX;
+        timely.then_some(OpenWindow { end, closes: end.saturating_add(1), waits: self.spec.hold })
     }
 }
 

@@ -126,6 +126,7 @@ fn run(
             open: Box::new(open),
             is_topic: false,
             shape: FeedShape { keep: (0..spec.columns.len()).collect(), time: None, late_rule: None },
+            idle_timeout: None,
             bad_topic: None,
             late_topic: None,
         }
@@ -138,6 +139,7 @@ fn run(
             sink: Box::new(taken.clone()),
             fingerprint: "ttl".into(),
             control: Arc::new(Control::default()),
+            dir: None,
         }],
         options: JobOptions {
             workers: 2,
