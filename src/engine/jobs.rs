@@ -5,18 +5,21 @@
 //! the reader closes its windows, and whoever reads the stream later sees the same end.
 
 use super::launch::Edges;
+use super::rerun::{JobPlan, JobThread};
 use super::sources::appender;
+use super::steering::lock_folder;
 use super::{Engine, EngineError, Result};
 use crate::delta::WATERMARK_END;
 use crate::disk::{Disk, DiskLock, Open};
 use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::JobStore;
 use crate::runtime::control::Control;
-use crate::runtime::job::{Job, JobSummary};
+use crate::runtime::job::JobSummary;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -74,6 +77,7 @@ pub(super) struct Jobs {
     entries: Mutex<Vec<Entry>>,
     changed: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    closing: AtomicBool,
 }
 
 impl Jobs {
@@ -83,6 +87,7 @@ impl Jobs {
             entries: Mutex::default(),
             changed: Condvar::new(),
             threads: Mutex::default(),
+            closing: AtomicBool::new(false),
         })
     }
 
@@ -116,32 +121,36 @@ impl Jobs {
     /// all have.
     pub(super) fn start(
         self: &Arc<Self>,
-        numbers: Vec<usize>,
-        job: Job,
-        mut held: Vec<Option<DiskLock>>,
+        plan: JobPlan,
+        held: Vec<Option<DiskLock>>,
         lock: Option<DiskLock>,
     ) -> Result<()> {
-        let jobs = self.clone();
-        let names: Vec<&str> = job.parts.iter().map(|p| p.name.as_str()).collect();
-        let thread = std::thread::Builder::new()
-            .name(format!("job {}", names.join(", ")))
-            .spawn(move || {
-                let result = job.run(&mut |part, summary| {
-                    held[part] = None;
-                    jobs.ended(numbers[part], Ok(summary));
-                });
-                drop((held, lock));
-                if let Err((part, error)) = result {
-                    jobs.failed(&numbers, numbers[part], error);
-                }
-            })
-            .map_err(EngineError::Start)?;
+        let job = plan.job()?;
+        let names: Vec<&str> = plan.parts.iter().map(|p| p.name.as_str()).collect();
+        let name = format!("job {}", names.join(", "));
+        let runs = JobThread { jobs: self.clone(), plan, held, lock, so_far: Vec::new() };
+        let thread = std::thread::Builder::new().name(name).spawn(move || runs.run(job));
+        let thread = thread.map_err(EngineError::Start)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
 
+    /// Takes note that these statements, which had failed, run again.
+    pub(super) fn revived(&self, numbers: &[usize]) {
+        for number in numbers {
+            if let Some(entry) = self.lock().get_mut(*number).filter(|e| e.state == JobState::Failed) {
+                (entry.state, entry.failure) = (JobState::Running, None);
+            }
+        }
+    }
+
+    /// Whether all jobs are to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// Takes note that a job of these statements failed, as far as they have not ended, because of `number`.
-    fn failed(&self, numbers: &[usize], number: usize, error: RuntimeError) {
+    pub(super) fn failed(&self, numbers: &[usize], number: usize, error: RuntimeError) {
         let mut entries = self.lock();
         for other in numbers.iter().filter(|n| **n != number) {
             if let Some(entry) = entries.get_mut(*other).filter(|e| e.state == JobState::Running) {
@@ -237,6 +246,7 @@ impl Jobs {
 
     /// Asks all jobs to end.
     pub(super) fn stop_all(&self) {
+        self.closing.store(true, Ordering::Release);
         self.lock().iter().for_each(|e| e.control.stop());
     }
 
@@ -363,8 +373,7 @@ pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHom
     let disk = &engine.0.disk;
     let dir = jobs_dir(engine).join(name);
     disk.create_dir_all(&dir)?;
-    let file = Arc::new(disk.open(&dir.join("lock"), Open::Create)?);
-    let Some(lock) = file.try_lock()? else {
+    let Some(lock) = lock_folder(disk, &dir)? else {
         return Err(EngineError::Busy { job: name.into() });
     };
     let path = dir.join(JOB_FILE);
@@ -427,8 +436,7 @@ pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
         }
         let file = serde_json::from_slice::<JobFile>(&disk.read(&path)?);
         if file.is_ok_and(|f| f.sink == sink) {
-            let lock = Arc::new(disk.open(&job.join("lock"), Open::Create)?);
-            let Some(_held) = lock.try_lock()? else {
+            let Some(_held) = lock_folder(disk, &job)? else {
                 return Err(EngineError::Busy { job: name });
             };
             disk.remove_dir_all(&job)?;

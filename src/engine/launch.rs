@@ -9,13 +9,13 @@
 //! | any other | each for itself |
 
 use super::jobs::{GROUP, JobHome, Jobs, drop_unused_groups, jobs_dir};
+use super::rerun::{JobPlan, MakeSink, MakeSources, PartPlan};
 use super::{Engine, Result};
 use crate::disk::{DiskLock, Open};
 use crate::plan::{Dataflow, SharedFlow};
 use crate::runtime::checkpoint::{JobStore, split};
 use crate::runtime::control::Control;
-use crate::runtime::job::{Job, JobOptions, JobPart, SourceSetup};
-use crate::runtime::sink::Sink;
+use crate::runtime::job::JobOptions;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) struct Pending {
     pub(super) reads: Vec<String>,
     pub(super) writes: String,
     pub(super) flow: Arc<Dataflow>,
-    pub(super) sink: Box<dyn Sink>,
+    pub(super) sink: MakeSink,
     pub(super) fingerprint: String,
     pub(super) control: Arc<Control>,
     pub(super) options: JobOptions,
@@ -47,36 +47,28 @@ struct Group {
 /// What reads and writes what: all jobs of the session.
 pub(super) type Edges = Vec<(Vec<String>, String)>;
 
-/// Starts all of `pending`. `sources` opens the sources of a dataflow, writing as a producer.
+/// Starts all of `pending`.
 pub(super) fn launch(
     engine: &Engine,
     jobs: &Arc<Jobs>,
     pending: Vec<Pending>,
-    sources: &dyn Fn(&SharedFlow, u128) -> Result<Vec<SourceSetup>>,
+    sources: &MakeSources,
 ) -> Result<()> {
     for group in grouped(pending, &jobs.edges())? {
         let (store, lock) = home_of(engine, &group)?;
         let flows: Vec<&Dataflow> = group.members.iter().map(|m| m.flow.as_ref()).collect();
-        let flow = SharedFlow::of(&flows);
-        let (mut parts, mut numbers, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        let mut options = None;
-        let mut producer = 0;
-        for (i, member) in group.members.into_iter().enumerate() {
+        let flow = Arc::new(SharedFlow::of(&flows));
+        let Some(first) = group.members.first() else { continue };
+        let (options, producer) = (first.options.clone(), first.producer);
+        let (mut parts, mut held) = (Vec::new(), Vec::new());
+        for member in group.members {
             let Pending { number, name, sink, fingerprint, control, home, .. } = member;
-            if i == 0 {
-                (options, producer) = (Some(member.options), member.producer);
-            }
-            numbers.push(number);
             let dir = home.as_ref().map(|h| h.store.dir.clone());
             held.push(home.map(|h| h.lock));
-            parts.push(JobPart { name, sink, fingerprint, control, dir });
+            parts.push(PartPlan { number, name, fingerprint, control, dir, sink });
         }
-        let Some(options) = options else { continue };
-        let sources = sources(&flow, producer)?;
-        let clock = engine.0.clock.clone();
-        let (flow, log) = (Arc::new(flow), Some(engine.0.log.clone()));
-        let job = Job { flow, sources, parts, options, store, log, clock };
-        jobs.start(numbers, job, held, lock)?;
+        let (sources, log, clock) = (sources.clone(), engine.0.log.clone(), engine.0.clock.clone());
+        jobs.start(JobPlan { flow, parts, options, producer, sources, store, log, clock }, held, lock)?;
     }
     Ok(())
 }
@@ -134,7 +126,7 @@ fn home_of(engine: &Engine, group: &Group) -> Result<(Option<JobStore>, Option<D
         let whole =
             saved.manifest()?.is_some_and(|m| m.parts.iter().all(|p| names.contains(&p.name.as_str())));
         if whole {
-            return Ok((Some(saved.clone()), shared_lock(saved, &first.store)?));
+            return Ok((Some(saved.clone()), group_lock(saved, &first.store)?));
         }
     }
     let store = if others.is_empty() {
@@ -144,10 +136,10 @@ fn home_of(engine: &Engine, group: &Group) -> Result<(Option<JobStore>, Option<D
         JobStore { dir, ..first.store.clone() }
     };
     store.disk.create_dir_all(&store.dir)?;
-    let lock = shared_lock(&store, &first.store)?;
+    let lock = group_lock(&store, &first.store)?;
     if let Some(saved) = &group.saved {
         // Nobody may go on from it while it is copied.
-        let _held = shared_lock(saved, &first.store)?;
+        let _held = group_lock(saved, &first.store)?;
         split(saved, &names, &store)?;
     }
     for home in &homes {
@@ -158,10 +150,12 @@ fn home_of(engine: &Engine, group: &Group) -> Result<(Option<JobStore>, Option<D
 }
 
 /// The lock on a group's folder. A single job's own folder is locked already.
-fn shared_lock(store: &JobStore, own: &JobStore) -> Result<Option<DiskLock>> {
-    if store.dir == own.dir {
-        return Ok(None);
-    }
+fn group_lock(store: &JobStore, own: &JobStore) -> Result<Option<DiskLock>> {
+    if store.dir == own.dir { Ok(None) } else { shared_lock(store) }
+}
+
+/// The lock on a group's folder.
+pub(super) fn shared_lock(store: &JobStore) -> Result<Option<DiskLock>> {
     let file = Arc::new(store.disk.open(&store.dir.join("lock"), Open::Create)?);
     match file.try_lock()? {
         Some(lock) => Ok(Some(lock)),

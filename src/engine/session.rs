@@ -2,28 +2,27 @@
 
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
-use super::define::{self, Defined, IDLE_TIMEOUT, create_stream, emit_mode, normalized};
+use super::define::{self, Defined, create_stream, emit_mode, normalized};
 use super::describe::{self, Rows};
-use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
+use super::insert::{exact_decimals, into_columns, target, write_values};
 use super::jobs::{JobView, Jobs, job_home};
 use super::launch::{Pending, launch};
-use super::sources::{Wanted as WantedColumns, appender, open_partition, partitions_of, start_of};
+use super::rerun::MakeSources;
+use super::setup;
 use super::steering::{job_rows, jobs_rows, why_rows};
 use super::table::{check_inserted, result_key};
 use super::upkeep::Upkeep;
 use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
-use crate::config::{Settings, parse_duration};
-use crate::connectors::{Blackhole, ConnectorError, OnBad, StdinSource};
+use crate::config::Settings;
+use crate::connectors::{OnBad, StdinSource};
 use crate::delta::Delta;
 use crate::plan::unique::{UniqueKeys, unique_keys};
 use crate::plan::{Dataflow, EmitMode, SharedFlow};
 use crate::runtime::RuntimeError;
 use crate::runtime::control::Control;
-use crate::runtime::feed::FeedShape;
-use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary, SourceSetup};
-use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
-use crate::runtime::upsert_sink::UpsertSink;
+use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary};
+use crate::runtime::sink::CallbackSink;
 use crate::runtime::wanted::Wanted;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
@@ -99,7 +98,10 @@ impl Session {
     /// Starts the statements that wait for others to be run together with.
     fn launch(&self) -> Result<()> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        launch(&self.engine, &self.jobs, pending, &|flow, producer| self.sources(flow, Some(producer)))
+        let (engine, extra) = (self.engine.clone(), self.extra());
+        let sources: MakeSources =
+            Arc::new(move |flow, producer| setup::sources(&engine, &extra, flow, Some(producer)));
+        launch(&self.engine, &self.jobs, pending, &sources)
     }
 
     /// Runs one statement of `source`.
@@ -408,22 +410,7 @@ impl Session {
             (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
         let home = if lasting { Some(job_home(&self.engine, &name, &stream.name)?) } else { None };
         let producer = home.as_ref().map_or_else(|| uuid::Uuid::new_v4().as_u128(), |h| h.producer);
-        let sink: Box<dyn Sink> = match stream.connector.as_str() {
-            "blackhole" => Box::new(Blackhole::default()),
-            _ if stream.is_table() => {
-                let appender = appender(&self.engine, &stream, producer)?;
-                Box::new(UpsertSink::new(appender, upsert_target(&stream), flow.root().append_only, owns)?)
-            }
-            _ => {
-                let carries = owns && stream.event_time.as_ref().is_some_and(|e| e.delay.is_none());
-                Box::new(TopicSink::new(
-                    appender(&self.engine, &stream, producer)?,
-                    stream.schema(),
-                    carries,
-                    owns,
-                ))
-            }
-        };
+        let sink = setup::sink(&self.engine, stream.clone(), producer, flow.root().append_only, owns);
         let mut fingerprint = normalized(&source[query.span.clone()]);
         for s in &flow.sources {
             let known = definitions.streams.get(&s.stream.name);
@@ -447,7 +434,9 @@ impl Session {
         let control = Arc::new(Control::default());
         let reads: Vec<String> = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         // What cannot be opened is told of the statement that wants it.
-        flow.sources.iter().try_for_each(|source| self.source(source, None).map(drop))?;
+        let extra = self.extra();
+        flow.sources.iter().try_for_each(|s| setup::source(&self.engine, &extra, s, None).map(drop))?;
+        sink().map(drop)?;
         let number = self.jobs.register(&name, reads.clone(), Some(stream.name.clone()), control.clone())?;
         let pending = Pending {
             number,
@@ -477,58 +466,6 @@ impl Session {
         }
     }
 
-    /// The sources of a dataflow. Without a `producer` no late or bad row is kept: a look at the rows leaves no trace.
-    fn sources(&self, flow: &SharedFlow, producer: Option<u128>) -> Result<Vec<SourceSetup>> {
-        flow.sources.iter().map(|spec| self.source(spec, producer)).collect()
-    }
-
-    fn source(&self, spec: &crate::plan::SourceSpec, producer: Option<u128>) -> Result<SourceSetup> {
-        let stream = spec.stream.clone();
-        let engine = self.engine.clone();
-        let wanted = WantedColumns::with_late(&stream, &spec.columns, true, spec.late_rule.clone())?;
-        let definitions = engine.definitions()?;
-        let side = |topic: &str| -> Result<_> {
-            let Some(producer) = producer else { return Ok(None) };
-            let stream = definitions
-                .streams
-                .get(topic)
-                .ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
-            appender(&engine, stream, producer).map(Some)
-        };
-        let bad_topic = match stream.option("on_bad") {
-            Some("topic") => side(&format!("{}_bad", stream.name))?,
-            _ => None,
-        };
-        let late_topic = match (&spec.late_rule, stream.option("late_topic")) {
-            (Some(_), Some(topic)) => side(topic)?,
-            _ => None,
-        };
-        let shape: FeedShape = wanted.shape.clone();
-        let once = self.extra().get(&stream.name).cloned().filter(|_| stream.connector == STDIN);
-        let partitions = partitions_of(&engine, &stream)?;
-        let starts = (0..partitions).map(|p| start_of(&engine, &stream, p, spec.start));
-        let starts = starts.collect::<Result<Vec<_>>>()?;
-        let (name, is_topic) = (stream.name.clone(), stream.connector == "topic");
-        let idle_timeout = stream.option(IDLE_TIMEOUT).and_then(parse_duration);
-        let open = move |partition, position| match &once {
-            Some(once) => once.open(),
-            None => open_partition(&engine, &stream, &wanted, partition, position, false)
-                .map_err(|e| ConnectorError::Other(e.to_string())),
-        };
-        let open = Box::new(open);
-        Ok(SourceSetup {
-            name,
-            partitions,
-            starts,
-            open,
-            is_topic,
-            shape,
-            idle_timeout,
-            bad_topic,
-            late_topic,
-        })
-    }
-
     fn query(&mut self, source: &str, query: &EmitQuery) -> Result<Outcome> {
         let definitions = self.definitions(query)?;
         if query.emit.is_none() {
@@ -556,7 +493,7 @@ impl Session {
         let schema = flow.root().schema.clone();
         let flow = Arc::new(SharedFlow::from(flow.as_ref()));
         let job = Job {
-            sources: self.sources(&flow, None)?,
+            sources: setup::sources(&self.engine, &self.extra(), &flow, None)?,
             flow,
             parts: vec![part],
             options: self.job_options(self.until_caught_up),

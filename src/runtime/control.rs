@@ -62,6 +62,13 @@ impl Control {
     pub fn restarted(&self) {
         self.restart.store(false, Ordering::Release);
     }
+    /// Takes back what it was told, for a job that has failed and begins again.
+    pub fn begin_again(&self) {
+        for told in [&self.stop, &self.leave, &self.restart, &self.caught_up] {
+            told.store(false, Ordering::Release);
+        }
+        self.waiting(None);
+    }
     /// Asks for a checkpoint now.
     pub fn ask_checkpoint(&self) {
         self.checkpoints.fetch_add(1, Ordering::AcqRel);

@@ -431,3 +431,49 @@ impl PartitionState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(running: EventTime, idle: bool, ended: bool) -> PartitionState {
+        PartitionState {
+            running,
+            idle,
+            ended,
+            ..PartitionState::new(None, Position::default(), Duration::ZERO)
+        }
+    }
+
+    #[test]
+    fn the_least_of_those_that_are_heard_of_holds_the_watermark_and_silence_does_not() {
+        let none = WATERMARK_NONE;
+        let end = WATERMARK_END;
+        for (partitions, before, expected) in [
+            (vec![(10, false, false), (20, false, false)], none, 10),
+            (vec![(10, true, false), (20, false, false)], none, 20),
+            // All are silent: as far as any of them has come.
+            (vec![(10, true, false), (20, true, false)], none, 20),
+            (vec![(20, true, false), (10, true, false)], 10, 20),
+            (vec![(none, true, false), (10, true, false)], none, 10),
+            (vec![(none, true, false)], none, none),
+            // One speaks again, but time does not go back.
+            (vec![(11, false, false), (20, true, false)], 20, 20),
+            // What has ended has no more to say, but what it had said counts.
+            (vec![(30, false, true), (10, false, false)], none, 10),
+            (vec![(30, false, true), (10, true, false)], none, 30),
+            (vec![(30, false, true), (10, false, true)], none, end),
+            // The end of one partition is not the end of one that is only silent.
+            (vec![(end, false, false), (10, true, false)], none, 10),
+            (vec![(end, false, false), (10, false, false)], none, 10),
+            (vec![(end, false, false), (end, true, false)], none, end),
+        ] {
+            let told = format!("{partitions:?}");
+            let partitions: Vec<PartitionState> = partitions
+                .into_iter()
+                .map(|(running, idle, ended)| partition(running, idle, ended))
+                .collect();
+            assert_eq!(source_watermark(&partitions, before), expected, "{told} after {before}");
+        }
+    }
+}

@@ -126,16 +126,29 @@ pub struct JobSummary {
     pub resumed_from: Option<u64>,
 }
 
+impl JobSummary {
+    /// This run and `earlier` ones of the same process as one.
+    pub fn after(&self, earlier: &JobSummary) -> JobSummary {
+        JobSummary {
+            run: self.run.plus(&earlier.run),
+            shared: self.shared.plus(&earlier.shared),
+            elapsed: self.elapsed + earlier.elapsed,
+            resumed_from: earlier.resumed_from,
+            ..*self
+        }
+    }
+}
+
 /// Why a job failed, and which of its statements did first.
 pub type JobFailure = (usize, RuntimeError);
 
 /// Why a run of a job ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RunEnd {
     /// All of its statements have ended.
     Ended,
-    /// It was told to begin again: those that have not ended wait for that.
-    Restart,
+    /// It was told to begin again: what each statement has done; those that have not ended wait for that.
+    Restart(Vec<JobSummary>),
 }
 
 impl Job {
@@ -155,7 +168,12 @@ impl Job {
         let manifest = self.store.as_ref().map(JobStore::manifest).transpose().map_err(|e| (0, e))?.flatten();
         let mut run = Run::start(self, manifest, monitor).map_err(|e| (0, e))?;
         run.run(ended).map_err(|error| (run.blamed(), error))?;
-        Ok(if run.any_runs() && run.restarts() { RunEnd::Restart } else { RunEnd::Ended })
+        if run.any_runs() && run.restarts() {
+            run.look().map_err(|e| (0, e))?;
+            let parts = 0..run.parts.len();
+            return Ok(RunEnd::Restart(parts.map(|part| run.summary(part)).collect()));
+        }
+        Ok(RunEnd::Ended)
     }
 
     /// Runs a job of one statement.

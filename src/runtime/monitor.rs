@@ -50,6 +50,8 @@ struct Live {
     over: Vec<bool>,
     /// There is something to be told at once.
     urgent: bool,
+    /// Something has been noted that has not been told.
+    news: bool,
     end: bool,
 }
 
@@ -119,7 +121,7 @@ impl Monitor {
             store: job.store.clone(),
             log: job.log.clone(),
             clock,
-            live: Mutex::new(Live { seen: Seen::default(), over, urgent: false, end: false }),
+            live: Mutex::new(Live { seen: Seen::default(), over, urgent: false, news: false, end: false }),
             changed: Condvar::new(),
             told: Mutex::new(told),
             parts,
@@ -142,6 +144,7 @@ impl Monitor {
     pub(super) fn note(&self, seen: Seen, urgent: bool) {
         let mut live = self.shared.live();
         live.seen = seen;
+        live.news = true;
         live.urgent |= urgent;
         drop(live);
         if urgent {
@@ -162,7 +165,8 @@ impl Monitor {
             message: error.to_string(),
             help: None,
         };
-        for (part, over) in self.shared.live().over.clone().into_iter().enumerate() {
+        let over = self.shared.live().over.clone();
+        for (part, over) in over.into_iter().enumerate() {
             let mut failure = own.clone();
             if let Some(name) = self.shared.members.get(blamed).filter(|_| part != blamed) {
                 failure.message = format!("{name} failed, with which it runs: {}", own.message);
@@ -199,13 +203,15 @@ impl Shared {
         let mut last: Option<Duration> = None;
         loop {
             self.obey();
-            let (urgent, end) = self.wait();
+            let (urgent, news, end) = self.wait();
             if end {
                 return;
             }
             let now = self.clock.monotonic();
-            if urgent || last.is_none_or(|last| now.saturating_sub(last) >= TELL) {
+            let due = if news { TELL / 2 } else { TELL };
+            if urgent || last.is_none_or(|last| now.saturating_sub(last) >= due) {
                 last = Some(now);
+                self.live().news = false;
                 let mut told = self.told();
                 for (part, told) in told.iter_mut().enumerate() {
                     self.tell(part, told);
@@ -214,13 +220,14 @@ impl Shared {
         }
     }
 
-    /// Waits for the next look, or until there is something urgent to be told; whether there is, and whether to end.
-    fn wait(&self) -> (bool, bool) {
+    /// Waits for the next look, or until there is something urgent to be told; whether there is, whether something was
+    /// noted that has not been told, and whether to end.
+    fn wait(&self) -> (bool, bool, bool) {
         let live = self.live();
         let idle = |live: &mut Live| !live.urgent && !live.end;
         let waited = self.changed.wait_timeout_while(live, LOOK, idle);
         let mut live = waited.unwrap_or_else(PoisonError::into_inner).0;
-        (std::mem::take(&mut live.urgent), live.end)
+        (std::mem::take(&mut live.urgent), live.news, live.end)
     }
 
     /// Looks what others ask, and passes it on.

@@ -1,17 +1,18 @@
 //! What a job is told from outside, and how it answers.
 
-use super::{Condition, JobDescription};
-use crate::disk::{DiskLock, Open};
+use super::{Condition, JobDescription, lock_folder};
+use crate::disk::DiskLock;
 use crate::engine::jobs::{drop_unused_groups, jobs_dir};
 use crate::engine::{Engine, EngineError, Result};
 use crate::runtime::status::State;
 use crate::runtime::wanted::Wanted;
 use crate::sql::{Diagnostic, JobVerb};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an answer is waited for.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long it is waited whether a job that has failed has a process that can begin it again.
+const ALIVE: Duration = Duration::from_secs(2);
 /// How often it is looked for one.
 const LOOK: Duration = Duration::from_millis(25);
 /// What of a job's folder outlives the removal of its state.
@@ -132,26 +133,24 @@ impl Engine {
     }
 
     fn restart(&self, job: JobDescription) -> Result<JobAnswer> {
-        if !job.runs() {
-            let failed =
-                job.status.as_ref().and_then(|s| s.error.as_ref()).filter(|_| job.is == Condition::Failed);
-            let why = failed.map_or(String::new(), |e| format!(": {}", e.message));
-            let d = Diagnostic::new(format!("job {} does not run, it is {}{why}", job.name, job.is.word()));
+        if !job.runs() && job.is != Condition::Failed {
+            let d = Diagnostic::new(format!("job {} does not run, it is {}", job.name, job.is.word()));
             return Err(d.help(format!("run it again by {}", job.again())).into());
         }
         let before = job.status.as_ref().map_or(0, |s| s.started);
         self.want(&job, false, |wanted| wanted.restart += 1)?;
-        let begun = |j: &JobDescription| j.runs() && j.status.as_ref().is_some_and(|s| s.started != before);
-        let job = self.answered(&job.name, |j| begun(j) || !j.runs())?;
+        let begun = |j: &JobDescription| j.status.as_ref().is_some_and(|s| s.started != before);
+        let job = match job.runs() {
+            true => self.answered(&job.name, |j| j.runs() && begun(j) || !j.runs())?,
+            // Its process may live on with other jobs.
+            false => self.awaited(&job.name, ALIVE, begun)?,
+        };
         if !job.runs() {
             return Err(failed_instead(&job));
         }
         let step = job.status.as_ref().and_then(|s| s.checkpoint.as_ref()).map_or(0, |c| c.step);
-        let said = format!(
-            "job {} has begun again from its checkpoint of step {step}{}",
-            job.name,
-            with_others(&job)
-        );
+        let others = with_others(&job);
+        let said = format!("job {} has begun again from its checkpoint of step {step}{others}", job.name);
         Ok(JobAnswer { job, said })
     }
 
@@ -220,8 +219,7 @@ impl Engine {
 
     /// The lock on the folder of a job that must not run.
     fn at_rest(&self, job: &JobDescription) -> Result<DiskLock> {
-        let lock = Arc::new(self.0.disk.open(&job.dir.join("lock"), Open::Create)?);
-        if let Some(held) = lock.try_lock()? {
+        if let Some(held) = lock_folder(&self.0.disk, &job.dir)? {
             return Ok(held);
         }
         let by = job.status.as_ref().map_or(String::new(), |s| format!(", in process {}", s.pid));
@@ -243,14 +241,22 @@ impl Engine {
 
     /// The job, once what was asked of it is done.
     fn answered(&self, name: &str, done: impl Fn(&JobDescription) -> bool) -> Result<JobDescription> {
+        let job = self.awaited(name, ANSWER, &done)?;
+        if done(&job) { Ok(job) } else { Err(no_answer(&job).into()) }
+    }
+
+    /// The job, once it is as wanted, or after so long.
+    fn awaited(
+        &self,
+        name: &str,
+        most: Duration,
+        done: impl Fn(&JobDescription) -> bool,
+    ) -> Result<JobDescription> {
         let mut waited = Duration::ZERO;
         loop {
             let job = self.describe_job(name)?;
-            if done(&job) {
+            if done(&job) || waited >= most {
                 return Ok(job);
-            }
-            if waited >= ANSWER {
-                return Err(no_answer(&job).into());
             }
             std::thread::sleep(LOOK);
             waited += LOOK;

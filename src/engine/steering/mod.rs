@@ -14,7 +14,7 @@ pub use why::{why, why_rows};
 use super::jobs::jobs_dir;
 use super::{Engine, Result};
 use crate::connectors::nearest;
-use crate::disk::{Disk, Open};
+use crate::disk::{Disk, DiskLock, Open};
 use crate::runtime::checkpoint::{JobStore, Manifest};
 use crate::runtime::status::{JobStatus, State};
 use crate::runtime::wanted::Wanted;
@@ -22,6 +22,7 @@ use crate::sql::Diagnostic;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a job is, as far as can be seen from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -249,4 +250,17 @@ fn manifest(disk: &Disk, dir: PathBuf, job: &str) -> Option<Manifest> {
 fn is_locked(disk: &Disk, dir: &Path) -> bool {
     let Ok(file) = disk.open(&dir.join("lock"), Open::Write) else { return false };
     Arc::new(file).try_lock().is_ok_and(|lock| lock.is_none())
+}
+
+/// The lock on a job's folder, if no process runs the job. Whoever only looks has it for a moment too: so it is tried for
+/// a while.
+pub(super) fn lock_folder(disk: &Disk, dir: &Path) -> Result<Option<DiskLock>> {
+    let file = Arc::new(disk.open(&dir.join("lock"), Open::Create)?);
+    for _ in 0..20 {
+        if let Some(lock) = file.try_lock()? {
+            return Ok(Some(lock));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(None)
 }

@@ -6,6 +6,7 @@ mod follow;
 mod groups;
 mod growth;
 mod input;
+mod jobs;
 mod late;
 mod mistakes;
 mod output;
