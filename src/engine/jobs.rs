@@ -215,6 +215,11 @@ impl Jobs {
         self.lock().iter().map(view).collect()
     }
 
+    /// What a job shows and is told: of several of one name, the last.
+    pub(super) fn control(&self, name: &str) -> Option<Arc<Control>> {
+        self.lock().iter().rev().find(|e| e.name == name).map(|e| e.control.clone())
+    }
+
     /// Fails if a job has failed, with its reason; each failure is told once.
     pub(super) fn check(&self) -> Result<()> {
         let mut entries = self.lock();

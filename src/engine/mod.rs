@@ -11,6 +11,7 @@ mod jobs;
 mod launch;
 mod marks;
 mod nexmark;
+mod own_jobs;
 mod physical;
 mod rerun;
 mod session;

@@ -7,6 +7,7 @@ use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, write_values};
 use super::jobs::{JobView, Jobs, job_home};
 use super::launch::{Pending, launch};
+use super::own_jobs;
 use super::rerun::MakeSources;
 use super::setup;
 use super::steering::{job_rows, jobs_rows, why_rows};
@@ -145,16 +146,18 @@ impl Session {
                     format!("there is no {name}")
                 }))
             }
-            Statement::ShowJobs => Ok(Outcome::Rows(jobs_rows(&self.engine.jobs()?)?)),
+            Statement::ShowJobs => Ok(Outcome::Rows(jobs_rows(&own_jobs::all(&self.engine, &self.jobs)?)?)),
             Statement::DescribeJob(name) => {
-                Ok(Outcome::Rows(job_rows(&self.engine.describe_job(&name.value).map_err(at(name))?)?))
+                let job = own_jobs::describe(&self.engine, &self.jobs, &name.value).map_err(at(name))?;
+                Ok(Outcome::Rows(job_rows(&job)?))
             }
             Statement::ExplainWaiting(name) => {
-                let job = self.engine.describe_job(&name.value).map_err(at(name))?;
+                let job = own_jobs::describe(&self.engine, &self.jobs, &name.value).map_err(at(name))?;
                 Ok(Outcome::Rows(why_rows(&job)?))
             }
             Statement::Job { verb, name } => {
-                let answer = self.engine.ask_job(&name.value, (*verb).into()).map_err(at(name))?;
+                let answer = own_jobs::ask(&self.engine, &self.jobs, &name.value, (*verb).into());
+                let answer = answer.map_err(at(name))?;
                 Ok(Outcome::Notice(answer.said))
             }
             Statement::Show { kind } => Ok(Outcome::Rows(describe::show(&self.engine, *kind)?)),

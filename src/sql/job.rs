@@ -23,7 +23,13 @@ pub(super) fn told(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     let verb = VERBS.iter().find(|(verb, _)| Some(*verb) == word.as_deref());
     let Some((_, verb)) = verb else { return Err(cursor.expected("a statement")) };
     cursor.parser.advance_token();
-    cursor.expect("JOB")?;
+    if !cursor.eat(&["JOB"]) {
+        let mistake = cursor.expected("JOB");
+        let word = word.unwrap_or_default();
+        let named = matches!(cursor.peek().token, Token::Word(_) | Token::SingleQuotedString(_));
+        let name = if named { cursor.shown() } else { "name".into() };
+        return Err(mistake.help(format!("write {word} JOB {name}")));
+    }
     Ok(Statement::Job { verb: *verb, name: name(cursor)? })
 }
 

@@ -114,6 +114,21 @@ pub struct JobDescription {
 }
 
 impl JobDescription {
+    /// A job of this session that has no folder.
+    pub(super) fn of_session(is: Condition, status: JobStatus, sink: &str) -> Self {
+        JobDescription {
+            name: status.name.clone(),
+            is,
+            sink: sink.into(),
+            origin: None,
+            pause_asked: is == Condition::Paused,
+            members: vec![status.name.clone()],
+            status: Some(status),
+            dir: PathBuf::new(),
+            group: None,
+        }
+    }
+
     /// Whether a process runs it.
     pub fn runs(&self) -> bool {
         use Condition::{Paused, Running, Starting, Waiting};

@@ -38,6 +38,10 @@ pub fn why(job: &JobDescription) -> Vec<String> {
     operators(status, &mut told);
     late(status, &mut told);
     waiting(status, &mut told);
+    let lag: u64 = status.sources.iter().flat_map(|s| &s.partitions).filter_map(|p| p.lag).sum();
+    if lag > 0 {
+        told.push(format!("{} of its topics are yet to be read.", rows(lag)));
+    }
     if status.run.rows_out == 0 && told.is_empty() {
         told.push("Nothing holds it up: of the rows that came, none made a result.".into());
     }
@@ -344,4 +348,247 @@ fn upstream<'s>(
 
 fn rows(count: u64) -> String {
     if count == 1 { "1 row".into() } else { format!("{count} rows") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::checkpoint::Totals;
+    use crate::runtime::status::{Failure, State};
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn partition(number: usize, event_time: Option<i64>) -> PartitionStatus {
+        PartitionStatus {
+            partition: number,
+            lag: Some(0),
+            event_time: event_time.map(|s| s * SECOND),
+            watermark: event_time.map(|s| (s - 5) * SECOND),
+            ..PartitionStatus::default()
+        }
+    }
+
+    /// A source `s` that has given so many rows, with a delay of 5 s and these greatest event times (s).
+    fn source(rows: u64, event_times: &[Option<i64>]) -> SourceStatus {
+        let partitions: Vec<PartitionStatus> =
+            event_times.iter().enumerate().map(|(number, at)| partition(number, *at)).collect();
+        SourceStatus {
+            name: "s".into(),
+            is_topic: true,
+            time_column: Some("at".into()),
+            delay: Some(5 * SECOND),
+            idle_timeout_ms: 10_000,
+            watermark: partitions.iter().map(|p| p.watermark).min().flatten(),
+            rows,
+            partitions,
+            ..SourceStatus::default()
+        }
+    }
+
+    fn operator(node: usize, text: &str, rows_in: u64, rows_out: u64) -> OperatorStatus {
+        OperatorStatus {
+            node,
+            operator: text.into(),
+            inputs: node.checked_sub(1).into_iter().collect(),
+            source: (node == 0).then_some(0),
+            rows_in,
+            rows_out,
+            ..OperatorStatus::default()
+        }
+    }
+
+    /// A final aggregate that holds a window which ends at 60 s.
+    fn aggregate(node: usize, rows: u64, grace: i64) -> OperatorStatus {
+        let closes = (60 + grace) * SECOND;
+        OperatorStatus {
+            is_final: true,
+            state_rows: rows,
+            open: (rows > 0).then_some(OpenStatus { end: 60 * SECOND, closes, waits: true }),
+            ..operator(node, "Aggregate", rows, 0)
+        }
+    }
+
+    fn job(is: Condition, source: SourceStatus, operators: Vec<OperatorStatus>) -> JobDescription {
+        let run = Totals { rows_in: source.rows, ..Totals::default() };
+        let status = JobStatus {
+            name: "j".into(),
+            run,
+            total: run,
+            sources: vec![source],
+            operators,
+            ..JobStatus::default()
+        };
+        JobDescription::of_session(is, status, "j")
+    }
+
+    fn running(source: SourceStatus, operators: Vec<OperatorStatus>) -> Vec<String> {
+        why(&job(Condition::Running, source, operators))
+    }
+
+    #[test]
+    fn no_rows_came() {
+        assert_eq!(
+            running(source(0, &[None]), vec![operator(0, "Source s", 0, 0)]),
+            ["No rows have come from s."]
+        );
+        let mut behind = source(0, &[None]);
+        behind.partitions[0].lag = Some(7);
+        assert_eq!(
+            running(behind, vec![]),
+            [
+                "No row of s has been read, but there are 7 rows to be read: it has just begun, or a step takes long."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_filter_lets_none_or_few_pass() {
+        let told = |passed| {
+            running(
+                source(4000, &[None]),
+                vec![operator(0, "Source s", 0, 4000), operator(1, "Filter k > 0", 4000, passed)],
+            )
+        };
+        assert_eq!(told(0), ["Filter k > 0 has let none of 4000 rows pass."]);
+        assert_eq!(told(1), ["Filter k > 0 has let 1 of 4000 rows pass (less than 0.1 %)."]);
+        assert_eq!(told(1000), ["Filter k > 0 has let 1000 of 4000 rows pass (25.0 %)."]);
+        assert_eq!(told(4000), ["Nothing holds it up: of the rows that came, none made a result."]);
+    }
+
+    #[test]
+    fn a_window_is_open_and_a_partition_holds_it() {
+        let mut waits = source(9, &[Some(90), Some(30), Some(20), Some(99)]);
+        waits.partitions[2].idle = true;
+        waits.partitions[3].ended = true;
+        let told = running(waits.clone(), vec![operator(0, "Source s", 0, 9), aggregate(1, 3, 10)]);
+        assert_eq!(
+            told,
+            [
+                "Aggregate holds 3 rows until the watermark reaches 1970-01-01 00:01:10: the end of its next window plus its \
+                 grace of 10 s.",
+                "Partition 1 of s holds the watermark: its greatest at is 1970-01-01 00:00:30; a row of at 1970-01-01 \
+                 00:01:15 or later closes it, as the watermark stays 5 s behind. It no longer holds the watermark when it has \
+                 been silent for 10 s (idle_timeout).",
+                "Partition 2 of s is idle and does not hold the watermark.",
+                "Partition 3 of s has ended.",
+            ]
+        );
+        waits.idle_timeout_ms = 0;
+        waits.partitions[1] = partition(1, None);
+        waits.watermark = None;
+        let told = running(waits, vec![operator(0, "Source s", 0, 9), aggregate(1, 1, 0)]);
+        assert!(
+            told[1].starts_with(
+                "Partition 1 of s holds the watermark: it has given no row with an event time yet;"
+            ),
+            "{told:?}"
+        );
+        assert!(
+            told[1].ends_with("Idle partitions hold the watermark too, since idle_timeout is 0."),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn all_are_idle_or_one_partition_holds_alone() {
+        let mut idle = source(1, &[Some(30)]);
+        let operators = vec![operator(0, "Source s", 0, 1), aggregate(1, 1, 0)];
+        let told = running(idle.clone(), operators.clone());
+        assert_eq!(
+            told[1],
+            "s holds the watermark: its greatest at is 1970-01-01 00:00:30; a row of at 1970-01-01 00:01:05 or later closes \
+             it, as the watermark stays 5 s behind."
+        );
+        idle.partitions[0].idle = true;
+        let told = running(idle, operators);
+        assert!(
+            told[1].starts_with(
+                "All partitions of s are idle, and its watermark is 1970-01-01 00:00:25: a row of at"
+            ),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn rows_are_late_or_have_no_time() {
+        let window = OperatorStatus { late: 3, timeless: 1, after_idle: 2, ..operator(1, "Tumble", 9, 3) };
+        let told = running(source(9, &[Some(90)]), vec![operator(0, "Source s", 0, 9), window.clone()]);
+        assert_eq!(
+            told,
+            [
+                "3 of 9 rows that came to Tumble were late: the watermark of their own partition had already passed their \
+                 window. A greater delay than 5 s of s in WATERMARK FOR would have waited for them.",
+                "2 rows came to Tumble after their partition had been idle, when the window had closed without them.",
+                "1 row without an event time came to Tumble, and lie in no window.",
+            ]
+        );
+        let all = OperatorStatus { late: 9, rows_out: 0, timeless: 0, after_idle: 0, ..window };
+        let told = running(source(9, &[Some(90)]), vec![operator(0, "Source s", 0, 9), all]);
+        assert!(told[0].starts_with("All of the 9 rows that came to Tumble were late"), "{told:?}");
+    }
+
+    #[test]
+    fn a_result_that_comes_at_the_end_and_a_join_without_a_match() {
+        let last = OperatorStatus { is_final: true, state_rows: 4, ..operator(1, "Aggregate", 9, 0) };
+        let told = running(source(9, &[None]), vec![operator(0, "Source s", 0, 9), last]);
+        assert_eq!(told, ["Aggregate keeps 4 rows and gives its result when its input has ended."]);
+        let join = OperatorStatus { state_rows: 9, ..operator(1, "InnerJoin on=[a = b]", 9, 0) };
+        let told = running(source(9, &[None]), vec![operator(0, "Source s", 0, 9), join]);
+        assert_eq!(told, ["InnerJoin on=[a = b] has found no match for 9 rows, and keeps 9 rows."]);
+    }
+
+    #[test]
+    fn a_job_that_makes_no_steps_says_only_why() {
+        let of = |is, change: fn(&mut JobStatus)| {
+            let mut job =
+                job(is, source(3, &[Some(30)]), vec![operator(0, "Source s", 0, 3), aggregate(1, 3, 0)]);
+            change(job.status.as_mut().unwrap());
+            why(&job)
+        };
+        let paused = of(Condition::Paused, |_| ());
+        assert!(
+            paused.len() == 1 && paused[0].contains("makes no steps until 'millstream job resume j'"),
+            "{paused:?}"
+        );
+        let waiting = of(Condition::Waiting, |s| s.reason = Some("the disk is full".into()));
+        assert_eq!(
+            waiting,
+            ["Job j cannot go on since 1970-01-01 00:00:00 and tries again by itself: the disk is full."]
+        );
+        let failed = of(Condition::Failed, |s| {
+            s.state = State::Failed;
+            s.error =
+                Some(Failure { at: 0, code: "sink".into(), message: "no.".into(), help: Some("do".into()) });
+        });
+        assert_eq!(failed[..2], ["Job j has failed since 1970-01-01 00:00:00: no.", "do."]);
+        assert!(failed[2].starts_with("Run it again by 'millstream run'"), "{failed:?}");
+        let finished = of(Condition::Finished, |_| ());
+        assert_eq!(finished[1], "It has read 3 rows and written 0 rows in all.");
+        let stopped = of(Condition::Stopped, |_| ());
+        assert!(stopped.len() == 1 && stopped[0].contains("does not run"), "{stopped:?}");
+    }
+
+    #[test]
+    fn a_job_that_writes_says_so_and_what_it_waits_for_next() {
+        let mut writes = job(
+            Condition::Running,
+            source(9, &[Some(30)]),
+            vec![operator(0, "Source s", 0, 9), aggregate(1, 1, 0)],
+        );
+        let status = writes.status.as_mut().unwrap();
+        (status.run.rows_out, status.rows_out_per_s) = (5, 2.5);
+        let told = why(&writes);
+        assert_eq!(told[0], "It has written 5 rows in this run, 2.5 a second now.");
+        assert!(told[1].starts_with("Aggregate holds 1 row until"), "{told:?}");
+        let status = writes.status.as_mut().unwrap();
+        status.operators.pop();
+        (status.rows_out_per_s, status.caught_up) = (0.0, true);
+        assert_eq!(
+            why(&writes),
+            [
+                "It has written 5 rows in this run, none in the last seconds.",
+                "It has read all that there is and waits for rows."
+            ]
+        );
+    }
 }

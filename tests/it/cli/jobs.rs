@@ -203,7 +203,7 @@ fn a_job_is_described_to_people_and_to_programs() {
     ] {
         assert!(table.contains(words), "no {words:?} in\n{table}");
     }
-    assert!(place.run(&["job", "list", "--format", "table"]).ok().out.contains("│ hourly │ running │"));
+    assert!(place.run(&["job", "list", "--format", "table"]).ok().out.contains("│ hourly  │ running │"));
     assert!(place.run(&["job", "list", "--format", "csv"]).ok().out.starts_with("job,state,sink,rows_in"));
     assert_eq!(json(&place.run(&["job", "why", "hourly"]).ok().out)["job"], "hourly");
     // The same in SQL, from yet another process.
