@@ -8,7 +8,7 @@ use super::report;
 use super::terminal::Screen;
 use crate::config::Settings;
 use crate::engine::{
-    Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Outcome,
+    Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Origin, Outcome,
     ParsedStatement, Rows, Session, Totals, parse_all, substitute,
 };
 use std::io::{self, Write};
@@ -42,7 +42,7 @@ pub(super) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens for SIGINT and SIGTERM.
+    /// Listens for SIGINT and SIGTERM; the second of them ends the process at once.
     pub(super) fn listen(engine: &Engine) -> Self {
         let interrupt = Interrupt::default();
         let heard = interrupt.clone();
@@ -59,6 +59,9 @@ impl Interrupt {
             if let Some(control) = heard.query.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
                 control.stop();
             }
+            // Who asks again does not want to wait: what a crash leaves is whole.
+            let signal = tokio::select! { _ = int.recv() => 2, _ = term.recv() => 15 };
+            std::process::exit(128 + signal);
         });
         interrupt
     }
@@ -109,11 +112,14 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
         queries: Vec::new(),
         printed: false,
     };
-    let ended = runner.texts(invocation, &texts);
+    runner.session.set_ways(invocation.ways.clone(), origin(&texts));
+    let ended = runner.texts(invocation, &texts).and_then(|()| runner.check_ways());
     let ended = match ended {
         Ok(()) => runner.finish(),
         Err(stop) => {
             runner.session.stop();
+            // The first failure has been told.
+            let _ = runner.failures();
             Err(stop)
         }
     };
@@ -138,6 +144,15 @@ fn texts(invocation: &Invocation) -> Result<Vec<Text>, String> {
         Action::Files(files) => files.iter().map(|f| file_text(f)).collect(),
         Action::Topic(_) | Action::Group(_) | Action::Job(_) => Ok(Vec::new()),
     }
+}
+
+/// What is run, so that it can be run again: without what is to be done but once.
+fn origin(texts: &[Text]) -> Option<Origin> {
+    let text = texts.first().filter(|t| t.scope.is_some())?;
+    let once = |word: &String| word == "--fresh" || word.starts_with("--fresh=");
+    let command = std::env::args().filter(|word| !once(word)).collect();
+    let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+    Some(Origin { file: text.name.clone(), command, directory })
 }
 
 fn file_text(path: &Path) -> Result<Text, String> {
@@ -275,9 +290,7 @@ impl Runner {
     /// Shows how far the jobs are; whether to go on waiting.
     fn tick(&self, progress: &mut Progress<io::Stderr>, started: Duration) -> bool {
         let rows = self.session.jobs().iter().map(|j| j.rows_in).sum();
-        for failure in self.session.take_upkeep_failures() {
-            tell(&format!("note: {failure}"));
-        }
+        self.tell_news(progress);
         // A terminal that has gone needs no progress.
         let _ = progress.update(self.engine.clock().monotonic().saturating_sub(started), rows);
         !self.interrupt.has_come()
@@ -286,6 +299,26 @@ impl Runner {
     fn result_format(&self) -> Format {
         let terminal = Screen::stdout().is_terminal();
         self.format.unwrap_or(Format::of(self.session.settings.format, terminal))
+    }
+
+    fn tell_news(&self, progress: &mut Progress<io::Stderr>) {
+        for news in self.session.take_upkeep_failures().into_iter().chain(self.session.take_news()) {
+            let _ = progress.erase();
+            tell(&format!("note: {news}"));
+        }
+    }
+
+    /// Fails if options of the command line had nothing to do.
+    fn check_ways(&self) -> Result<(), Stop> {
+        let stopped = self.interrupt.has_come();
+        self.session.unused_ways().filter(|_| !stopped).map_or(Ok(()), |unused| Err(self.failure(&unused)))
+    }
+
+    /// Tells each failure of a job.
+    fn failures(&self) -> Result<(), Stop> {
+        let failures = self.session.take_failures();
+        let told = failures.iter().map(|failure| self.failure(&failure.to_string())).last();
+        told.map_or(Ok(()), Err)
     }
 
     fn printer(
@@ -365,9 +398,12 @@ impl Runner {
         let started = self.engine.clock().monotonic();
         let finished = self.session.wait(&mut || self.tick(&mut progress, started));
         self.session.stop();
-        let finished = finished.and(self.session.check());
+        self.tell_news(&mut progress);
         let _ = progress.erase();
-        finished.map_err(|e| self.failure(&e.to_string()))
+        let finished = finished.map_err(|e| self.failure(&e.to_string()));
+        // Each of them is told, whatever was first.
+        let failures = self.failures();
+        finished.and(failures)
     }
 
     /// The line that says what was done, if jobs or continuous queries ran.

@@ -12,7 +12,9 @@ use crate::connectors::{
 };
 use crate::log::TopicOptions;
 use crate::plan::{Dataflow, EmitMode};
-use crate::sql::{CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
+use crate::sql::{
+    CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind, normalized, same_text,
+};
 use std::sync::Arc;
 
 /// The option that says when a partition is idle.
@@ -46,6 +48,53 @@ pub(super) enum Defined {
     Same(Arc<StreamDef>),
     /// Another was there, and IF NOT EXISTS said to leave it.
     Left,
+    /// Another was there, of a statement with a query.
+    Changed(Box<Changed>),
+}
+
+/// A definition with a query that differs from the one that is there.
+pub(super) struct Changed {
+    old: Arc<StreamDef>,
+    pub(super) new: Arc<StreamDef>,
+    differences: Vec<String>,
+}
+
+impl Changed {
+    /// What is told of it.
+    pub(super) fn refusal(&self, place: std::ops::Range<usize>) -> Diagnostic {
+        let (kind, name) = (self.old.kind(), &self.old.name);
+        let d = Diagnostic::new(format!("{kind} \"{name}\" is defined already, and differently")).at(place);
+        let d = d.note(format!("there (-) and here (+):\n{}", self.differences.join("\n")));
+        d.help(match self.check_only_query() {
+            Ok(()) => super::ways::THREE_WAYS.to_string(),
+            Err(_) => format!(
+                "run with --as NEW_NAME: the result goes there, beside the old one; or DROP {} {name} first; or go back to \
+                 the old text",
+                kind.to_uppercase()
+            ),
+        })
+    }
+
+    /// Fails unless only the query differs, whose result then fits the rows that are there.
+    pub(super) fn check_only_query(&self) -> Result<(), Diagnostic> {
+        let new = StreamDef { query: self.old.query.clone(), ..self.new.as_ref().clone() };
+        if new == *self.old && self.old.query.is_some() {
+            return Ok(());
+        }
+        let (kind, name) = (self.old.kind(), &self.old.name);
+        let d = Diagnostic::new(format!(
+            "{kind} \"{name}\" cannot be begun afresh: its result has other columns, another key or other options"
+        ));
+        let d = d.note(format!("there (-) and here (+):\n{}", self.differences.join("\n")));
+        Err(d.help(format!("run with --as NEW_NAME, or DROP {} {name} first", kind.to_uppercase())))
+    }
+
+    /// Makes the new definition the one that is there.
+    pub(super) fn replace(&self, engine: &Engine) -> Result<()> {
+        let new = self.new.clone();
+        engine.0.catalog.change(|all| all.streams.insert(new.name.clone(), new))?;
+        Ok(())
+    }
 }
 
 /// A stream's query: its dataflow and, for a table, the columns that make its key.
@@ -75,7 +124,14 @@ pub(super) fn create_stream(
             }
             Ok((old.clone(), old.differences(&definition, &sql_type)))
         }
-        Some(old) => Ok((old.clone(), old.differences(&definition, &sql_type))),
+        Some(old) => {
+            if let (Some(there), Some(here)) = (&old.query, &definition.query)
+                && same_text(there, here)
+            {
+                definition.query = old.query.clone();
+            }
+            Ok((old.clone(), old.differences(&definition, &sql_type)))
+        }
         None => {
             let new = Arc::new(definition.clone());
             all.streams.insert(name.clone(), new.clone());
@@ -94,6 +150,9 @@ pub(super) fn create_stream(
             // A crash may have come between the definition and its topic.
             make_topics(engine, create, &old)?;
             Ok(Defined::Same(old))
+        }
+        Ok((old, differences)) if create.query.is_some() => {
+            Ok(Defined::Changed(Box::new(Changed { old, new: Arc::new(definition), differences })))
         }
         Ok(_) if create.if_not_exists => Ok(Defined::Left),
         Ok((old, differences)) => {
@@ -190,11 +249,6 @@ fn primary_key(
         column.nullable = false;
     }
     Ok(Some(declared.columns.iter().map(|c| c.value.clone()).collect()))
-}
-
-/// A query's text with single spaces: what tells whether it is the same.
-pub(super) fn normalized(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn check_connector(create: &CreateStream, connector: &str, options: &[(String, String)]) -> Result<()> {
@@ -418,7 +472,7 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
     let query = source[create.query.span.clone()].trim().to_string();
     let view = Arc::new(ViewDef { name: name.clone(), query });
     let known = definitions.views.get(&name);
-    if known.is_some_and(|v| normalized(&v.query) == normalized(&view.query)) {
+    if known.is_some_and(|v| same_text(&v.query, &view.query)) {
         return Ok(false);
     }
     if known.is_some() && create.if_not_exists {

@@ -1,33 +1,36 @@
 //! A session: settings, jobs, and the statements of one text after the other.
 
+use super::asked::Asked;
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
-use super::define::{self, Defined, create_stream, emit_mode, normalized};
+use super::define::{self, Defined, create_stream, emit_mode};
 use super::describe::{self, Rows};
-use super::insert::{exact_decimals, into_columns, target, write_values};
-use super::jobs::{JobView, Jobs, job_home};
-use super::launch::{Pending, launch};
+use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
+use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
+use super::launch::{MakeSink, MakeSources, Pending, launch};
 use super::own_jobs;
-use super::rerun::MakeSources;
-use super::setup;
+use super::sources::{appender, setups};
 use super::steering::{job_rows, jobs_rows, why_rows};
 use super::table::{check_inserted, result_key};
 use super::upkeep::Upkeep;
+use super::ways::{Chosen, Home, Way, define_like};
 use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::config::Settings;
-use crate::connectors::{OnBad, StdinSource};
+use crate::connectors::{Blackhole, OnBad, StdinSource};
 use crate::delta::Delta;
 use crate::plan::unique::{UniqueKeys, unique_keys};
 use crate::plan::{Dataflow, EmitMode, SharedFlow};
 use crate::runtime::RuntimeError;
 use crate::runtime::control::Control;
 use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary};
-use crate::runtime::sink::CallbackSink;
+use crate::runtime::rebuild::RebuildSink;
+use crate::runtime::sink::{CallbackSink, TopicSink};
+use crate::runtime::upsert_sink::UpsertSink;
 use crate::runtime::wanted::Wanted;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
-    StartAt, Statement,
+    Statement, normalized,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
@@ -54,7 +57,7 @@ pub enum Outcome {
 
 /// Statements are run in a session. Its jobs end with it.
 pub struct Session {
-    engine: Engine,
+    pub(super) engine: Engine,
     /// The settings, which SET changes.
     pub settings: Settings,
     /// What stands before the names of jobs: the file's name. `None` = nothing is resumed: each INSERT inserts.
@@ -66,6 +69,7 @@ pub struct Session {
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
     names: HashSet<String>,
     pub(super) warnings: Vec<Diagnostic>,
+    pub(super) chosen: Chosen,
     upkeep: Upkeep,
 }
 
@@ -84,6 +88,7 @@ impl Session {
             stdin: None,
             names: HashSet::new(),
             warnings: Vec::new(),
+            chosen: Chosen::default(),
             upkeep: Upkeep::start(engine),
         }
     }
@@ -101,7 +106,7 @@ impl Session {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         let (engine, extra) = (self.engine.clone(), self.extra());
         let sources: MakeSources =
-            Arc::new(move |flow, producer| setup::sources(&engine, &extra, flow, Some(producer)));
+            Arc::new(move |flow, producer| setups(&engine, &extra, flow, Some(producer)));
         launch(&self.engine, &self.jobs, pending, &sources)
     }
 
@@ -189,6 +194,11 @@ impl Session {
         }
     }
 
+    /// A running job that reads a stream.
+    pub(super) fn reader_of(&self, stream: &str) -> Option<String> {
+        self.jobs.reader_of(stream)
+    }
+
     /// Ends this session's jobs that write a stream which is to be dropped. Errors: another job reads it.
     fn release(&self, name: &Name) -> Result<()> {
         if let Some(reader) = self.jobs.reader_of(&name.value) {
@@ -206,6 +216,7 @@ impl Session {
             let (stream, _) = self.stdin()?;
             definitions.streams.insert(STDIN.into(), stream);
         }
+        self.check_renamed(&definitions, query)?;
         Ok(definitions)
     }
 
@@ -275,9 +286,34 @@ impl Session {
         let Some(query) = &create.query else {
             return Ok(Outcome::Notice(match create_stream(&self.engine, source, create, None)? {
                 Defined::Created(_) => format!("{word} {name} created"),
-                Defined::Same(_) | Defined::Left => format!("{word} {name} is there already"),
+                Defined::Same(_) | Defined::Left | Defined::Changed(_) => {
+                    format!("{word} {name} is there already")
+                }
             }));
         };
+        if let Some(new) = self.chosen.renames(&name) {
+            return self.keep_elsewhere(source, create, query, new);
+        }
+        self.keep_result(source, create, query)
+    }
+
+    /// The same under another name.
+    fn keep_elsewhere(
+        &mut self,
+        source: &str,
+        create: &CreateStream,
+        query: &EmitQuery,
+        name: String,
+    ) -> Result<Outcome> {
+        self.check_unread(&create.name.value, &name, &create.name.span)?;
+        let mut create = create.clone();
+        create.name.value = name;
+        self.keep_result(source, &create, query)
+    }
+
+    /// Defines what keeps a query's result, and starts the job that writes it.
+    fn keep_result(&mut self, source: &str, create: &CreateStream, query: &EmitQuery) -> Result<Outcome> {
+        let (name, word) = (create.name.value.clone(), create.kind.word());
         let definitions = self.definitions(query)?;
         let (flow, unique) = self.flow(&definitions, source, query)?;
         let key = if create.kind == CreateKind::Stream {
@@ -286,16 +322,58 @@ impl Session {
         } else {
             Some(result_key(create, &flow, &unique, &query.span)?)
         };
-        let stream = match create_stream(&self.engine, source, create, Some((&flow, key)))? {
-            Defined::Created(stream) | Defined::Same(stream) => stream,
-            Defined::Left => return Ok(Outcome::Notice(format!("{word} {name} is there already"))),
+        let asked = Asked::of(&self.engine, &definitions, source, query.span.clone(), query, &flow)?;
+        let defined = create_stream(&self.engine, source, create, Some((&flow, key)))?;
+        let there = || Ok(Outcome::Notice(format!("{word} {name} is there already")));
+        let (stream, changed, afresh) = match defined {
+            Defined::Created(stream) | Defined::Same(stream) => (stream, None, false),
+            Defined::Left => return there(),
+            Defined::Changed(changed) => {
+                let place = create.name.span.clone();
+                let way = self.chosen.on_change(&name, &name).map_err(|d| d.at(place.clone()))?;
+                // A run that was cut off may have begun with it.
+                let begun = read_job_file(&self.engine.0.disk, &jobs_dir(&self.engine).join(&name))?;
+                let begun = begun.and_then(|f| f.asked).is_some_and(|begun| begun.is_same(&asked));
+                match way {
+                    Way::As(new) => return self.keep_elsewhere(source, create, query, new),
+                    Way::Refuse if begun => (changed.new.clone(), Some(changed), false),
+                    Way::Refuse if create.if_not_exists => return there(),
+                    Way::Refuse => return Err(changed.refusal(place).into()),
+                    Way::Fresh => {
+                        changed.check_only_query().map_err(|d| d.at(place))?;
+                        (changed.new.clone(), Some(changed), !begun)
+                    }
+                }
+            }
         };
-        self.start_job(name, &definitions, source, query, flow, stream, true)
+        let lasting = is_lasting(&flow, true);
+        let place = &query.span;
+        let home = match lasting.then(|| self.open_home(&name, &stream, &asked, &flow, afresh, place)) {
+            None => None,
+            Some(home) => match home? {
+                Home::Open(home, fingerprint) => Some((*home, fingerprint)),
+                Home::As(new) => return self.keep_elsewhere(source, create, query, new),
+            },
+        };
+        if let Some(changed) = changed {
+            changed.replace(&self.engine)?;
+        }
+        self.start_job(name, source, query, flow, stream, true, home)
     }
 
     fn insert(&mut self, source: &str, insert: &Insert) -> Result<Outcome> {
+        let renamed = self.chosen.renames(&insert.table.value).filter(|_| !insert.is_values);
+        self.insert_into(source, insert, renamed)
+    }
+
+    /// Runs an INSERT; with `elsewhere`, what it writes goes into a stream of this name that is like the one it names.
+    fn insert_into(&mut self, source: &str, insert: &Insert, elsewhere: Option<String>) -> Result<Outcome> {
         let definitions = self.definitions(&insert.query)?;
-        let stream = target(&definitions, &insert.table, "stream")?.clone();
+        let mut stream = target(&definitions, &insert.table, "stream")?.clone();
+        if let Some(name) = &elsewhere {
+            self.check_unread(&stream.name, name, &insert.table.span)?;
+            stream = define_like(&self.engine, &stream, name, &insert.table.span)?;
+        }
         let query = exact_decimals(&stream, insert);
         let plan = self.plan(&definitions, source, &query)?;
         let plan = into_columns(&stream, insert, plan)?;
@@ -317,7 +395,22 @@ impl Session {
                 .help("it would read its own rows without end: write to another stream")
                 .into());
         }
-        self.start_job(name, &definitions, source, &insert.query, flow, stream, false)
+        // The columns belong to what is computed.
+        let words = match insert.columns.as_slice() {
+            [] => insert.query.span.clone(),
+            [first, ..] => first.span.start..insert.query.span.end,
+        };
+        let asked = Asked::of(&self.engine, &definitions, source, words, &insert.query, &flow)?;
+        let lasting = is_lasting(&flow, self.scope.is_some());
+        let place = &insert.query.span;
+        let home = match lasting.then(|| self.open_home(&name, &stream, &asked, &flow, false, place)) {
+            None => None,
+            Some(home) => match home? {
+                Home::Open(home, fingerprint) => Some((*home, fingerprint)),
+                Home::As(new) => return self.insert_into(source, insert, Some(new)),
+            },
+        };
+        self.start_job(name, source, &insert.query, flow, stream, false, home)
     }
 
     /// A name for a job that writes `sink`, the same each time the same file is run.
@@ -400,33 +493,16 @@ impl Session {
     fn start_job(
         &mut self,
         name: String,
-        definitions: &Definitions,
         source: &str,
         query: &EmitQuery,
         flow: Arc<Dataflow>,
         stream: Arc<StreamDef>,
         owns: bool,
+        home: Option<(JobHome, String)>,
     ) -> Result<Outcome> {
         self.warn_of_growth(source, &flow, query);
-        // What cannot be read again cannot be resumed.
-        let lasting =
-            (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
-        let home = if lasting { Some(job_home(&self.engine, &name, &stream.name)?) } else { None };
+        let (mut home, fingerprint) = home.map_or((None, String::new()), |(h, f)| (Some(h), f));
         let producer = home.as_ref().map_or_else(|| uuid::Uuid::new_v4().as_u128(), |h| h.producer);
-        let sink = setup::sink(&self.engine, stream.clone(), producer, flow.root().append_only, owns);
-        let mut fingerprint = normalized(&source[query.span.clone()]);
-        for s in &flow.sources {
-            let known = definitions.streams.get(&s.stream.name);
-            let told = known.map(|k| (&k.columns, &k.event_time, &k.connector, &k.options));
-            fingerprint.push_str(&format!("\n{told:?}"));
-            // A view may say so, whose text is not the query's.
-            if s.start != StartAt::Earliest {
-                fingerprint.push_str(&format!(" at {}", s.start));
-            }
-            if let Some(key) = known.and_then(|k| k.primary_key.as_ref()) {
-                fingerprint.push_str(&format!(" by {key:?}"));
-            }
-        }
         if let Some(home) = home.as_ref().filter(|h| Wanted::read(&h.store.disk, &h.store.dir).paused) {
             let job = &home.store.job;
             let d = Diagnostic::new(format!("job {job} is paused: it makes no steps")).at(query.span.clone());
@@ -434,12 +510,13 @@ impl Session {
                 d.help(format!("it goes on after 'millstream job resume {job}' or RESUME JOB \"{job}\"")),
             );
         }
+        let rebuilding = home.as_mut().map_or(Ok(false), JobHome::is_rebuilding)?;
+        let sink =
+            sink_of(&self.engine, &stream, &flow, owns, producer, home.as_ref().filter(|_| rebuilding))?;
         let control = Arc::new(Control::default());
         let reads: Vec<String> = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         // What cannot be opened is told of the statement that wants it.
-        let extra = self.extra();
-        flow.sources.iter().try_for_each(|s| setup::source(&self.engine, &extra, s, None).map(drop))?;
-        sink().map(drop)?;
+        setups(&self.engine, &self.extra(), &SharedFlow::from(flow.as_ref()), None)?;
         let number = self.jobs.register(&name, reads.clone(), Some(stream.name.clone()), control.clone())?;
         let pending = Pending {
             number,
@@ -452,7 +529,9 @@ impl Session {
             control,
             options: self.job_options(false),
             producer,
+            alone: rebuilding,
             home,
+            so_far: None,
         };
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(pending);
         Ok(Outcome::Job(name))
@@ -496,7 +575,7 @@ impl Session {
         let schema = flow.root().schema.clone();
         let flow = Arc::new(SharedFlow::from(flow.as_ref()));
         let job = Job {
-            sources: setup::sources(&self.engine, &self.extra(), &flow, None)?,
+            sources: setups(&self.engine, &self.extra(), &flow, None)?,
             flow,
             parts: vec![part],
             options: self.job_options(self.until_caught_up),
@@ -529,13 +608,17 @@ impl Session {
     /// Waits until every job has ended or has read all that there is, or `tick` says no more.
     pub fn settle(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
         self.launch()?;
-        self.jobs.wait_settled(tick)
+        self.jobs.wait_settled(true, tick)
     }
 
     /// Waits until all jobs have ended (with `until_caught_up`: have read all that there is), or `tick` says no more.
     pub fn wait(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
         self.launch()?;
-        if self.until_caught_up { self.jobs.wait_settled(tick) } else { self.jobs.wait_ended(tick) }
+        if self.until_caught_up {
+            self.jobs.wait_settled(self.chosen.fail_fast(), tick)
+        } else {
+            self.jobs.wait_ended(self.chosen.fail_fast(), tick)
+        }
     }
 
     /// Ends all jobs, each after its step, with a checkpoint.
@@ -547,6 +630,16 @@ impl Session {
     /// Fails if a job has failed, with its reason.
     pub fn check(&self) -> Result<()> {
         self.jobs.check()
+    }
+
+    /// All failures of jobs that have not been told yet.
+    pub fn take_failures(&self) -> Vec<EngineError> {
+        self.jobs.take_failures()
+    }
+
+    /// What has happened to the jobs since the last time, in words.
+    pub fn take_news(&self) -> Vec<String> {
+        self.jobs.take_news()
     }
 
     /// What could not be done in the background for the data directory, in words; each is told once.
@@ -577,6 +670,45 @@ fn at(name: &Name) -> impl Fn(EngineError) -> EngineError + '_ {
 fn rows_in_topic(engine: &Engine, name: &str) -> Result<u64> {
     let topic = engine.0.log.topic(name)?;
     (0..topic.partitions()).try_fold(0, |sum, p| Ok(sum + topic.end_offset(p)?))
+}
+
+/// What makes the sink of a job that writes `stream` as `producer`. `rebuilt`: the folder of a job that was begun afresh,
+/// whose result is to be brought into the table that is there; `owns`: nobody else writes the stream.
+fn sink_of(
+    engine: &Engine,
+    stream: &Arc<StreamDef>,
+    flow: &Dataflow,
+    owns: bool,
+    producer: u128,
+    rebuilt: Option<&JobHome>,
+) -> Result<MakeSink> {
+    let (engine, stream, append_only) = (engine.clone(), stream.clone(), flow.root().append_only);
+    let owners = rebuilt.filter(|_| !owns).map(JobHome::producers).transpose()?;
+    let owners = owners.map(|all| all.into_iter().collect::<HashSet<u128>>());
+    let rebuilt = rebuilt.map(|home| home.store.clone());
+    Ok(Box::new(move || {
+        if stream.connector == "blackhole" {
+            return Ok(Box::new(Blackhole::default()));
+        }
+        let appender = appender(&engine, &stream, producer)?;
+        if !stream.is_table() {
+            let carries = owns && stream.event_time.as_ref().is_some_and(|e| e.delay.is_none());
+            return Ok(Box::new(TopicSink::new(appender, stream.schema(), carries, owns)));
+        }
+        let sink = UpsertSink::new(appender, upsert_target(&stream), append_only, owns)?;
+        Ok(match &rebuilt {
+            Some(store) => {
+                let topic = engine.0.log.topic(&stream.name)?;
+                Box::new(RebuildSink::new(sink, topic, owners.clone(), store.clone())?)
+            }
+            None => Box::new(sink),
+        })
+    }))
+}
+
+/// What cannot be read again cannot be resumed. `named`: the job's name is the same each time.
+fn is_lasting(flow: &Dataflow, named: bool) -> bool {
+    named && !flow.sources.iter().any(|s| s.stream.connector == STDIN)
 }
 
 /// A stream only takes rows that stay.

@@ -176,6 +176,11 @@ impl JobStore {
         }
     }
 
+    /// A file of the folder that cannot be used.
+    pub(super) fn unreadable(&self, path: &Path, reason: String) -> RuntimeError {
+        RuntimeError::State { job: self.job.clone(), path: path.display().to_string(), reason }
+    }
+
     /// What is kept here does not fit the statement `name`.
     pub(super) fn misfit(&self, name: &str, reason: &str) -> RuntimeError {
         let path = self.dir.display().to_string();

@@ -5,6 +5,7 @@ use super::control::Control;
 use super::feed::FeedShape;
 use super::monitor::Monitor;
 use super::sink::Sink;
+use super::status::State;
 use super::steps::Run;
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
@@ -110,7 +111,7 @@ pub struct JobPart {
 }
 
 /// How the run of a job's statement ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct JobSummary {
     /// Counters of this run.
     pub run: Totals,
@@ -166,7 +167,18 @@ impl Job {
         ended: &mut dyn FnMut(usize, JobSummary),
     ) -> Result<RunEnd, JobFailure> {
         let manifest = self.store.as_ref().map(JobStore::manifest).transpose().map_err(|e| (0, e))?.flatten();
-        let mut run = Run::start(self, manifest, monitor).map_err(|e| (0, e))?;
+        let parts = self.parts.len();
+        let mut run = match Run::start(self, manifest, monitor.clone()) {
+            // It was told to end before it could begin.
+            Err(RuntimeError::StoppedWaiting { .. }) => {
+                for part in 0..parts {
+                    monitor.over(part, Some(State::Stopped));
+                    ended(part, JobSummary::default());
+                }
+                return Ok(RunEnd::Ended);
+            }
+            started => started.map_err(|e| (0, e))?,
+        };
         run.run(ended).map_err(|error| (run.blamed(), error))?;
         if run.any_runs() && run.restarts() {
             run.look().map_err(|e| (0, e))?;

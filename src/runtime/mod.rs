@@ -2,8 +2,9 @@
 //!
 //! [`job::Job`] is one statement or several that share their sources and operators; `steps` is its loop. [`feed`] reads
 //! the sources ahead of it; `crew` and `worker` run the operators; `part` and `output` hand each statement's result to
-//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive. `monitor` tells others of it ([`status`]) and it
-//! what they ask ([`wanted`], `hold`).
+//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive,
+//! `retry` what passes; [`rebuild`] begins a table's job afresh. `monitor` tells others of it ([`status`]) and it what they ask
+//! ([`wanted`], `hold`).
 
 pub mod checkpoint;
 pub mod control;
@@ -16,7 +17,9 @@ pub mod journal;
 mod monitor;
 mod output;
 mod part;
+pub mod rebuild;
 mod replay;
+mod retry;
 mod seen;
 pub mod sink;
 pub mod status;
@@ -76,6 +79,12 @@ pub enum RuntimeError {
         /// How.
         reason: String,
     },
+    /// The job was told to end while it waited to write something.
+    #[error("it was ended while it waited: {reason}")]
+    StoppedWaiting {
+        /// What it waited for.
+        reason: String,
+    },
     /// The result could not be handed over.
     #[error("{0}")]
     Output(String),
@@ -92,6 +101,7 @@ impl RuntimeError {
             RuntimeError::WorkerGone | RuntimeError::WorkerLost | RuntimeError::Thread(_) => "thread",
             RuntimeError::State { .. } => "state",
             RuntimeError::SourceChanged { .. } => "source",
+            RuntimeError::StoppedWaiting { .. } => "stopped",
             RuntimeError::Output(_) => "sink",
         }
     }

@@ -157,22 +157,19 @@ impl Monitor {
         self.shared.over(part, state, None);
     }
 
-    /// Tells of the statements that have not ended that the job failed, because of `blamed`.
+    /// Tells that the statement `blamed` failed, and that the others have ended, which may then go on without it.
     pub(super) fn failed(&self, blamed: usize, error: &RuntimeError) {
-        let own = Failure {
+        let failure = Failure {
             at: self.shared.clock.now_ns(),
             code: error.code().into(),
             message: error.to_string(),
             help: None,
         };
         let over = self.shared.live().over.clone();
-        for (part, over) in over.into_iter().enumerate() {
-            let mut failure = own.clone();
-            if let Some(name) = self.shared.members.get(blamed).filter(|_| part != blamed) {
-                failure.message = format!("{name} failed, with which it runs: {}", own.message);
-            }
-            if !over {
-                self.shared.over(part, Some(State::Failed), Some(failure));
+        for part in (0..over.len()).filter(|part| !over[*part]) {
+            match part == blamed {
+                true => self.shared.over(part, Some(State::Failed), Some(failure.clone())),
+                false => self.shared.over(part, Some(State::Stopped), None),
             }
         }
     }

@@ -4,6 +4,8 @@ use super::checkpoint::{PartManifest, Totals};
 use super::control::Control;
 use super::job::JobPart;
 use super::output::Output;
+use super::rebuild::Progress;
+use super::retry::Patience;
 use super::seen::NodeSeen;
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
@@ -36,18 +38,26 @@ pub(super) struct Part {
     pub(super) state: PartState,
     flow: FlowPart,
     output: Option<Output>,
+    /// How far it is with what it holds back, if it was begun afresh.
+    rebuild: Option<Arc<Progress>>,
     /// The counters when this run began.
     before: Totals,
     rows_out: u64,
 }
 
 impl Part {
-    pub(super) fn start(part: JobPart, flow: FlowPart, known: Option<&PartManifest>) -> Result<Self> {
+    pub(super) fn start(
+        part: JobPart,
+        flow: FlowPart,
+        known: Option<&PartManifest>,
+        patience: &Patience,
+    ) -> Result<Self> {
         let JobPart { name, sink, fingerprint, control, dir: _ } = part;
         let finished = known.is_some_and(|k| k.finished);
+        let rebuild = sink.rebuild().filter(|_| !finished);
         let output = match finished {
             true => None,
-            false => Some(Output::start(sink, control.clone())?),
+            false => Some(Output::start(sink, control.clone(), patience.of_one(&control))?),
         };
         Ok(Part {
             name,
@@ -56,6 +66,7 @@ impl Part {
             state: if finished { PartState::Finished } else { PartState::Running },
             flow,
             output,
+            rebuild,
             before: known.map_or(Totals::default(), |k| k.totals),
             rows_out: 0,
         })
@@ -63,6 +74,16 @@ impl Part {
 
     pub(super) fn is_running(&self) -> bool {
         self.state == PartState::Running
+    }
+
+    /// Whether its result is held back still.
+    pub(super) fn rebuilds(&self) -> bool {
+        self.is_running() && self.rebuild.as_ref().is_some_and(|r| !r.is_done())
+    }
+
+    /// Has what it holds back written with the next step.
+    pub(super) fn settle(&self) {
+        self.rebuild.iter().for_each(|r| r.set_ready());
     }
 
     /// The sources that it reads.

@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// The file's name.
 pub const STATUS_FILE: &str = "status.json";
+/// Its length is a multiple of this: so another one finds room in its place.
+const ROOM: usize = 4096;
 /// Version of the file's layout.
 pub const STATUS_VERSION: u32 = 1;
 
@@ -247,21 +249,48 @@ impl JobStatus {
     /// Puts it into the folder `dir`; with `lasting`, so that it outlives a power cut.
     pub(super) fn write(&self, disk: &Disk, dir: &Path, lasting: bool) -> Result<(), DiskError> {
         let path = dir.join(STATUS_FILE);
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        if lasting {
-            return disk.write_atomically(&path, &bytes);
-        }
-        let beside = dir.join("status.json.tmp");
-        let file = disk.open(&beside, Open::Create)?;
-        file.truncate(0)?;
-        file.write_all_at(&bytes, 0)?;
-        disk.rename(&beside, &path)
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.resize(bytes.len().next_multiple_of(ROOM), b' ');
+        let put = || -> Result<(), DiskError> {
+            if lasting {
+                return disk.write_atomically(&path, &bytes);
+            }
+            let beside = dir.join("status.json.tmp");
+            let file = disk.open(&beside, Open::Create)?;
+            file.truncate(0)?;
+            file.write_all_at(&bytes, 0)?;
+            disk.rename(&beside, &path)
+        };
+        put().or_else(|failed| {
+            // That the disk is full is what has to be told: there is room where the last one stands.
+            let file = disk.open(&path, Open::Write).map_err(|_| failed)?;
+            let rest = usize::try_from(file.len()?).unwrap_or(0);
+            bytes.resize(bytes.len().max(rest), b' ');
+            file.write_all_at(&bytes, 0)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_the_disk_is_full_can_be_told_on_the_full_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, faults) = Disk::faulty();
+        let mut status = JobStatus { version: STATUS_VERSION, name: "j".into(), ..Default::default() };
+        status.reason = Some("a".repeat(200));
+        status.write(&disk, dir.path(), true).unwrap();
+        faults.full_after(0);
+        for (state, reason) in [(State::Waiting, "b".repeat(300)), (State::Waiting, "c".into())] {
+            (status.state, status.reason) = (state, Some(reason));
+            for lasting in [true, false] {
+                status.write(&disk, dir.path(), lasting).unwrap();
+                assert_eq!(JobStatus::read(&disk, dir.path()).as_ref(), Some(&status));
+            }
+        }
+    }
 
     #[test]
     fn what_is_written_is_read_and_what_is_of_another_version_or_cut_is_not() {
@@ -281,7 +310,7 @@ mod tests {
         }
         let path = dir.path().join(STATUS_FILE);
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, &text[..text.len() - 1]).unwrap();
+        std::fs::write(&path, &text[..text.trim_end().len() - 1]).unwrap();
         assert_eq!(JobStatus::read(&disk, dir.path()), None);
         std::fs::write(&path, text.replace("\"version\":1", "\"version\":99")).unwrap();
         assert_eq!(JobStatus::read(&disk, dir.path()), None);

@@ -4,7 +4,6 @@
 //! workers and the results to the sinks. After a crash the last checkpoint is loaded and the journaled steps are
 //! run again with the same input; the sinks drop those that they have.
 
-use super::Result;
 use super::checkpoint::{JobStore, Manifest, PartitionManifest};
 use super::crew::Crew;
 use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
@@ -13,8 +12,10 @@ use super::journal::{Entry, Journal, Moment};
 use super::monitor::Monitor;
 use super::part::{Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
+use super::retry::Patience;
 use super::seen::{Checkpointed, NodeSeen};
 use super::status::State;
+use super::{Result, RuntimeError};
 use crate::clock::Clock;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::log::{Log, Pin};
@@ -64,19 +65,23 @@ pub(super) struct Run {
     dirty: bool,
     /// Which statement failed first, as far as is known.
     blamed: Option<usize>,
+    patience: Patience,
+    /// It was told to end before the journaled steps had all been run again: the journal must stay as it is.
+    interrupted: bool,
 }
 
 impl Run {
     pub(super) fn start(job: Job, manifest: Option<Manifest>, monitor: Arc<Monitor>) -> Result<Self> {
         let started = job.clock.monotonic();
         let Job { flow, sources, parts, options, store, log, clock } = job;
+        let patience = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
         let mut running = Vec::with_capacity(parts.len());
         for (part, flow) in parts.into_iter().zip(&flow.parts) {
             let known = match (&store, &manifest) {
                 (Some(store), Some(manifest)) => Some(manifest.part(store, &part.name, &part.fingerprint)?),
                 _ => None,
             };
-            running.push(Part::start(part, flow.clone(), known)?);
+            running.push(Part::start(part, flow.clone(), known, &patience)?);
         }
         let moves = match (&store, &manifest) {
             (Some(store), Some(manifest)) => Moves::of(store, manifest, &running, sources.len())?,
@@ -95,8 +100,10 @@ impl Run {
         let watermarks = (0..sources.len()).map(|s| watermark(s).unwrap_or(WATERMARK_NONE)).collect();
         let (journal, pending) = match &store {
             Some(store) => {
-                store.disk.create_dir_all(&store.dir)?;
-                let (journal, pending) = Journal::open(&store.disk, &store.dir, &store.job, step)?;
+                let (journal, pending) = patience.until_done(|| {
+                    store.disk.create_dir_all(&store.dir)?;
+                    Journal::open(&store.disk, &store.dir, &store.job, step)
+                })?;
                 (Some(journal), pending)
             }
             None => (None, Vec::new()),
@@ -131,6 +138,8 @@ impl Run {
             checkpointed: started,
             dirty: false,
             blamed: None,
+            patience,
+            interrupted: false,
             sources,
             options,
             store,
@@ -142,7 +151,7 @@ impl Run {
         match manifest {
             None => run.write_checkpoint()?,
             // Who ran it before may not have come to it.
-            Some(_) => run.pin()?,
+            Some(_) => run.patience.until_done(|| run.pin())?,
         }
         Ok(run)
     }
@@ -160,16 +169,13 @@ impl Run {
         }
         self.show(true)?;
         self.wait_held(WAIT)?;
-        if !self.is_ending() {
-            self.replay()?;
-        }
-        self.steps(ended)?;
-        self.check_outputs()?;
-        for part in &self.parts {
-            part.drain()?;
-        }
-        if self.any_runs() {
-            self.checkpoint()?;
+        match self.run_steps(ended) {
+            // What it could not write is in the journal.
+            Err(RuntimeError::StoppedWaiting { .. }) => match self.check_outputs() {
+                Err(RuntimeError::StoppedWaiting { .. }) | Ok(()) => {}
+                failed => failed?,
+            },
+            other => other?,
         }
         if self.restarts() {
             return Ok(());
@@ -181,6 +187,16 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    fn run_steps(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
+        self.replay()?;
+        if !self.interrupted {
+            self.steps(ended)?;
+        }
+        self.check_outputs()?;
+        self.drain()?;
+        if self.any_runs() { self.checkpoint() } else { Ok(()) }
     }
 
     /// The statement that a failure belongs to: the first of those that it can belong to.
@@ -196,10 +212,19 @@ impl Run {
     }
 
     fn check_outputs(&mut self) -> Result<()> {
+        let mut stopped = Ok(());
         for (i, part) in self.parts.iter().enumerate() {
-            part.check().inspect_err(|_| self.blamed = Some(i))?;
+            match part.check() {
+                Ok(()) => {}
+                // Perhaps because another one has failed.
+                Err(error @ RuntimeError::StoppedWaiting { .. }) => stopped = Err(error),
+                Err(error) => {
+                    self.blamed = Some(i);
+                    return Err(error);
+                }
+            }
         }
-        Ok(())
+        stopped
     }
 
     pub(super) fn summary(&self, part: usize) -> JobSummary {
@@ -219,6 +244,10 @@ impl Run {
         let pending = std::mem::take(&mut self.pending);
         let mut feeds = if pending.is_empty() { Vec::new() } else { self.open_feeds()? };
         for entry in pending {
+            if self.is_ending() {
+                self.interrupted = true;
+                return Ok(());
+            }
             let mut taken = Vec::new();
             for (s, (source, feeds)) in self.sources.iter().zip(&mut feeds).enumerate() {
                 let mut slices: Taken = feeds.iter().map(|_| (Vec::new(), false)).collect();
@@ -276,6 +305,7 @@ impl Run {
             feeds.push(Feed::start(&source.name, partitions, share, self.crew.len())?);
             shares.push(share);
         }
+        let targets = self.rebuild_targets()?;
         loop {
             if self.is_ending() {
                 return Ok(());
@@ -298,9 +328,13 @@ impl Run {
             let fed: Vec<bool> =
                 taken.iter().map(|t| t.iter().any(|(slices, _)| !slices.is_empty())).collect();
             let moved = self.note_idle_and_ended(&taken);
-            if fed.contains(&true) || moved || self.step == 0 {
+            let settles = self.settle(&targets, &feeds)?;
+            if fed.contains(&true) || moved || settles || self.step == 0 {
                 self.running().for_each(|p| p.control.set_caught_up(false));
                 self.one_step(taken, self.moment(), true)?;
+                if settles {
+                    self.checkpoint()?;
+                }
                 self.maybe_checkpoint()?;
                 self.finish_parts(&feeds, &fed, ended)?;
                 continue;
@@ -319,6 +353,42 @@ impl Run {
                 _ => feeds.iter().for_each(|f| f.wait(WAIT / 10)),
             }
         }
+    }
+
+    /// For each source the end of its partitions now, if it is a topic; nothing if no result is held back.
+    fn rebuild_targets(&self) -> Result<Vec<Option<Vec<u64>>>> {
+        let Some(log) = self.log.as_ref().filter(|_| self.parts.iter().any(Part::rebuilds)) else {
+            return Ok(Vec::new());
+        };
+        let ends = |source: &SourceSetup| -> Result<Option<Vec<u64>>> {
+            if !source.is_topic {
+                return Ok(None);
+            }
+            let topic = log.topic(&source.name)?;
+            Ok(Some((0..topic.partitions()).map(|p| topic.end_offset(p)).collect::<Result<_, _>>()?))
+        };
+        self.sources.iter().map(ends).collect()
+    }
+
+    /// Has results that are held back written with this step, if all has been read that was there when the run began;
+    /// says whether it has.
+    fn settle(&mut self, targets: &[Option<Vec<u64>>], feeds: &[Feed]) -> Result<bool> {
+        if !self.parts.iter().any(Part::rebuilds) {
+            return Ok(false);
+        }
+        let read = |(s, states): (usize, &Vec<PartitionState>)| match targets.get(s) {
+            Some(Some(ends)) => {
+                states.iter().zip(ends).all(|(state, end)| state.ended || state.position.offset >= *end)
+            }
+            _ => feeds.get(s).is_none_or(Feed::caught_up),
+        };
+        if self.step == 0 || !self.partitions.iter().enumerate().all(read) {
+            return Ok(false);
+        }
+        // What the sinks do not have yet is a part of it.
+        self.drain()?;
+        self.parts.iter().filter(|p| p.rebuilds()).for_each(Part::settle);
+        Ok(true)
     }
 
     pub(super) fn running(&self) -> impl Iterator<Item = &Part> {
@@ -427,7 +497,8 @@ impl Run {
         self.step += 1;
         self.dirty = true;
         if live && let Some(journal) = &mut self.journal {
-            journal.append(&entry(self.step, moment, &taken, &self.partitions))?;
+            let entry = entry(self.step, moment, &taken, &self.partitions);
+            self.patience.until_done(|| journal.append(&entry))?;
         }
         let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
@@ -474,13 +545,15 @@ impl Run {
         self.read[s].rows += rows;
         let readers = self.parts.iter().filter(|p| p.sources().contains(&s));
         readers.for_each(|p| p.control.add_rows_in(rows));
-        let source = &mut self.sources[s];
+        let (source, step) = (&mut self.sources[s], self.step);
         if let Some(topic) = source.bad_topic.as_mut().filter(|_| !bad.is_empty()) {
-            topic.append(self.step, &bad_batch(&bad)?, None, None)?;
+            let rows = bad_batch(&bad)?;
+            self.patience.until_done(|| Ok(topic.append(step, &rows, None, None)?))?;
         }
         if let Some(topic) = &mut source.late_topic {
             for (i, batch) in late.iter().enumerate() {
-                topic.append((self.step << 16) | i as u64, batch, None, None)?;
+                let number = (step << 16) | i as u64;
+                self.patience.until_done(|| Ok(topic.append(number, batch, None, None)?))?;
             }
         }
         self.watermarks[s] = source_watermark(&self.partitions[s], self.watermarks[s]);
@@ -502,6 +575,10 @@ impl Run {
             return Ok(());
         }
         self.drain()?;
+        // What a sink holds back is in no checkpoint: the journal gives it again.
+        if self.interrupted || self.parts.iter().any(Part::rebuilds) {
+            return Ok(());
+        }
         self.write_checkpoint()
     }
 
@@ -519,6 +596,11 @@ impl Run {
     }
 
     fn write_checkpoint(&mut self) -> Result<()> {
+        let patience = self.patience.clone();
+        patience.until_done(|| self.try_checkpoint())
+    }
+
+    fn try_checkpoint(&mut self) -> Result<()> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let began = self.clock.monotonic();
         self.look()?;

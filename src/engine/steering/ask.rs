@@ -2,7 +2,7 @@
 
 use super::{Condition, JobDescription, lock_folder};
 use crate::disk::DiskLock;
-use crate::engine::jobs::{drop_unused_groups, jobs_dir};
+use crate::engine::jobs::{drop_unused_groups, job_home, jobs_dir};
 use crate::engine::{Engine, EngineError, Result};
 use crate::runtime::status::State;
 use crate::runtime::wanted::Wanted;
@@ -15,9 +15,6 @@ const ANSWER: Duration = Duration::from_secs(5);
 const ALIVE: Duration = Duration::from_secs(2);
 /// How often it is looked for one.
 const LOOK: Duration = Duration::from_millis(25);
-/// What of a job's folder outlives the removal of its state.
-const KEPT: [&str; 4] = ["job.json", "lock", "wanted.json", "wanted.lock"];
-
 /// What a job can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobAction {
@@ -173,32 +170,11 @@ impl Engine {
     }
 
     fn reset(&self, job: JobDescription) -> Result<JobAnswer> {
-        let _held = self.at_rest(&job)?;
-        let disk = &self.0.disk;
-        let path = job.dir.join("job.json");
-        let mut file: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&disk.read(&path)?).map_err(|e| damaged(&job, &e.to_string()))?;
-        // A topic drops the steps that it has of a producer: who begins anew must be another one.
-        let producer = format!("{:032x}", disk.random_id().as_u128());
-        if let Some(before) = file.insert("producer".into(), producer.into())
-            && let serde_json::Value::Array(earlier) =
-                file.entry("earlier").or_insert_with(|| Vec::<String>::new().into())
-        {
-            earlier.push(before);
-        }
-        file.remove("group");
-        // A run that comes to it before the state is gone must not go on from it.
-        file.insert("stale".into(), true.into());
-        let put = |file: &serde_json::Map<String, serde_json::Value>| -> Result<()> {
-            let bytes = serde_json::to_vec_pretty(file).map_err(|e| damaged(&job, &e.to_string()))?;
-            Ok(disk.write_atomically(&path, &bytes)?)
-        };
-        put(&file)?;
-        for name in disk.list(&job.dir)?.iter().filter(|n| !KEPT.contains(&n.as_str())) {
-            disk.remove_file(&job.dir.join(name))?;
-        }
-        file.remove("stale");
-        put(&file)?;
+        let mut home = job_home(self, &job.name, &job.sink).map_err(|error| match error {
+            EngineError::Busy { .. } => runs(&job),
+            other => other,
+        })?;
+        home.reset()?;
         self.0.log.unpin(&folder_name(&job))?;
         drop_unused_groups(self)?;
         let said = format!(
@@ -222,9 +198,7 @@ impl Engine {
         if let Some(held) = lock_folder(&self.0.disk, &job.dir)? {
             return Ok(held);
         }
-        let by = job.status.as_ref().map_or(String::new(), |s| format!(", in process {}", s.pid));
-        let d = Diagnostic::new(format!("job {} runs{by}", job.name));
-        Err(d.help(format!("stop it first: millstream job stop {}", job.name)).into())
+        Err(runs(job))
     }
 
     /// Changes what is asked of a job; with `all`, of all that run as one with it.
@@ -268,6 +242,13 @@ impl Engine {
     }
 }
 
+/// The job runs, and must not.
+fn runs(job: &JobDescription) -> EngineError {
+    let by = job.status.as_ref().map_or(String::new(), |s| format!(", in process {}", s.pid));
+    let d = Diagnostic::new(format!("job {} runs{by}", job.name));
+    d.help(format!("stop it first: millstream job stop {}", job.name)).into()
+}
+
 fn folder_name(job: &JobDescription) -> String {
     job.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -301,8 +282,4 @@ fn failed_instead(job: &JobDescription) -> EngineError {
     let why = error.map_or("it has ended".into(), |e| e.message.clone());
     let d = Diagnostic::new(format!("job {} is {}: {why}", job.name, job.is.word()));
     d.help(format!("run it again by {}", job.again())).into()
-}
-
-fn damaged(job: &JobDescription, reason: &str) -> Diagnostic {
-    Diagnostic::new(format!("the file job.json of job {} is damaged: {reason}", job.name))
 }

@@ -11,7 +11,7 @@ pub use ask::{JobAction, JobAnswer};
 pub use rows::{job_rows, jobs_rows};
 pub use why::{why, why_rows};
 
-use super::jobs::jobs_dir;
+use super::jobs::{Origin, jobs_dir, read_job_file};
 use super::{Engine, Result};
 use crate::connectors::nearest;
 use crate::disk::{Disk, DiskLock, Open};
@@ -19,7 +19,7 @@ use crate::runtime::checkpoint::{JobStore, Manifest};
 use crate::runtime::status::{JobStatus, State};
 use crate::runtime::wanted::Wanted;
 use crate::sql::Diagnostic;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,18 +76,6 @@ impl Condition {
     }
 }
 
-/// Where a job comes from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct JobOrigin {
-    /// The file.
-    pub file: String,
-    /// The command that ran it, word by word.
-    pub command: Vec<String>,
-    /// The directory in which it was run.
-    pub directory: String,
-}
-
 /// What is known of a job.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobDescription {
@@ -100,7 +88,7 @@ pub struct JobDescription {
     /// Where its result goes.
     pub sink: String,
     /// Where it comes from, if that is known.
-    pub origin: Option<JobOrigin>,
+    pub origin: Option<Origin>,
     /// Whether it is to make no steps, now or when it is run again.
     pub pause_asked: bool,
     /// The statements that run as one with it, itself among them.
@@ -142,7 +130,7 @@ impl JobDescription {
 
     /// How it is run again, in words.
     pub fn again(&self) -> String {
-        let words = |origin: &JobOrigin| {
+        let words = |origin: &Origin| {
             let quoted = |word: &String| match word
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "._-/=:,@%+".contains(c))
@@ -159,17 +147,6 @@ impl JobDescription {
             (None, None) => "'millstream run' with its file".into(),
         }
     }
-}
-
-/// What a job's folder says of it, as far as it is of interest here.
-#[derive(Deserialize)]
-struct Folder {
-    name: String,
-    sink: String,
-    #[serde(default)]
-    group: Option<String>,
-    #[serde(default)]
-    origin: Option<JobOrigin>,
 }
 
 impl Engine {
@@ -228,7 +205,7 @@ fn unknown(name: &str, jobs: &[JobDescription]) -> Diagnostic {
 
 /// What is known of the job in a folder; `None` = it is no job's, or that of a statement that is done at once.
 fn look(disk: &Disk, dir: &Path) -> Option<JobDescription> {
-    let folder: Folder = serde_json::from_slice(&disk.read(&dir.join("job.json")).ok()?).ok()?;
+    let folder = read_job_file(disk, dir).ok().flatten()?;
     let status = JobStatus::read(disk, dir);
     let runs = is_locked(disk, dir);
     let mut is = Condition::of(status.as_ref().map(|s| s.state), runs);

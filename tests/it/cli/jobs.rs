@@ -297,6 +297,28 @@ fn a_failed_job_tells_its_failure() {
 }
 
 #[test]
+fn a_failed_job_begins_again_while_its_process_lives_on_with_others() {
+    let place = Place::new();
+    place.sql("CREATE STREAM s (a BIGINT)");
+    place.file("rows.jsonl", "{\"a\":1}\n{\"a\":\"x\"}\n");
+    place.file(
+        "file.sql",
+        "CREATE STREAM f (a BIGINT) WITH (connector = 'file', path = 'rows.jsonl'); CREATE STREAM kept AS SELECT a FROM f;
+         CREATE STREAM other AS SELECT a FROM s;",
+    );
+    let child = spawn(&place, &["run", "file.sql"]);
+    until(|| state(&place, "kept") == "failed" && state(&place, "other") == "running");
+    place.run(&["job", "restart", "kept"]).fails(1, &["job kept is failed", "rows.jsonl:2"]);
+    assert_eq!(state(&place, "kept"), "failed");
+    place.file("rows.jsonl", "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+    told(&place, &["restart", "kept"]);
+    until(|| state(&place, "kept") == "finished");
+    assert_eq!(place.rows("SELECT a FROM kept"), ["{\"a\":1}", "{\"a\":2}", "{\"a\":3}"]);
+    told(&place, &["stop", "other"]);
+    ends(child);
+}
+
+#[test]
 fn a_job_is_reset_or_dropped_only_when_it_does_not_run() {
     let place = Place::new();
     let child = twice(&place);
