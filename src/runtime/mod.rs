@@ -105,6 +105,17 @@ impl RuntimeError {
             RuntimeError::Output(_) => "sink",
         }
     }
+
+    /// What to do about it, where that is known and not in its message.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            RuntimeError::Connector(ConnectorError::Bad(_)) => Some(
+                "mend the record and run the job again; with on_bad = 'skip' or 'topic' in its definition a stream leaves \
+                 such records out",
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// Result of the runtime.

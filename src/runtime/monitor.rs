@@ -163,7 +163,7 @@ impl Monitor {
             at: self.shared.clock.now_ns(),
             code: error.code().into(),
             message: error.to_string(),
-            help: None,
+            help: error.help().map(String::from),
         };
         let over = self.shared.live().over.clone();
         for part in (0..over.len()).filter(|part| !over[*part]) {

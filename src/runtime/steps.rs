@@ -147,6 +147,7 @@ impl Run {
             clock,
             parts: running,
         };
+        run.parts.iter().for_each(|p| p.control.set_held(false));
         // What the journal's first entries are about must be known before there is one.
         match manifest {
             None => run.write_checkpoint()?,

@@ -177,6 +177,15 @@ impl Engine {
 
     /// What is known of a job. Its name may be written in any case, if that is clear.
     pub fn describe_job(&self, name: &str) -> Result<JobDescription> {
+        // What is asked for again and again while an answer is waited for is looked at alone, if it can be.
+        let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
+        if let Some(mut job) = plain.then(|| look(&self.0.disk, &jobs_dir(self).join(name))).flatten() {
+            let said = job.status.as_ref().filter(|_| job.runs()).map(|s| s.members.clone());
+            if let Some(members) = said.or_else(|| job.group.is_none().then(|| vec![job.name.clone()])) {
+                job.members = members;
+                return Ok(job);
+            }
+        }
         let mut jobs = self.jobs()?;
         let same = |j: &JobDescription| j.name.eq_ignore_ascii_case(name);
         let place = jobs.iter().position(|j| j.name == name).or_else(|| {
@@ -255,4 +264,70 @@ pub(super) fn lock_folder(disk: &Disk, dir: &Path) -> Result<Option<DiskLock>> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Settings;
+    use crate::engine::{Session, parse_all};
+
+    fn run(session: &mut Session, sql: &str) {
+        for statement in &parse_all(sql).0 {
+            session.execute(sql, statement).unwrap();
+        }
+        session.settle(&mut || false).unwrap();
+    }
+
+    fn until(mut holds: impl FnMut() -> bool) {
+        while !holds() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_job_on_a_full_disk_says_so_and_goes_on_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, faults) = Disk::faulty();
+        let full = Engine::open(dir.path(), disk, Clock::system()).unwrap();
+        let other = Engine::open(dir.path(), Disk::real(), Clock::system()).unwrap();
+        let mut runs = Session::new(&full, Settings::default(), None, false);
+        let mut writes = Session::new(&other, Settings::default(), None, false);
+        run(&mut runs, "CREATE STREAM s (a BIGINT); CREATE STREAM kept AS SELECT a FROM s");
+        until(|| other.describe_job("kept").is_ok_and(|job| job.is == Condition::Running));
+        faults.full_after(0);
+        run(&mut writes, "INSERT INTO s VALUES (1), (2)");
+        until(|| other.describe_job("kept").is_ok_and(|job| job.is == Condition::Waiting));
+        let told = why(&other.describe_job("kept").unwrap());
+        assert!(
+            told[0].contains("cannot go on since") && told[0].contains("no space left on device"),
+            "{told:?}"
+        );
+        faults.heal();
+        until(|| {
+            let job = other.describe_job("kept").unwrap();
+            job.is == Condition::Running
+                && job.status.is_some_and(|s| s.run.rows_out == 2 && s.reason.is_none())
+        });
+        let answer = other.ask_job("kept", JobAction::Stop).unwrap();
+        assert_eq!(answer.job.is, Condition::Stopped);
+    }
+
+    #[test]
+    fn what_a_job_says_counts_only_as_long_as_it_has_its_folder() {
+        for (said, runs, expected) in [
+            (None, false, Condition::Stopped),
+            (None, true, Condition::Starting),
+            (Some(State::Running), true, Condition::Running),
+            (Some(State::Running), false, Condition::Interrupted),
+            (Some(State::Paused), false, Condition::Interrupted),
+            (Some(State::Waiting), true, Condition::Waiting),
+            (Some(State::Failed), true, Condition::Starting),
+            (Some(State::Failed), false, Condition::Failed),
+            (Some(State::Finished), false, Condition::Finished),
+        ] {
+            assert_eq!(Condition::of(said, runs), expected, "{said:?} {runs}");
+        }
+    }
 }

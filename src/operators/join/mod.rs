@@ -340,7 +340,10 @@ impl Operator for Join {
     }
 
     fn open_window(&mut self) -> Option<OpenWindow> {
-        let due = self.due.iter().filter_map(|due| due.first_key_value().map(|(at, _)| *at));
+        // Of rows that wait for a match only those matter that go out without one.
+        let counts = |side: &usize| !self.spec.hold || self.spec.gives_rows_of(*side);
+        let due =
+            (0..2).filter(counts).filter_map(|side| self.due[side].first_key_value().map(|(at, _)| *at));
         let end = due.chain(self.due_slots.first_key_value().map(|(at, _)| *at)).min()?;
         // What has no time is over at once; what is bounded by nothing never is.
         let timely = end != WATERMARK_NONE && end != i64::MAX;

@@ -290,7 +290,11 @@ fn a_failed_job_tells_its_failure() {
         (&"failed".into(), &"connector".into())
     );
     let text = why(&place, "kept");
-    assert!(text.contains("Job kept has failed since") && text.contains("rows.jsonl:2"), "{text}");
+    for words in
+        ["Job kept has failed since", "rows.jsonl:2", "with on_bad = 'skip' or 'topic'", "Run it again by"]
+    {
+        assert!(text.contains(words), "no {words:?} in\n{text}");
+    }
     place
         .run(&["job", "restart", "kept"])
         .fails(1, &["job kept is failed", "rows.jsonl:2", "run it again by"]);
@@ -412,4 +416,74 @@ fn time_goes_on_when_all_partitions_are_silent_and_the_same_after_a_kill() {
     child.wait().unwrap();
     place.run(&["run", "board.sql", "--until-caught-up"]).ok();
     assert_eq!(place.rows("SELECT * FROM hourly"), [closed]);
+}
+
+#[test]
+fn who_was_idle_when_a_step_was_made_is_so_when_it_is_made_again() {
+    let place = Place::new();
+    place.sql("CREATE STREAM probe (k BIGINT) WITH (partitions = 2, key = 'k'); INSERT INTO probe VALUES (1), (2), (3), (4), (5), (6), (7), (8)");
+    let of = |p: u64| {
+        json(&place.sql(&format!("SELECT min(k) AS k FROM probe WHERE _partition = {p}")))["k"]
+            .as_u64()
+            .unwrap()
+    };
+    let (silent, lively) = (of(0), of(1));
+    let begin = |idle_timeout: &str| {
+        place.file(
+            "board.sql",
+            format!(
+                "SET checkpoint_interval = '1 hour'; SET idle_timeout = '{idle_timeout}';
+                 CREATE STREAM s (k BIGINT, at TIMESTAMP(3), WATERMARK FOR at AS at) WITH (partitions = 2, key = 'k');
+                 CREATE STREAM hourly AS SELECT window_start, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start EMIT FINAL;"
+            ),
+        );
+        let child = spawn(&place, &["run", "board.sql"]);
+        until(|| state(&place, "hourly") == "running");
+        child
+    };
+    let comes = |k: u64, at: &str| place.sql(&format!("INSERT INTO s VALUES ({k}, '2026-01-01 {at}')"));
+    let read = |rows: u64| until(|| described(&place, "hourly")["status"]["total"]["rows_in"] == rows);
+    let windows = || place.rows("SELECT * FROM hourly").len();
+    let mut child = begin("500 ms");
+    comes(silent, "10:00:30");
+    comes(lively, "10:05:00");
+    until(|| described(&place, "hourly")["status"]["sources"][0]["partitions"][0]["idle"] == true);
+    comes(lively, "10:06:00");
+    until(|| windows() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Now the silent one is not idle for a while: it holds the watermark, and is heard.
+    let mut child = begin("1 hour");
+    comes(lively, "10:10:00");
+    read(4);
+    comes(silent, "10:06:20");
+    read(5);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let child = begin("500 ms");
+    until(|| windows() == 3);
+    told(&place, &["stop", "hourly"]);
+    ends(child);
+    let rows = place.rows("SELECT n FROM hourly ORDER BY window_start");
+    assert_eq!(rows, ["{\"n\":1}", "{\"n\":1}", "{\"n\":2}"], "none is left out as late");
+}
+
+#[test]
+fn a_job_of_the_command_line_alone_is_seen_and_told_in_its_process() {
+    let place = Place::new();
+    place.sql("CREATE STREAM s (a BIGINT); CREATE STREAM kept (a BIGINT)");
+    let jobs = |sql: &str| {
+        let all = place.sql(&format!("INSERT INTO kept SELECT a FROM s; {sql}"));
+        let state = |line: &str| (json(line)["job"].to_string(), json(line)["state"].to_string());
+        all.lines().map(state).collect::<Vec<_>>()
+    };
+    let kept = |state: &str| ("\"kept\"".to_string(), format!("\"{state}\""));
+    assert_eq!(jobs("SHOW JOBS; STOP JOB kept; SHOW JOBS"), [kept("running")]);
+    let told = jobs("PAUSE JOB kept; SHOW JOBS; RESUME JOB kept; SHOW JOBS; STOP JOB kept");
+    assert_eq!(told, [kept("paused"), kept("running")]);
+    let mistake = "INSERT INTO kept SELECT a FROM s; CHECKPOINT JOB kept";
+    place
+        .run(&["-c", mistake])
+        .fails(3, &["job kept keeps no state", "in a file that is run keeps its state"]);
+    assert_eq!(place.run(&["job", "list"]).ok().out, "", "others do not see it");
 }
