@@ -345,7 +345,8 @@ impl Runner {
     fn bounded(&mut self, mut query: Bounded) -> Result<(), Failure> {
         let mut printer = self.printer(query.schema(), false)?;
         loop {
-            match query.next_batch() {
+            let interrupt = self.interrupt.clone();
+            match query.next_batch_unless(&|| interrupt.has_come()) {
                 Ok(Some(batch)) => printer.write(&batch, None)?,
                 Ok(None) => {
                     tell_left_out(query.left_out());

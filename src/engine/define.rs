@@ -14,6 +14,7 @@ use crate::log::TopicOptions;
 use crate::plan::{Dataflow, EmitMode};
 use crate::sql::{
     CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind, normalized, same_text,
+    text_changes,
 };
 use std::sync::Arc;
 
@@ -151,7 +152,16 @@ pub(super) fn create_stream(
             make_topics(engine, create, &old)?;
             Ok(Defined::Same(old))
         }
-        Ok((old, differences)) if create.query.is_some() => {
+        Ok((old, mut differences)) if create.query.is_some() => {
+            if let (Some(there), Some(here)) = (&old.query, &definition.query)
+                && there != here
+            {
+                // Of two long queries only where they differ.
+                differences.retain(|line| !line.starts_with("- AS ") && !line.starts_with("+ AS "));
+                let changes = text_changes(there, here).into_iter();
+                differences
+                    .extend(changes.flat_map(|(old, new)| [format!("- AS {old}"), format!("+ AS {new}")]));
+            }
             Ok(Defined::Changed(Box::new(Changed { old, new: Arc::new(definition), differences })))
         }
         Ok(_) if create.if_not_exists => Ok(Defined::Left),

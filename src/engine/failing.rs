@@ -9,8 +9,9 @@ use crate::runtime::control::News;
 use std::collections::HashSet;
 
 impl Jobs {
-    /// What has happened to the jobs since the last time, in words: a failure while others go on, what one waits for.
-    pub(super) fn take_news(&self) -> Vec<String> {
+    /// What has happened to the jobs since the last time, in words: what one waits for and, unless it ends all
+    /// (`fail_fast`), a failure while others go on.
+    pub(super) fn take_news(&self, fail_fast: bool) -> Vec<String> {
         let mut told = Vec::new();
         let mut entries = self.lock();
         let starved = starved(&entries.iter().map(|e| (e.state, &e.reads, &e.writes)).collect::<Vec<_>>());
@@ -28,7 +29,8 @@ impl Jobs {
                     format!("job {name} was ended while it waited ({reason}); the next run goes on from its last checkpoint")
                 }
             }));
-            if let Some(failure) = entry.failure.as_ref().filter(|_| !entry.told && !others.is_empty()) {
+            let tells = !entry.told && !others.is_empty() && !fail_fast;
+            if let Some(failure) = entry.failure.as_ref().filter(|_| tells) {
                 let waits = |j: &&usize| starved.contains(*j) && reads_of(&entry.writes, &entries[**j].reads);
                 let readers: Vec<&str> =
                     others.iter().filter(waits).map(|j| entries[*j].name.as_str()).collect();
@@ -75,6 +77,7 @@ impl Jobs {
             }
             drop(seen);
             self.wait_for_change(entries);
+            self.close_again();
             if !tick() {
                 return Ok(());
             }

@@ -60,6 +60,8 @@ pub struct JobView {
     pub rows_in: u64,
     /// Rows written in this run.
     pub rows_out: u64,
+    /// What it waits for, if what it writes fails for a reason that passes.
+    pub waits_for: Option<String>,
 }
 
 pub(super) struct Entry {
@@ -80,6 +82,8 @@ pub(super) struct Jobs {
     changed: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closing: AtomicBool,
+    /// A job at whose end the end of a stream was to be written, which is to be tried again.
+    unclosed: Mutex<Option<usize>>,
 }
 
 impl Jobs {
@@ -90,6 +94,7 @@ impl Jobs {
             changed: Condvar::new(),
             threads: Mutex::default(),
             closing: AtomicBool::new(false),
+            unclosed: Mutex::default(),
         })
     }
 
@@ -162,14 +167,47 @@ impl Jobs {
                 Err(error) => (entry.state, entry.failure) = (JobState::Failed, Some(error)),
             }
         }
-        if let Err(error) = self.close_ended(&entries)
-            && let Some(entry) = entries.get_mut(number)
-        {
-            entry.state = JobState::Failed;
-            entry.failure = Some(RuntimeError::Output(format!("cannot write the end of a stream: {error}")));
-        }
+        self.close(&mut entries, number);
         drop(entries);
         self.changed.notify_all();
+    }
+
+    /// Writes the ends of streams that have come to theirs because the job `number` has ended. What cannot be written for
+    /// a reason that passes is tried again when somebody waits for the jobs.
+    fn close(&self, entries: &mut [Entry], number: usize) {
+        let error = match self.close_ended(entries) {
+            Ok(()) => {
+                if let Some(waiting) = self.unclosed().take().and_then(|n| entries.get(n)) {
+                    waiting.control.waiting(None);
+                }
+                return;
+            }
+            Err(EngineError::Log(e)) => RuntimeError::Log(e),
+            Err(EngineError::Connector(e)) => RuntimeError::Connector(e),
+            Err(EngineError::Disk(e)) => RuntimeError::Disk(e),
+            Err(e) => RuntimeError::Output(e.to_string()),
+        };
+        let Some(entry) = entries.get_mut(number) else { return };
+        let mut unclosed = self.unclosed();
+        if !error.is_passing() {
+            *unclosed = None;
+            entry.state = JobState::Failed;
+            entry.failure = Some(RuntimeError::Output(format!("cannot write the end of a stream: {error}")));
+        } else if unclosed.replace(number).is_none() {
+            entry.control.waiting(Some(error.waits_for()));
+        }
+    }
+
+    fn unclosed(&self) -> MutexGuard<'_, Option<usize>> {
+        self.unclosed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries again to write the ends of streams that could not be written.
+    pub(super) fn close_again(&self) {
+        let number = *self.unclosed();
+        if let Some(number) = number {
+            self.close(&mut self.lock(), number);
+        }
     }
 
     /// Writes the end of each stream that is read here and whose writers here have all finished.
@@ -196,6 +234,7 @@ impl Jobs {
             state: e.state,
             rows_in: e.control.rows_in(),
             rows_out: e.control.rows_out(),
+            waits_for: e.control.waits_for(),
         };
         self.lock().iter().map(view).collect()
     }
@@ -279,6 +318,7 @@ impl Jobs {
                     break;
                 }
                 drop(self.changed.wait_timeout(entries, LOOK / 10));
+                self.close_again();
                 if !tick() {
                     return Ok(());
                 }

@@ -639,7 +639,7 @@ impl Session {
 
     /// What has happened to the jobs since the last time, in words.
     pub fn take_news(&self) -> Vec<String> {
-        self.jobs.take_news()
+        self.jobs.take_news(self.chosen.fail_fast())
     }
 
     /// What could not be done in the background for the data directory, in words; each is told once.

@@ -45,7 +45,7 @@ impl Control {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// One of those that write for the job waits from now on, because of `reason`, or (`None`) no longer.
-    pub(super) fn waiting(&self, reason: Option<String>) {
+    pub fn waiting(&self, reason: Option<String>) {
         let mut waiting = self.waiting_now();
         match reason {
             Some(reason) => {

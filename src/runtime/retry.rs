@@ -97,7 +97,7 @@ impl RuntimeError {
     }
 
     /// What one waits for who tries again.
-    fn waits_for(&self) -> String {
+    pub fn waits_for(&self) -> String {
         self.disk().map_or_else(|| self.to_string(), DiskError::plain)
     }
 }

@@ -3,6 +3,7 @@
 
 mod changed;
 mod damage;
+mod failing;
 mod follow;
 mod groups;
 mod growth;
