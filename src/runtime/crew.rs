@@ -1,5 +1,6 @@
 //! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
 
+use super::checkpoint::RestoredNode;
 use super::journal::Moment;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
@@ -102,6 +103,7 @@ impl Crew {
         outputs.collect()
     }
 
+    /// What has changed of each worker's state since this was last asked.
     pub(super) fn snapshot(&self) -> Result<Vec<Vec<NodeState>>> {
         let replies = self.ask(self.commands.iter().map(|_| Command::Snapshot).collect())?;
         let states = replies.into_iter().map(|r| match r {
@@ -111,7 +113,7 @@ impl Crew {
         states.collect()
     }
 
-    pub(super) fn restore(&self, state: Vec<Vec<NodeState>>) -> Result<()> {
+    pub(super) fn restore(&self, state: Vec<Vec<RestoredNode>>) -> Result<()> {
         self.ask(state.into_iter().map(Command::Restore).collect()).map(|_| ())
     }
 }

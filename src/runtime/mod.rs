@@ -5,6 +5,7 @@
 //! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive.
 
 pub mod checkpoint;
+mod checkpointer;
 pub mod control;
 mod crew;
 pub mod feed;
@@ -15,6 +16,7 @@ mod part;
 mod replay;
 pub mod sink;
 mod steps;
+mod tables;
 pub mod upsert_sink;
 mod worker;
 

@@ -9,6 +9,7 @@ use crate::delta::{Delta, EventTime};
 use crate::operators::OperatorMetrics;
 use crate::plan::FlowPart;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// How far a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,11 @@ impl Part {
     /// Waits until everything handed over is written.
     pub(super) fn drain(&self) -> Result<()> {
         self.output.as_ref().map_or(Ok(()), Output::drain)
+    }
+
+    /// What tells when everything handed over so far is written, if anything can be.
+    pub(super) fn drained(&self) -> Result<Option<Receiver<()>>> {
+        self.output.as_ref().map(Output::drained).transpose()
     }
 
     /// Fails if the sink has failed.

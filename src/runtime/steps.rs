@@ -5,7 +5,8 @@
 //! run again with the same input; the sinks drop those that they have.
 
 use super::Result;
-use super::checkpoint::{JobStore, Manifest, PartitionManifest};
+use super::checkpoint::{JobStore, Manifest, PartitionManifest, renumbered};
+use super::checkpointer::{Checkpointer, Order};
 use super::crew::Crew;
 use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
@@ -28,6 +29,8 @@ pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
 /// A job that runs.
 pub(super) struct Run {
     crew: Crew,
+    /// Where there is a store.
+    checkpointer: Option<Checkpointer>,
     sources: Vec<SourceSetup>,
     options: JobOptions,
     store: Option<JobStore>,
@@ -96,8 +99,11 @@ impl Run {
         {
             crew.restore(store.read(manifest, &moves.nodes, crew.len())?)?;
         }
+        let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));
+        let checkpointer = store.clone().map(|store| Checkpointer::start(store, tables)).transpose()?;
         let mut run = Run {
             crew,
+            checkpointer,
             step,
             partitions,
             watermarks,
@@ -123,7 +129,11 @@ impl Run {
         match manifest {
             None => run.write_checkpoint()?,
             // Who ran it before may not have come to it.
-            Some(_) => run.pin()?,
+            Some(_) => {
+                if let (Some((log, pins)), Some(store)) = (run.pins(), &run.store) {
+                    log.pin(&store.owner(), &pins)?;
+                }
+            }
         }
         Ok(run)
     }
@@ -457,44 +467,65 @@ impl Run {
         Ok(deltas)
     }
 
+    /// Begins a checkpoint when it is time, unless one is under way.
     fn maybe_checkpoint(&mut self) -> Result<()> {
         let now = self.clock.monotonic();
-        if now.saturating_sub(self.checkpointed) < self.options.checkpoint_interval {
-            return Ok(());
+        let busy = self.checkpointer.as_mut().map(Checkpointer::is_busy).transpose()?;
+        let due = now.saturating_sub(self.checkpointed) >= self.options.checkpoint_interval;
+        if due && busy == Some(false) && self.dirty {
+            self.begin_checkpoint()?;
         }
-        self.checkpoint()
+        Ok(())
     }
 
-    /// A checkpoint, if there was a step since the last one.
+    /// A checkpoint, if there was a step since the last one, and waits for it.
     fn checkpoint(&mut self) -> Result<()> {
-        self.checkpointed = self.clock.monotonic();
-        if self.store.is_none() || !self.dirty {
-            return Ok(());
+        if self.dirty {
+            self.write_checkpoint()?;
         }
-        self.drain()?;
-        self.write_checkpoint()
+        Ok(())
     }
 
-    /// Pins in the topics that it reads what comes after the checkpoint: after a crash it is read again.
-    fn pin(&self) -> Result<()> {
-        let (Some(log), Some(store)) = (&self.log, &self.store) else { return Ok(()) };
+    /// Writes a checkpoint and waits for it.
+    fn write_checkpoint(&mut self) -> Result<()> {
+        // A sink that has failed says more than the checkpoint that waits for it.
+        self.begin_checkpoint().and_then(|()| self.wait_for_checkpoint()).or_else(|error| {
+            self.check_outputs()?;
+            Err(error)
+        })
+    }
+
+    fn wait_for_checkpoint(&mut self) -> Result<()> {
+        self.checkpointer.as_mut().map_or(Ok(()), Checkpointer::wait)
+    }
+
+    /// What is to be pinned in the topics that are read: what comes after the checkpoint is read again after a crash.
+    fn pins(&self) -> Option<(Log, Vec<Pin>)> {
+        let log = self.log.clone()?;
         let mut pins = Vec::new();
         for (source, partitions) in self.sources.iter().zip(&self.partitions).filter(|(s, _)| s.is_topic) {
             for (partition, state) in (0..).zip(partitions) {
                 pins.push(Pin { topic: source.name.clone(), partition, offset: state.position.offset });
             }
         }
-        let owner = store.dir.file_name().unwrap_or_default().to_string_lossy();
-        Ok(log.pin(&owner, &pins)?)
+        Some((log, pins))
     }
 
-    fn write_checkpoint(&mut self) -> Result<()> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
-        let state = if self.any_runs() && self.step > 0 { self.crew.snapshot()? } else { Vec::new() };
+    /// Has a checkpoint of the state as it is now written, and begins the journal of what follows.
+    fn begin_checkpoint(&mut self) -> Result<()> {
+        self.checkpointed = self.clock.monotonic();
+        let (Some(checkpointer), Some(store)) = (&mut self.checkpointer, &self.store) else { return Ok(()) };
+        checkpointer.wait()?;
+        let needed = self.parts.iter().any(Part::is_running) && self.step > 0;
+        let workers = if needed { Some(self.crew.snapshot()?) } else { None };
         let mut parts = Vec::with_capacity(self.parts.len());
-        for (i, part) in self.parts.iter().enumerate().filter(|(_, p)| p.state != PartState::Left) {
-            let (run, _) = part.counted(&self.parts[..i], &self.read, &self.metrics);
-            parts.push(part.manifest(&run));
+        let mut drained = Vec::new();
+        for (i, part) in self.parts.iter().enumerate() {
+            drained.extend(part.drained().inspect_err(|_| self.blamed = Some(i))?);
+            if part.state != PartState::Left {
+                let (run, _) = part.counted(&self.parts[..i], &self.read, &self.metrics);
+                parts.push(part.manifest(&run));
+            }
         }
         self.generation += 1;
         let manifest = Manifest {
@@ -510,11 +541,14 @@ impl Run {
             watermarks: self.watermarks.clone(),
             tables: Vec::new(),
         };
-        store.write(manifest, state)?;
-        self.pin()?;
-        let (journal, _) = Journal::open(&store.disk, &store.dir, &store.job, self.step)?;
-        self.journal = Some(journal);
-        Journal::remove_older(&store.disk, &store.dir, self.step)?;
+        self.journal = match self.journal.take() {
+            Some(journal) => Some(journal.next(&store.disk, &store.dir, self.step)?),
+            None => None,
+        };
+        let pins = self.pins();
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.write(Order { manifest, workers, drained, pins })?;
+        }
         self.dirty = false;
         Ok(())
     }
