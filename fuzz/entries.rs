@@ -193,8 +193,7 @@ pub(crate) fn frame(bytes: &[u8]) {
 /// The tail of a partition.
 pub(crate) fn tail(bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
-    for slot in
-        bytes.chunks_mut(SLOT).filter(|slot| slot.len() > 92 && slot[93..].iter().all(|b| b % 2 == 0))
+    for slot in bytes.chunks_mut(SLOT).filter(|slot| slot.len() > 92 && slot[93..].iter().all(|b| b % 2 == 0))
     {
         slot[..5].copy_from_slice(b"MSTL\x01");
         let crc = crc32c::crc32c(&slot[..88]);

@@ -9,7 +9,6 @@ use crate::delta::EventTime;
 use crate::disk::{Disk, DiskFile, Open};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::sync::Arc;
 
 /// When a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +61,7 @@ pub struct SliceEntry {
 
 /// An open journal.
 pub struct Journal {
-    file: Arc<DiskFile>,
+    file: DiskFile,
     length: u64,
 }
 
@@ -115,7 +114,7 @@ impl Journal {
         if whole < bytes.len() {
             file.truncate(whole as u64)?;
         }
-        Ok((Journal { file: Arc::new(file), length: whole as u64 }, entries))
+        Ok((Journal { file, length: whole as u64 }, entries))
     }
 
     /// An empty journal for what follows the checkpoint of `step`. What came before is made durable first: this one goes on
@@ -125,12 +124,12 @@ impl Journal {
         let file = disk.open(&dir.join(name(step)), Open::Create)?;
         // Left by a run that was cut short before it wrote into it.
         file.truncate(0)?;
-        Ok(Journal { file: Arc::new(file), length: 0 })
+        Ok(Journal { file, length: 0 })
     }
 
-    /// The file, to make it durable.
-    pub(super) fn file(&self) -> Arc<DiskFile> {
-        self.file.clone()
+    /// Makes its entries durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        Ok(self.file.sync_data()?)
     }
 
     /// The names of the journals that follow the checkpoint of `step` and later ones, in their order.

@@ -37,6 +37,9 @@ pub(super) struct Part {
     pub(super) state: PartState,
     flow: FlowPart,
     output: Option<Output>,
+    durable_at_once: bool,
+    /// The last step that the sink had when the run began.
+    pub(super) committed: Option<u64>,
     /// The counters when this run began.
     before: Totals,
     rows_out: u64,
@@ -44,7 +47,8 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn start(part: JobPart, flow: FlowPart, known: Option<&PartManifest>) -> Result<Self> {
-        let JobPart { name, sink, fingerprint, control } = part;
+        let JobPart { name, mut sink, fingerprint, control } = part;
+        let (durable_at_once, committed) = (sink.is_durable_at_once(), sink.last_step()?);
         let finished = known.is_some_and(|k| k.finished);
         let output = match finished {
             true => None,
@@ -57,6 +61,8 @@ impl Part {
             state: if finished { PartState::Finished } else { PartState::Running },
             flow,
             output,
+            durable_at_once,
+            committed,
             before: known.map_or(Totals::default(), |k| k.totals),
             rows_out: 0,
         })
@@ -64,6 +70,11 @@ impl Part {
 
     pub(super) fn is_running(&self) -> bool {
         self.state == PartState::Running
+    }
+
+    /// Whether what its sink takes survives the machine's power at once.
+    pub(super) fn is_durable_at_once(&self) -> bool {
+        self.durable_at_once && self.is_running()
     }
 
     /// The sources that it reads.

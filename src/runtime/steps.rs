@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How long the step loop waits at most before it looks around again.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long the journal may be behind on disk, where no sink asks for more.
+const JOURNAL_BEHIND: Duration = Duration::from_millis(200);
 
 /// What was taken of one source: for each partition its slices, and whether it has ended behind them.
 pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
@@ -46,6 +48,8 @@ pub(super) struct Run {
     /// The nodes' counters at the last step.
     metrics: Vec<OperatorMetrics>,
     journal: Option<Journal>,
+    /// Since when entries of the journal may not be on disk.
+    journal_behind: Option<Duration>,
     pending: Vec<Entry>,
     moves: Moves,
     /// How many checkpoints were written before the next.
@@ -111,6 +115,7 @@ impl Run {
             metrics: vec![OperatorMetrics::default(); flow.nodes.len()],
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
+            journal_behind: None,
             pending,
             moves,
             generation: manifest.as_ref().map_or(0, |m| m.generation),
@@ -125,6 +130,7 @@ impl Run {
             clock,
             parts: running,
         };
+        run.check_committed()?;
         // What the journal's first entries are about must be known before there is one.
         match manifest {
             None => run.write_checkpoint()?,
@@ -404,6 +410,10 @@ impl Run {
         self.dirty = true;
         if live && let Some(journal) = &mut self.journal {
             journal.append(&entry(self.step, moment, &taken, &self.partitions))?;
+            self.journal_behind.get_or_insert(self.clock.monotonic());
+            // What was read for a result must not be forgotten while the result is remembered.
+            let at_once = self.parts.iter().any(Part::is_durable_at_once);
+            self.sync_journal(if at_once { Duration::ZERO } else { JOURNAL_BEHIND })?;
         }
         let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
@@ -467,8 +477,38 @@ impl Run {
         Ok(deltas)
     }
 
+    /// Makes the journal durable if it has been behind for so long.
+    fn sync_journal(&mut self, behind: Duration) -> Result<()> {
+        let since =
+            self.journal_behind.filter(|since| self.clock.monotonic().saturating_sub(*since) >= behind);
+        if let (Some(_), Some(journal)) = (since, &self.journal) {
+            journal.sync()?;
+            self.journal_behind = None;
+        }
+        Ok(())
+    }
+
+    /// A sink must not have a step that the journal does not know: when the step is made anew, it may be another one, and the
+    /// sink would drop it. So it is if the machine's power went while a sink's rows were on disk and the journal was not.
+    fn check_committed(&self) -> Result<()> {
+        let last = self.pending.last().map_or(self.step, |entry| entry.step);
+        let ahead = |part: &&Part| part.committed.is_some_and(|committed| committed > last);
+        match (&self.store, self.parts.iter().find(ahead)) {
+            (Some(store), Some(part)) => Err(store.misfit(
+                &part.name,
+                &format!(
+                    "ends at step {last}, but its sink has step {} already: the machine lost what was not yet on disk; start it \
+                     anew with --fresh",
+                    part.committed.unwrap_or_default()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins a checkpoint when it is time, unless one is under way.
     fn maybe_checkpoint(&mut self) -> Result<()> {
+        self.sync_journal(JOURNAL_BEHIND)?;
         let now = self.clock.monotonic();
         let busy = self.checkpointer.as_mut().map(Checkpointer::is_busy).transpose()?;
         let due = now.saturating_sub(self.checkpointed) >= self.options.checkpoint_interval;
