@@ -6,7 +6,7 @@
 
 use super::feed::PartitionState;
 use super::journal::Journal;
-use super::tables::{self, TableFile};
+use super::tables::{self, StoredFile, TableFile, checksum};
 use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
@@ -111,6 +111,14 @@ struct Layout {
     version: u32,
 }
 
+/// The manifest as it lies on disk: the checksum is that of its text without blanks.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    version: u32,
+    crc32c: String,
+    checkpoint: serde_json::Value,
+}
+
 impl Manifest {
     /// What is said of the statement `name`. Errors: it is not there, or was another query.
     pub(super) fn part(&self, store: &JobStore, name: &str, fingerprint: &str) -> Result<&PartManifest> {
@@ -167,7 +175,8 @@ struct WholeTable {
 impl From<WholeTable> for TableManifest {
     fn from(WholeTable { node, name, key_columns, file }: WholeTable) -> Self {
         // How many rows it has is not told; the first merge finds out.
-        let files = vec![TableFile { rows: Some(file), removed: None, count: 0 }];
+        let rows = StoredFile { name: file, crc32c: None };
+        let files = vec![TableFile { rows: Some(rows), removed: None, count: 0 }];
         TableManifest { node, name, key_columns, files }
     }
 }
@@ -239,7 +248,11 @@ impl JobStore {
             let manifest: Manifest = serde_json::from_value(value).map_err(damaged)?;
             return Ok(Some(Manifest { tables: tables.into_iter().map(Into::into).collect(), ..manifest }));
         }
-        Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
+        let Sealed { crc32c, checkpoint, .. } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if crc32c != checksum(checkpoint.to_string().as_bytes()) {
+            return Err(self.damaged(&path, "its checksum is wrong"));
+        }
+        Ok(Some(serde_json::from_value(checkpoint).map_err(damaged)?))
     }
 
     /// Writes a checkpoint whose state is that of `tables` and what the workers have changed since; gives its tables. If it
@@ -260,7 +273,10 @@ impl JobStore {
 
     fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         let path = self.manifest_path();
-        let bytes = serde_json::to_vec_pretty(manifest).map_err(|e| self.damaged(&path, e))?;
+        let checkpoint = serde_json::to_value(manifest).map_err(|e| self.damaged(&path, e))?;
+        let crc32c = checksum(checkpoint.to_string().as_bytes());
+        let sealed = Sealed { version: VERSION, crc32c, checkpoint };
+        let bytes = serde_json::to_vec_pretty(&sealed).map_err(|e| self.damaged(&path, e))?;
         Ok(self.disk.write_atomically(&path, &bytes)?)
     }
 
@@ -399,6 +415,37 @@ mod tests {
             lines.sort();
             lines.dedup();
             assert_eq!(lines.len(), 102);
+        }
+    }
+
+    #[test]
+    fn no_bit_of_a_checkpoint_flips_unseen() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = JobStore { disk: Disk::real(), dir: dir.path().into(), job: "j".into() };
+        let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, true)]));
+        let batch = drawn(&schema, "+ 1\n+ 2").batch;
+        let table = StateTable { name: "groups".into(), batch, key_columns: 1 };
+        store.write(manifest(7), &[], vec![vec![(0, StateChange::Whole(vec![table]))]]).unwrap();
+        let sound = store.manifest().unwrap().unwrap();
+        for name in store.disk.list(&store.dir).unwrap() {
+            let path = dir.path().join(&name);
+            let bytes = std::fs::read(&path).unwrap();
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&path, &flipped).unwrap();
+                let seen = match store.manifest() {
+                    Ok(Some(manifest)) if manifest == sound => store.read(&manifest, &[Some(0)], 1).is_err(),
+                    Ok(_) => false,
+                    Err(_) => true,
+                };
+                // A blank between two words may become another one.
+                assert!(
+                    seen || (!name.ends_with("parquet") && bytes[bit / 8].is_ascii_whitespace()),
+                    "bit {bit} of {name}"
+                );
+            }
+            std::fs::write(&path, bytes).unwrap();
         }
     }
 

@@ -1,8 +1,10 @@
 //! The journal: what each step read, written before the step's output is, so that the step can be run again.
 //!
-//! A file per checkpoint, `journal-<step of the checkpoint>`, of JSON lines, one [`Entry`] each, in step order.
+//! A file per checkpoint, `journal-<step of the checkpoint>`, of lines, one [`Entry`] each, in step order: the CRC32C of the
+//! entry's JSON in hexadecimal, a blank, the JSON. (An older layout had the JSON alone.)
 //! A last line that is cut off belongs to a step whose output never went out; it is dropped.
 
+use super::tables::checksum;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
 use crate::delta::EventTime;
@@ -100,7 +102,7 @@ impl Journal {
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
         let mut entries: Vec<Entry> = Vec::new();
         for line in bytes[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-            let entry = serde_json::from_slice(line).map_err(|e| RuntimeError::State {
+            let entry = read(line).map_err(|e| RuntimeError::State {
                 job: job.into(),
                 path: path.display().to_string(),
                 reason: match entries.last() {
@@ -142,7 +144,9 @@ impl Journal {
 
     /// Adds the entry of the next step.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        let mut line = serde_json::to_vec(entry).map_err(|e| RuntimeError::Output(e.to_string()))?;
+        let json = serde_json::to_vec(entry).map_err(|e| RuntimeError::Output(e.to_string()))?;
+        let mut line = format!("{} ", checksum(&json)).into_bytes();
+        line.extend(json);
         line.push(b'\n');
         self.file.write_all_at(&line, self.length)?;
         self.length += line.len() as u64;
@@ -159,6 +163,20 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// The entry in a line; the error says what is wrong with it.
+fn read(line: &[u8]) -> Result<Entry, String> {
+    let json = match line.split_at_checked(9) {
+        Some((crc, json)) if crc[8] == b' ' => {
+            if crc[..8] != *checksum(json).as_bytes() {
+                return Err("a checksum is wrong".into());
+            }
+            json
+        }
+        _ => line,
+    };
+    serde_json::from_slice(json).map_err(|e| e.to_string())
 }
 
 /// The name of the file that follows the checkpoint of `step`.
@@ -206,6 +224,33 @@ mod tests {
             let (_, entries) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
             assert_eq!(entries.len(), whole + 1, "an entry written behind a cut one is whole");
         }
+    }
+
+    #[test]
+    fn no_bit_of_an_entry_flips_unseen() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::real();
+        let entry =
+            |step| Entry { step, moment: Moment { now: 71, keep_since: None }, sources: vec![vec![]] };
+        let (mut journal, _) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
+        (1..=3).for_each(|step| journal.append(&entry(step)).unwrap());
+        let path = dir.path().join(name(0));
+        let bytes = std::fs::read(&path).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &flipped).unwrap();
+            // Where the last line's end is lost, it looks as if it had been cut off.
+            let cut = bit / 8 == bytes.len() - 1;
+            match Journal::open(&disk, dir.path(), "j", 0) {
+                Ok((_, entries)) => assert!(cut && entries == [entry(1), entry(2)], "bit {bit}: {entries:?}"),
+                Err(error) => assert!(error.to_string().contains("is damaged"), "{error}"),
+            }
+        }
+        // The layout before had no checksums.
+        let old: String = (1..=2).map(|step| serde_json::to_string(&entry(step)).unwrap() + "\n").collect();
+        std::fs::write(&path, old).unwrap();
+        assert_eq!(Journal::open(&disk, dir.path(), "j", 0).unwrap().1, [entry(1), entry(2)]);
     }
 
     #[test]

@@ -22,15 +22,25 @@ use serde::{Deserialize, Serialize};
 /// Files of fewer rows count as if they had so many: below that, a file costs what it costs.
 const FEW_ROWS: u64 = 64;
 
+/// A file in the job's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Its name.
+    pub name: String,
+    /// The CRC32C of its bytes in hexadecimal; an older layout had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32c: Option<String>,
+}
+
 /// One file of a table, and the keys beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFile {
-    /// The rows' file in the job's folder; none = there are no rows.
+    /// The rows; none = there are no rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<String>,
-    /// The file of the keys that have no rows, or those in `rows`.
+    pub rows: Option<StoredFile>,
+    /// The keys that have no rows, or those in `rows`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub removed: Option<String>,
+    pub removed: Option<StoredFile>,
     /// Rows in both.
     #[serde(default)]
     pub count: u64,
@@ -39,7 +49,7 @@ pub struct TableFile {
 impl TableFile {
     /// The names of its files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.rows.iter().chain(&self.removed).map(String::as_str)
+        self.rows.iter().chain(&self.removed).map(|file| file.name.as_str())
     }
 }
 
@@ -181,11 +191,14 @@ fn newest(store: &JobStore, files: &[TableFile], key_columns: usize) -> Result<V
     let mut seen: Option<KeyTable> = None;
     let mut all = Vec::with_capacity(files.len());
     for (i, file) in files.iter().enumerate().rev() {
-        let get = |name: &Option<String>| match name {
+        let get = |file: &Option<StoredFile>| match file {
             None => Ok(None),
-            Some(name) => {
+            Some(StoredFile { name, crc32c }) => {
                 let path = store.dir.join(name);
                 let bytes = store.disk.read(&path)?;
+                if crc32c.as_ref().is_some_and(|crc| *crc != checksum(&bytes)) {
+                    return Err(store.damaged(&path, "its checksum is wrong"));
+                }
                 decode(bytes).map(Some).map_err(|e| store.damaged(&path, e))
             }
         };
@@ -241,13 +254,13 @@ fn one_batch(batches: &[RecordBatch]) -> Result<Option<RecordBatch>> {
 }
 
 fn put(store: &JobStore, stem: &str, content: &Content) -> Result<TableFile> {
-    let write = |batch: &Option<RecordBatch>, end: &str| -> Result<Option<String>> {
+    let write = |batch: &Option<RecordBatch>, end: &str| -> Result<Option<StoredFile>> {
         let Some(batch) = batch else { return Ok(None) };
         let name = format!("{stem}{end}.parquet");
         let path = store.dir.join(&name);
         let bytes = encode(batch).map_err(|e| RuntimeError::Output(format!("cannot write {name}: {e}")))?;
         store.disk.write_atomically(&path, &bytes)?;
-        Ok(Some(name))
+        Ok(Some(StoredFile { name, crc32c: Some(checksum(&bytes)) }))
     };
     let count =
         [&content.rows, &content.removed].into_iter().flatten().map(RecordBatch::num_rows).sum::<usize>();
@@ -256,6 +269,11 @@ fn put(store: &JobStore, stem: &str, content: &Content) -> Result<TableFile> {
         removed: write(&content.removed, ".removed")?,
         count: count as u64,
     })
+}
+
+/// The CRC32C of some bytes in hexadecimal.
+pub(super) fn checksum(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32c::crc32c(bytes))
 }
 
 fn encode(batch: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
