@@ -25,7 +25,7 @@ const VERSION: u32 = 3;
 const WHOLE_TABLES: u32 = 2;
 
 /// State tables of one node, for one worker.
-pub(super) type RestoredNode = (usize, Vec<StateTable>);
+pub type RestoredNode = (usize, Vec<StateTable>);
 
 /// Counters of a job over all its runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -293,7 +293,7 @@ impl JobStore {
 
     /// The checkpoint's state, spread over `workers` workers by the tables' keys. `nodes`: for each of its nodes the one
     /// that takes its state.
-    pub(super) fn read(
+    pub fn read(
         &self,
         manifest: &Manifest,
         nodes: &[Option<usize>],
