@@ -1,5 +1,6 @@
 //! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
 
+use super::checkpoint::RestoredNode;
 use super::journal::Moment;
 use super::seen::NodeSeen;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
@@ -114,6 +115,7 @@ impl Crew {
         Ok(nodes)
     }
 
+    /// What has changed of each worker's state since this was last asked.
     pub(super) fn snapshot(&self) -> Result<Vec<Vec<NodeState>>> {
         let replies = self.ask(self.commands.iter().map(|_| Command::Snapshot).collect())?;
         let states = replies.into_iter().map(|r| match r {
@@ -123,7 +125,7 @@ impl Crew {
         states.collect()
     }
 
-    pub(super) fn restore(&self, state: Vec<Vec<NodeState>>) -> Result<()> {
+    pub(super) fn restore(&self, state: Vec<Vec<RestoredNode>>) -> Result<()> {
         self.ask(state.into_iter().map(Command::Restore).collect()).map(|_| ())
     }
 }

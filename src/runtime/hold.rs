@@ -32,6 +32,7 @@ impl Run {
             let held = now.saturating_sub(since);
             self.partitions.iter_mut().flatten().for_each(|state| state.last += held);
         } else {
+            self.drain()?;
             self.checkpoint()?;
             self.held = Some(now);
         }
@@ -66,14 +67,15 @@ impl Run {
             return Ok(());
         }
         let now = self.clock.monotonic();
-        let due = self.shown.is_none_or(|(step, at)| step != self.step && now.saturating_sub(at) >= TELL);
+        let place = (self.step, self.last_checkpoint.map_or(0, |c| c.step));
+        let due = self.shown.is_none_or(|(shown, at)| shown != place && now.saturating_sub(at) >= TELL);
         if !urgent && !due {
             return Ok(());
         }
         if self.any_runs() {
             self.look()?;
         }
-        self.shown = Some((self.step, now));
+        self.shown = Some((place, now));
         let parts = self.parts.iter().map(|part| {
             let (run, _) = part.counted(&[], &self.read, &self.nodes);
             (run, part.total(&run))

@@ -7,6 +7,7 @@
 //! ([`wanted`], `hold`).
 
 pub mod checkpoint;
+mod checkpointer;
 pub mod control;
 mod crew;
 pub mod feed;
@@ -24,6 +25,7 @@ mod seen;
 pub mod sink;
 pub mod status;
 mod steps;
+mod tables;
 pub mod upsert_sink;
 pub mod wanted;
 mod worker;

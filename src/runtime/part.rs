@@ -11,6 +11,7 @@ use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
 use crate::plan::FlowPart;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// How far a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub(super) struct Part {
     output: Option<Output>,
     /// How far it is with what it holds back, if it was begun afresh.
     rebuild: Option<Arc<Progress>>,
+    durable_at_once: bool,
+    /// The last step that the sink had when the run began.
+    pub(super) committed: Option<u64>,
     /// The counters when this run began.
     before: Totals,
     rows_out: u64,
@@ -52,7 +56,9 @@ impl Part {
         known: Option<&PartManifest>,
         patience: &Patience,
     ) -> Result<Self> {
-        let JobPart { name, sink, fingerprint, control, dir: _ } = part;
+        let JobPart { name, mut sink, fingerprint, control, dir: _ } = part;
+        let durable_at_once = sink.is_durable_at_once();
+        let committed = patience.of_one(&control).until_done(|| sink.last_step())?;
         let finished = known.is_some_and(|k| k.finished);
         let rebuild = sink.rebuild().filter(|_| !finished);
         let output = match finished {
@@ -67,6 +73,8 @@ impl Part {
             flow,
             output,
             rebuild,
+            durable_at_once,
+            committed,
             before: known.map_or(Totals::default(), |k| k.totals),
             rows_out: 0,
         })
@@ -84,6 +92,11 @@ impl Part {
     /// Has what it holds back written with the next step.
     pub(super) fn settle(&self) {
         self.rebuild.iter().for_each(|r| r.set_ready());
+    }
+
+    /// Whether what its sink takes survives the machine's power at once.
+    pub(super) fn is_durable_at_once(&self) -> bool {
+        self.durable_at_once && self.is_running()
     }
 
     /// The sources that it reads.
@@ -108,6 +121,11 @@ impl Part {
     /// Waits until everything handed over is written.
     pub(super) fn drain(&self) -> Result<()> {
         self.output.as_ref().map_or(Ok(()), Output::drain)
+    }
+
+    /// What tells when everything handed over so far is written, if anything can be.
+    pub(super) fn drained(&self) -> Result<Option<Receiver<()>>> {
+        self.output.as_ref().map(Output::drained).transpose()
     }
 
     /// Fails if the sink has failed.

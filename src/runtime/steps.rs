@@ -4,7 +4,8 @@
 //! workers and the results to the sinks. After a crash the last checkpoint is loaded and the journaled steps are
 //! run again with the same input; the sinks drop those that they have.
 
-use super::checkpoint::{JobStore, Manifest, PartitionManifest};
+use super::checkpoint::{JobStore, Manifest, PartitionManifest, renumbered};
+use super::checkpointer::{Checkpointer, Order};
 use super::crew::Crew;
 use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// How long the step loop waits at most before it looks around again.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long the journal may be behind on disk, where no sink asks for more.
+const JOURNAL_BEHIND: Duration = Duration::from_millis(200);
 
 /// What was taken of one source: for each partition its slices, and whether it has ended behind them.
 pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
@@ -31,6 +34,10 @@ pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
 /// A job that runs.
 pub(super) struct Run {
     pub(super) crew: Crew,
+    /// Where there is a store.
+    checkpointer: Option<Checkpointer>,
+    /// The checkpoint that is being written: its step, and since when (monotonic).
+    under_way: Option<(u64, Duration)>,
     sources: Vec<SourceSetup>,
     options: JobOptions,
     store: Option<JobStore>,
@@ -51,9 +58,11 @@ pub(super) struct Run {
     /// How many checkpoints that were asked for have been made.
     pub(super) answered: u64,
     pub(super) last_checkpoint: Option<Checkpointed>,
-    /// The step that was last shown, and when (monotonic).
-    pub(super) shown: Option<(u64, Duration)>,
+    /// The step and the checkpoint's step that were last shown, and when (monotonic).
+    pub(super) shown: Option<((u64, u64), Duration)>,
     journal: Option<Journal>,
+    /// Since when entries of the journal may not be on disk.
+    journal_behind: Option<Duration>,
     pending: Vec<Entry>,
     moves: Moves,
     /// How many checkpoints were written before the next.
@@ -113,8 +122,13 @@ impl Run {
         {
             crew.restore(store.read(manifest, &moves.nodes, crew.len())?)?;
         }
+        let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));
+        let checkpointer =
+            store.clone().map(|store| Checkpointer::start(store, tables, patience.clone())).transpose()?;
         let mut run = Run {
             crew,
+            checkpointer,
+            under_way: None,
             step,
             partitions,
             watermarks,
@@ -131,6 +145,7 @@ impl Run {
             shown: None,
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
+            journal_behind: None,
             pending,
             moves,
             generation: manifest.as_ref().map_or(0, |m| m.generation),
@@ -148,11 +163,16 @@ impl Run {
             parts: running,
         };
         run.parts.iter().for_each(|p| p.control.set_held(false));
+        run.check_committed()?;
         // What the journal's first entries are about must be known before there is one.
         match manifest {
             None => run.write_checkpoint()?,
             // Who ran it before may not have come to it.
-            Some(_) => run.patience.until_done(|| run.pin())?,
+            Some(_) => {
+                if let (Some((log, pins)), Some(store)) = (run.pins(), &run.store) {
+                    run.patience.until_done(|| Ok(log.pin(&store.owner(), &pins)?))?;
+                }
+            }
         }
         Ok(run)
     }
@@ -396,7 +416,7 @@ impl Run {
         self.parts.iter().filter(|p| p.is_running())
     }
 
-    fn drain(&mut self) -> Result<()> {
+    pub(super) fn drain(&mut self) -> Result<()> {
         for (i, part) in self.parts.iter().enumerate() {
             part.drain().inspect_err(|_| self.blamed = Some(i))?;
         }
@@ -500,6 +520,10 @@ impl Run {
         if live && let Some(journal) = &mut self.journal {
             let entry = entry(self.step, moment, &taken, &self.partitions);
             self.patience.until_done(|| journal.append(&entry))?;
+            self.journal_behind.get_or_insert(self.clock.monotonic());
+            // What was read for a result must not be forgotten while the result is remembered.
+            let at_once = self.parts.iter().any(Part::is_durable_at_once);
+            self.sync_journal(if at_once { Duration::ZERO } else { JOURNAL_BEHIND })?;
         }
         let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
@@ -561,55 +585,115 @@ impl Run {
         Ok(deltas)
     }
 
-    fn maybe_checkpoint(&mut self) -> Result<()> {
-        let now = self.clock.monotonic();
-        if now.saturating_sub(self.checkpointed) < self.options.checkpoint_interval {
-            return Ok(());
+    /// Makes the journal durable if it has been behind for so long.
+    fn sync_journal(&mut self, behind: Duration) -> Result<()> {
+        let since =
+            self.journal_behind.filter(|since| self.clock.monotonic().saturating_sub(*since) >= behind);
+        if let (Some(_), Some(journal)) = (since, &self.journal) {
+            self.patience.until_done(|| journal.sync())?;
+            self.journal_behind = None;
         }
-        self.checkpoint()
+        Ok(())
     }
 
-    /// A checkpoint, if there was a step since the last one.
-    pub(super) fn checkpoint(&mut self) -> Result<()> {
-        self.checkpointed = self.clock.monotonic();
-        if self.store.is_none() || !self.dirty {
-            return Ok(());
+    /// A sink must not have a step that the journal does not know: when the step is made anew, it may be another one, and the
+    /// sink would drop it. So it is if the machine's power went while a sink's rows were on disk and the journal was not.
+    fn check_committed(&self) -> Result<()> {
+        let last = self.pending.last().map_or(self.step, |entry| entry.step);
+        let ahead = |part: &&Part| part.committed.is_some_and(|committed| committed > last);
+        match (&self.store, self.parts.iter().find(ahead)) {
+            (Some(store), Some(part)) => Err(store.misfit(
+                &part.name,
+                &format!(
+                    "ends at step {last}, but its sink has step {} already: the machine lost what was not yet on disk; start it \
+                     anew with --fresh",
+                    part.committed.unwrap_or_default()
+                ),
+            )),
+            _ => Ok(()),
         }
-        self.drain()?;
+    }
+
+    /// Begins a checkpoint when it is time, unless one is under way.
+    fn maybe_checkpoint(&mut self) -> Result<()> {
+        self.sync_journal(JOURNAL_BEHIND)?;
+        let now = self.clock.monotonic();
+        let busy = self.checkpointer.as_mut().map(Checkpointer::is_busy).transpose()?;
+        if busy == Some(false) {
+            self.note_checkpoint();
+        }
+        let rebuilds = self.interrupted || self.parts.iter().any(Part::rebuilds);
+        let due = now.saturating_sub(self.checkpointed) >= self.options.checkpoint_interval && !rebuilds;
+        if due && busy == Some(false) && self.dirty {
+            self.begin_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// A checkpoint, if there was a step since the last one, and waits for it.
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
         // What a sink holds back is in no checkpoint: the journal gives it again.
         if self.interrupted || self.parts.iter().any(Part::rebuilds) {
-            return Ok(());
+            return self.drain();
         }
-        self.write_checkpoint()
+        if self.dirty {
+            self.write_checkpoint()?;
+        }
+        self.wait_for_checkpoint()
     }
 
-    /// Pins in the topics that it reads what comes after the checkpoint: after a crash it is read again.
-    fn pin(&self) -> Result<()> {
-        let (Some(log), Some(store)) = (&self.log, &self.store) else { return Ok(()) };
+    /// Writes a checkpoint and waits for it.
+    fn write_checkpoint(&mut self) -> Result<()> {
+        // A sink that has failed says more than the checkpoint that waits for it.
+        self.begin_checkpoint().and_then(|()| self.wait_for_checkpoint()).or_else(|error| {
+            self.check_outputs()?;
+            Err(error)
+        })
+    }
+
+    fn wait_for_checkpoint(&mut self) -> Result<()> {
+        self.checkpointer.as_mut().map_or(Ok(()), Checkpointer::wait)?;
+        self.note_checkpoint();
+        Ok(())
+    }
+
+    /// Takes note that the checkpoint that was under way, if one was, is there.
+    fn note_checkpoint(&mut self) {
+        if let Some((step, began)) = self.under_way.take() {
+            let took = self.clock.monotonic().saturating_sub(began);
+            self.last_checkpoint = Some(Checkpointed { step, at: Some(self.clock.now_ns()), took });
+        }
+    }
+
+    /// What is to be pinned in the topics that are read: what comes after the checkpoint is read again after a crash.
+    fn pins(&self) -> Option<(Log, Vec<Pin>)> {
+        let log = self.log.clone()?;
         let mut pins = Vec::new();
         for (source, partitions) in self.sources.iter().zip(&self.partitions).filter(|(s, _)| s.is_topic) {
             for (partition, state) in (0..).zip(partitions) {
                 pins.push(Pin { topic: source.name.clone(), partition, offset: state.position.offset });
             }
         }
-        let owner = store.dir.file_name().unwrap_or_default().to_string_lossy();
-        Ok(log.pin(&owner, &pins)?)
+        Some((log, pins))
     }
 
-    fn write_checkpoint(&mut self) -> Result<()> {
-        let patience = self.patience.clone();
-        patience.until_done(|| self.try_checkpoint())
-    }
-
-    fn try_checkpoint(&mut self) -> Result<()> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
+    /// Has a checkpoint of the state as it is now written, and begins the journal of what follows.
+    fn begin_checkpoint(&mut self) -> Result<()> {
+        self.checkpointed = self.clock.monotonic();
+        let (Some(checkpointer), Some(store)) = (&mut self.checkpointer, &self.store) else { return Ok(()) };
+        checkpointer.wait()?;
         let began = self.clock.monotonic();
-        self.look()?;
-        let state = if self.any_runs() && self.step > 0 { self.crew.snapshot()? } else { Vec::new() };
+        self.nodes = self.crew.look()?;
+        let needed = self.parts.iter().any(Part::is_running) && self.step > 0;
+        let workers = if needed { Some(self.crew.snapshot()?) } else { None };
         let mut parts = Vec::with_capacity(self.parts.len());
-        for (i, part) in self.parts.iter().enumerate().filter(|(_, p)| p.state != PartState::Left) {
-            let (run, _) = part.counted(&self.parts[..i], &self.read, &self.nodes);
-            parts.push(part.manifest(&run));
+        let mut drained = Vec::new();
+        for (i, part) in self.parts.iter().enumerate() {
+            drained.extend(part.drained().inspect_err(|_| self.blamed = Some(i))?);
+            if part.state != PartState::Left {
+                let (run, _) = part.counted(&self.parts[..i], &self.read, &self.nodes);
+                parts.push(part.manifest(&run));
+            }
         }
         self.generation += 1;
         let manifest = Manifest {
@@ -625,14 +709,19 @@ impl Run {
             watermarks: self.watermarks.clone(),
             tables: Vec::new(),
         };
-        store.write(manifest, state)?;
-        self.pin()?;
-        let (journal, _) = Journal::open(&store.disk, &store.dir, &store.job, self.step)?;
-        self.journal = Some(journal);
-        Journal::remove_older(&store.disk, &store.dir, self.step)?;
+        self.journal = match self.journal.take() {
+            Some(journal) => {
+                let patience = self.patience.clone();
+                Some(patience.until_done(|| journal.next(&store.disk, &store.dir, self.step))?)
+            }
+            None => None,
+        };
+        let pins = self.pins();
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.write(Order { manifest, workers, drained, pins })?;
+        }
         self.dirty = false;
-        let took = self.clock.monotonic().saturating_sub(began);
-        self.last_checkpoint = Some(Checkpointed { step: self.step, at: Some(self.clock.now_ns()), took });
+        self.under_way = Some((self.step, began));
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 //! scheduled.
 
 use super::RuntimeError;
+use super::checkpoint::RestoredNode;
 use super::journal::Moment;
 use super::seen::{NodeSeen, RowCount};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
@@ -22,15 +23,15 @@ use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
-use crate::operators::{Emit, Operator, OperatorError, StateTable, StepStart};
+use crate::operators::{Emit, Operator, OperatorError, StateChange, StepStart};
 use crate::plan::{SharedFlow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// A node's state: its index and its tables.
-pub(super) type NodeState = (usize, Vec<StateTable>);
+/// A node's state: its index, and what it has to save.
+pub(super) type NodeState = (usize, StateChange);
 
 /// What the coordinator tells a worker.
 pub(super) enum Command {
@@ -41,7 +42,7 @@ pub(super) enum Command {
     /// Send the whole state.
     Snapshot,
     /// Take the state of a checkpoint: (node, tables).
-    Restore(Vec<NodeState>),
+    Restore(Vec<RestoredNode>),
 }
 
 /// One worker's part of a step.
@@ -365,16 +366,13 @@ impl Worker {
         for (i, running) in self.nodes.iter_mut().enumerate() {
             if let Running::Operator(operator) = running {
                 let failed = |_: &OperatorError| self.failed.set(Some(i));
-                let tables = operator.snapshot().inspect_err(failed)?;
-                if !tables.is_empty() {
-                    state.push((i, tables));
-                }
+                state.push((i, operator.snapshot_changes().inspect_err(failed)?));
             }
         }
         Ok(state)
     }
 
-    fn restore(&mut self, state: Vec<NodeState>) -> Result<(), RuntimeError> {
+    fn restore(&mut self, state: Vec<RestoredNode>) -> Result<(), RuntimeError> {
         for (i, tables) in state {
             if let Some(Running::Operator(operator)) = self.nodes.get_mut(i) {
                 operator.restore(tables)?;

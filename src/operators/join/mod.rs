@@ -19,11 +19,12 @@ mod presence;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod unsaved;
 
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
 use super::window::unit_ns;
-use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateTable, StepStart};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -48,11 +49,15 @@ struct Slot {
     note: u32,
     /// When (ns) its window is over, if one bounds it.
     until: i64,
+    /// It is among the slots that have changed since the last checkpoint.
+    unsaved: bool,
+    /// The last checkpoint may have rows of its key.
+    saved: bool,
 }
 
 impl Default for Slot {
     fn default() -> Self {
-        Slot { entries: [0; 2], weights: [0; 2], note: 0, until: i64::MAX }
+        Slot { entries: [0; 2], weights: [0; 2], note: 0, until: i64::MAX, unsaved: false, saved: false }
     }
 }
 
@@ -92,6 +97,9 @@ pub struct Join {
     aging: bool,
     ages: age::Ages,
     scratch: Vec<u32>,
+    /// Slots that have changed since the last checkpoint, some of them given to other keys since; `None` = nobody has
+    /// asked yet.
+    unsaved: Option<Vec<u32>>,
 }
 
 impl Join {
@@ -131,6 +139,7 @@ impl Join {
             aging: false,
             ages: age::Ages::default(),
             scratch: Vec::new(),
+            unsaved: None,
             spec,
         })
     }
@@ -244,6 +253,7 @@ impl Join {
                 }
                 self.rows[side].remove(id);
                 self.slots[entry.slot as usize].entries[side] -= 1;
+                self.note_unsaved(entry.slot);
                 self.empty.push(entry.slot);
             }
             self.rows[side].sweep();
@@ -255,8 +265,12 @@ impl Join {
                 false => state.entries[side] == 0,
             };
             if gone(0) && gone(1) {
-                *state = Slot::default();
-                self.keys.remove(slot);
+                let saved = std::mem::take(state).saved;
+                if saved {
+                    self.keys.remove_noted(slot)
+                } else {
+                    self.keys.remove(slot)
+                }
                 self.null_slot = self.null_slot.filter(|null| *null != slot);
             }
         }
@@ -280,6 +294,7 @@ impl Join {
         // First the pairs with what the other side has, then the rows become part of their own side.
         let matches = self.pairs(port, &delta, &slots, out)?;
         self.take_in(port, &delta, &slots, matches.as_deref())?;
+        slots.iter().filter(|slot| **slot != NO_SLOT).for_each(|slot| self.note_unsaved(*slot));
         self.scratch = slots;
         Ok(())
     }
@@ -318,6 +333,10 @@ impl Operator for Join {
 
     fn snapshot(&mut self) -> Result<Vec<StateTable>> {
         self.save()
+    }
+
+    fn snapshot_changes(&mut self) -> Result<StateChange> {
+        self.save_changes()
     }
 
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
