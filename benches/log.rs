@@ -1,11 +1,12 @@
 //! The log beside the disk that it lies on: appends, reads, and how long a reader in another process waits for a row.
 //!
 //!     cargo bench --bench log                     everything
-//!     cargo bench --bench log -- append           one part: append, read or wait
+//!     cargo bench --bench log -- append           one part: append, read, disk or wait
 //!
 //! MIB (256) is how much raw data each case takes, ROWS_WAITED (2,000) how many rows are waited for, DIR (a temporary
 //! one) the directory in whose file system all is done. What is compared is done in turns in the same run: plain writes and
-//! reads of one file in pieces of 1 MiB, without a sync.
+//! reads of one file in pieces of 1 MiB, without a sync; in the part `disk` with one at the end, and read from files that are
+//! not in the page cache.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -51,6 +52,9 @@ fn main() -> Result<()> {
     }
     if wanted("read") {
         reads(home.path())?;
+    }
+    if wanted("disk") {
+        beside_the_disk(home.path())?;
     }
     if wanted("wait") {
         waits(home.path())?;
@@ -241,9 +245,80 @@ fn reads(home: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Appends with one sync at the end and reads from outside the page cache, in turns with plain writes and reads of the same.
+fn beside_the_disk(home: &Path) -> Result<()> {
+    let batch = wide()?;
+    let batches = (from_environment("MIB", 256) << 20) / raw_bytes(&batch);
+    println!(
+        "\nbeside the disk itself (plain writes with one sync at the end, plain reads, nothing in the page cache)"
+    );
+    println!("codec     append MB/s in files  of the disk's     read MB/s in files  of the disk's");
+    for codec in Codec::ALL {
+        let mut best = [Duration::MAX; 4];
+        let mut bytes = 0;
+        for _ in 0..5 {
+            let dir = home.join("data");
+            let log = open(&dir)?;
+            topic_of(&log, "t", 1, codec, Fsync::Os)?;
+            let started = Instant::now();
+            append(&log, "t", 0, 1, batches)?;
+            log.topic("t")?.writer(0)?.sync()?;
+            let appended = started.elapsed();
+            bytes = size_of(&dir)?;
+            let path = home.join("plain");
+            let started = Instant::now();
+            let (file, piece) = (File::create(&path)?, vec![7; PIECE]);
+            for _ in 0..bytes / PIECE {
+                (&file).write_all(&piece)?;
+            }
+            file.sync_all()?;
+            let written = started.elapsed();
+            segments(&dir)?.iter().chain([&path]).try_for_each(|file| forget(file))?;
+            let started = Instant::now();
+            let mut reader = log.topic("t")?.reader(0, 0, None)?;
+            let mut rows = 0;
+            while let Some(frame) = reader.next()? {
+                rows += frame.batch.num_rows();
+            }
+            let read = started.elapsed();
+            assert_eq!(rows, batches * BATCH);
+            let started = Instant::now();
+            let (mut file, mut into) = (File::open(&path)?, vec![0; PIECE]);
+            while file.read(&mut into)? > 0 {}
+            for (best, took) in best.iter_mut().zip([appended, written, read, started.elapsed()]) {
+                *best = took.min(*best);
+            }
+            drop((reader, log));
+            std::fs::remove_file(path)?;
+            std::fs::remove_dir_all(dir)?;
+        }
+        let [append, write, read, plain] = best.map(|took| rate(bytes, took));
+        println!(
+            "{:5} {append:26.0} {:8.2} ({write:.0}) {read:22.0} {:8.2} ({plain:.0})",
+            codec.name(),
+            append / write,
+            read / plain
+        );
+    }
+    Ok(())
+}
+
+/// Drops what the page cache has of a file.
+fn forget(path: &Path) -> Result<()> {
+    let file = File::open(path)?;
+    file.sync_all()?;
+    Ok(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
 /// Bytes of the segments in a data directory.
 fn size_of(dir: &Path) -> Result<usize> {
-    let mut bytes = 0;
+    let lens = segments(dir)?.into_iter().map(|file| Ok(file.metadata()?.len() as usize));
+    lens.sum()
+}
+
+/// The segments in a data directory.
+fn segments(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = vec![dir.into()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
@@ -251,11 +326,11 @@ fn size_of(dir: &Path) -> Result<usize> {
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
             } else if entry.path().extension().is_some_and(|ending| ending == "log") {
-                bytes += entry.metadata()?.len() as usize;
+                found.push(entry.path());
             }
         }
     }
-    Ok(bytes)
+    Ok(found)
 }
 
 /// Prints how many nanoseconds after its append each row was here.

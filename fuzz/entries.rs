@@ -6,6 +6,9 @@
 //! (fuzz_targets), and the tests of the crate, with mutations of the sound files (tests/it/fuzz.rs).
 #![allow(dead_code, reason = "a fuzz target uses one entry")]
 
+#[path = "jobs.rs"]
+pub(crate) mod jobs;
+
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use millstream::catalog::CatalogStore;
@@ -31,6 +34,12 @@ pub(crate) const ENTRIES: &[(&str, Entry)] = &[
     ("catalog", catalog),
     ("index", index),
     ("producers", producers),
+    ("journal", jobs::journal),
+    ("manifest", jobs::manifest),
+    ("state", jobs::state),
+    ("json", jobs::json),
+    ("csv", jobs::csv),
+    ("sql", jobs::sql),
 ];
 
 fn batch(from: i64) -> RecordBatch {
@@ -163,6 +172,7 @@ pub(crate) fn sample(entry: &str) -> Vec<u8> {
         "description" => place.topic.join("topic.json"),
         "format" => "/data/FORMAT".into(),
         "catalog" => return CATALOG.into(),
+        "journal" | "manifest" | "state" | "json" | "csv" | "sql" => return jobs::sample(entry),
         other => place.file(&format!(".{other}")),
     };
     place.disk.read(&path).unwrap()
@@ -193,8 +203,7 @@ pub(crate) fn frame(bytes: &[u8]) {
 /// The tail of a partition.
 pub(crate) fn tail(bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
-    for slot in
-        bytes.chunks_mut(SLOT).filter(|slot| slot.len() >= 92 && slot[93..].iter().all(|b| b % 2 == 0))
+    for slot in bytes.chunks_mut(SLOT).filter(|slot| slot.len() > 92 && slot[93..].iter().all(|b| b % 2 == 0))
     {
         slot[..5].copy_from_slice(b"MSTL\x01");
         let crc = crc32c::crc32c(&slot[..88]);

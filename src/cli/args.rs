@@ -1,6 +1,6 @@
 //! The command line: what may be typed, and what it means.
 
-use crate::cli::commands::{GroupCommand, TopicCommand};
+use crate::cli::commands::{GroupCommand, JobCommand, TopicCommand};
 use crate::cli::print::Format;
 use crate::config::{self, MAX_WORKERS};
 use crate::engine::{Engine, EngineError, Fresh, Rename, Ways};
@@ -22,6 +22,7 @@ Examples:
   zcat quakes.jsonl.gz | millstream -c 'SELECT region, count(*) FROM stdin GROUP BY region'
   millstream topic consume hourly_board -n 5
   zcat trips.jsonl.gz | millstream topic produce trips
+  millstream job why hourly_board
 
 Exit codes:
   0  done, or ended by SIGINT or SIGTERM
@@ -118,6 +119,9 @@ enum Command {
     /// Look at consumer groups: how far they have read
     #[command(subcommand)]
     Group(GroupCommand),
+    /// Look at jobs and steer them, in whichever process they run
+    #[command(subcommand)]
+    Job(JobCommand),
 }
 
 /// What is to be done.
@@ -131,6 +135,8 @@ pub enum Action {
     Topic(TopicCommand),
     /// Do something with a consumer group.
     Group(GroupCommand),
+    /// Do something with a job.
+    Job(JobCommand),
 }
 
 /// A command line, understood.
@@ -178,6 +184,7 @@ impl Invocation {
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
             (Some(Command::Topic(command)), true) => (Action::Topic(command), RunOptions::default()),
             (Some(Command::Group(command)), true) => (Action::Group(command), RunOptions::default()),
+            (Some(Command::Job(command)), true) => (Action::Job(command), RunOptions::default()),
         };
         let mut ways = Ways {
             fresh: args.running.fresh,
@@ -325,6 +332,8 @@ mod tests {
             to: Start::Offset(7),
         };
         assert_eq!(parse("group reset g --topic t --to 7").unwrap().action, Action::Group(reset));
+        let why = JobCommand::Why { name: "board.hourly".into() };
+        assert_eq!(parse("job why board.hourly").unwrap().action, Action::Job(why));
     }
 
     #[test]
@@ -370,6 +379,9 @@ mod tests {
             "group",
             "group reset g --topic t",
             "group reset g --to latest",
+            "job",
+            "job pause",
+            "job halt j",
             "walk",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

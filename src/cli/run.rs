@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::args::{Action, Invocation};
-use super::print::{Format, PrintError, ResultPrinter};
+use super::print::{Format, PrintError, ResultPrinter, print_prose};
 use super::progress::{Progress, grouped, summary};
 use super::report;
 use super::terminal::Screen;
@@ -142,7 +142,7 @@ fn texts(invocation: &Invocation) -> Result<Vec<Text>, String> {
             Ok(texts.iter().map(|t| Text { name: "-c".into(), scope: None, source: t.clone() }).collect())
         }
         Action::Files(files) => files.iter().map(|f| file_text(f)).collect(),
-        Action::Topic(_) | Action::Group(_) => Ok(Vec::new()),
+        Action::Topic(_) | Action::Group(_) | Action::Job(_) => Ok(Vec::new()),
     }
 }
 
@@ -296,6 +296,11 @@ impl Runner {
         !self.interrupt.has_come()
     }
 
+    fn result_format(&self) -> Format {
+        let terminal = Screen::stdout().is_terminal();
+        self.format.unwrap_or(Format::of(self.session.settings.format, terminal))
+    }
+
     fn tell_news(&self, progress: &mut Progress<io::Stderr>) {
         for news in self.session.take_upkeep_failures().into_iter().chain(self.session.take_news()) {
             let _ = progress.erase();
@@ -321,8 +326,7 @@ impl Runner {
         schema: arrow::datatypes::SchemaRef,
         changes: bool,
     ) -> Result<ResultPrinter, Failure> {
-        let screen = Screen::stdout();
-        let format = self.format.unwrap_or(Format::of(self.session.settings.format, screen.is_terminal()));
+        let (screen, format) = (Screen::stdout(), self.result_format());
         if std::mem::replace(&mut self.printed, true) && format == Format::Csv {
             writeln!(io::stdout()).map_err(PrintError::from)?;
         }
@@ -330,6 +334,9 @@ impl Runner {
     }
 
     fn rows(&mut self, rows: &Rows) -> Result<(), Failure> {
+        if let (Some(sentences), Format::Table) = (rows.sentences(), self.result_format()) {
+            return Ok(print_prose(&sentences)?);
+        }
         let mut printer = self.printer(rows.schema(), false)?;
         printer.write(&rows.batch, None)?;
         Ok(printer.finish()?)

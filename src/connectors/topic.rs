@@ -4,7 +4,7 @@
 //! exactly once: each frame carries the job and the step, and a step that a partition already has is dropped.
 
 use super::{ConnectorError, ConnectorInfo, OptionInfo, PartitionReader, Position, Read, Slice};
-use crate::log::{Append, Frame, LogReader, PartitionWriter, Topic};
+use crate::log::{Append, Frame, Fsync, LogReader, PartitionWriter, Topic};
 use arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions,
     TimestampNanosecondArray, UInt32Array,
@@ -304,6 +304,7 @@ impl TopicReader {
 
 /// Appends rows to a topic: by the hash of the key columns, else whole steps round the partitions.
 pub struct TopicAppender {
+    topic: Arc<Topic>,
     writers: Vec<PartitionWriter>,
     key: Option<Vec<usize>>,
     time: Option<usize>,
@@ -321,7 +322,7 @@ impl TopicAppender {
         producer: u128,
     ) -> Result<Self, ConnectorError> {
         let writers = (0..topic.partitions()).map(|p| topic.writer(p)).collect::<Result<_, _>>()?;
-        Ok(TopicAppender { writers, key, time, producer })
+        Ok(TopicAppender { topic: topic.clone(), writers, key, time, producer })
     }
 
     /// Appends one step's rows, with their marks, and states a watermark in every partition.
@@ -397,6 +398,20 @@ impl TopicAppender {
             appended += rows.num_rows() as u64;
         }
         Ok(appended)
+    }
+
+    /// Whether what is appended is durable at once.
+    pub fn is_durable_at_once(&self) -> bool {
+        self.topic.settings().fsync == Fsync::Step
+    }
+
+    /// The last step of the producer that any partition has.
+    pub fn last_step(&mut self) -> Result<Option<u64>, ConnectorError> {
+        let mut last = None;
+        for writer in &self.writers {
+            last = last.max(writer.last_step(self.producer).map_err(other)?);
+        }
+        Ok(last)
     }
 
     /// Makes what was appended durable.

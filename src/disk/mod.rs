@@ -4,6 +4,7 @@
 //!
 //! Directories are made for their owner alone (0700), files likewise (0600).
 
+mod crash;
 mod faults;
 mod mounts;
 pub(crate) mod simulated;
@@ -187,7 +188,7 @@ impl Disk {
             return process.rename(from, to);
         }
         self.alive("rename", from)?;
-        std::fs::rename(from, to).map_err(|e| failed("rename", from, e))
+        crash::around("rename", from, || std::fs::rename(from, to)).map_err(|e| failed("rename", from, e))
     }
 
     /// Makes the names in a directory durable.
@@ -240,7 +241,7 @@ impl Disk {
             return process.remove_file(path);
         }
         self.alive("remove", path)?;
-        std::fs::remove_file(path).map_err(|e| failed("remove", path, e))
+        crash::around("remove", path, || std::fs::remove_file(path)).map_err(|e| failed("remove", path, e))
     }
 
     /// The names in a directory, sorted. Names that are no UTF-8 come with replacement characters.
@@ -345,7 +346,9 @@ impl DiskFile {
     /// Writes all of `bytes` at `position`. After an error any part of them may be there.
     pub fn write_all_at(&self, bytes: &[u8], position: u64) -> Result<()> {
         let written = match &self.file {
-            OpenFile::Real(file, None) => file.write_all_at(bytes, position),
+            OpenFile::Real(file, None) => {
+                crash::write(&self.path, bytes, |bytes| file.write_all_at(bytes, position))
+            }
             OpenFile::Real(file, Some(faults)) => {
                 let grows = (position + bytes.len() as u64).saturating_sub(self.len()?);
                 let (keep, then) = faults.before_write(bytes.len(), grows);
@@ -379,7 +382,7 @@ impl DiskFile {
     /// Makes its content and length durable (fdatasync).
     pub fn sync_data(&self) -> Result<()> {
         let synced = match &self.file {
-            OpenFile::Real(file, None) => file.sync_data(),
+            OpenFile::Real(file, None) => crash::around("sync", &self.path, || file.sync_data()),
             OpenFile::Real(_, Some(faults)) => faults.sync(),
             OpenFile::Simulated(handle) => handle.sync_data(&self.path),
         };

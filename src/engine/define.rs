@@ -6,6 +6,7 @@ use super::sources::option_diagnostic;
 use super::table::check_table;
 use super::{Engine, Result};
 use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
+use crate::config::parse_duration;
 use crate::connectors::{
     CONNECTORS, FileConfig, NexmarkConfig, OptionError, OptionInfo, check_options, nearest,
 };
@@ -17,12 +18,21 @@ use crate::sql::{
 };
 use std::sync::Arc;
 
+/// The option that says when a partition is idle.
+pub(super) const IDLE_TIMEOUT: &str = "idle_timeout";
+
 /// Options that every connector takes.
 pub(super) const COMMON_OPTIONS: &[OptionInfo] = &[
     OptionInfo {
         name: "connector",
         default: Some("topic"),
         help: "what holds the rows: topic, file, nexmark or blackhole",
+    },
+    OptionInfo {
+        name: IDLE_TIMEOUT,
+        default: Some(""),
+        help: "how long a partition may be silent before it no longer holds the watermark, such as '30 s', or '0' for ever; \
+               without it the setting of that name",
     },
     OptionInfo {
         name: "late_topic",
@@ -275,6 +285,13 @@ fn check_connector(create: &CreateStream, connector: &str, options: &[(String, S
         d
     };
     check_options(info, options, COMMON_OPTIONS).map_err(at)?;
+    if let Some((name, value)) =
+        options.iter().find(|(n, v)| n == IDLE_TIMEOUT && parse_duration(v).is_none())
+    {
+        let help = "write a duration such as '500 ms', '30 s' or '5 minutes', or '0' for never";
+        let message = format!("'{value}' is not a value of '{name}'");
+        return Err(at(OptionError { option: name.clone(), message, help: Some(help.into()) }).into());
+    }
     match connector {
         "file" => FileConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
         "nexmark" => NexmarkConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,

@@ -31,6 +31,21 @@ impl JobHome {
         self.clear_stale()
     }
 
+    /// Forgets what the job has done, whatever it is to compute next.
+    pub(super) fn reset(&mut self) -> Result<()> {
+        let producer = self.store.disk.random_id().as_u128();
+        // A topic drops the steps that it has of a producer: who begins anew must be another one.
+        let before = std::mem::replace(&mut self.file.producer, format!("{producer:032x}"));
+        self.file.earlier.push(before);
+        self.producer = producer;
+        self.file.group = None;
+        self.file.rebuild = false;
+        self.file.asked = None;
+        self.file.stale = true;
+        self.write()?;
+        self.clear_stale()
+    }
+
     /// Removes what the folder keeps of what the job computed before, if there is such.
     pub(super) fn clear_stale(&mut self) -> Result<()> {
         if !self.file.stale {

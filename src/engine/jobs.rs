@@ -7,6 +7,7 @@
 use super::asked::Asked;
 use super::launch::{Edges, Launched};
 use super::sources::appender;
+use super::steering::lock_folder;
 use super::{Engine, EngineError, Result};
 use crate::delta::WATERMARK_END;
 use crate::disk::{Disk, DiskLock, Open};
@@ -18,6 +19,7 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -79,6 +81,7 @@ pub(super) struct Jobs {
     entries: Mutex<Vec<Entry>>,
     changed: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    closing: AtomicBool,
     /// A job at whose end the end of a stream was to be written, which is to be tried again.
     unclosed: Mutex<Option<usize>>,
 }
@@ -90,6 +93,7 @@ impl Jobs {
             entries: Mutex::default(),
             changed: Condvar::new(),
             threads: Mutex::default(),
+            closing: AtomicBool::new(false),
             unclosed: Mutex::default(),
         })
     }
@@ -133,7 +137,7 @@ impl Jobs {
                 }
             })
             .map_err(EngineError::Start)?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        self.keep(thread);
         Ok(())
     }
 
@@ -235,6 +239,29 @@ impl Jobs {
         self.lock().iter().map(view).collect()
     }
 
+    /// What a job shows and is told: of several of one name, the last.
+    pub(super) fn control(&self, name: &str) -> Option<Arc<Control>> {
+        self.lock().iter().rev().find(|e| e.name == name).map(|e| e.control.clone())
+    }
+
+    /// Takes note that a statement, which had failed, runs again.
+    pub(super) fn revived(&self, number: usize, control: Arc<Control>) {
+        if let Some(entry) = self.lock().get_mut(number) {
+            (entry.state, entry.failure, entry.told, entry.control) =
+                (JobState::Running, None, false, control);
+        }
+    }
+
+    /// Whether all jobs are to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Keeps a thread until the session ends.
+    pub(super) fn keep(&self, thread: JoinHandle<()>) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+
     /// Fails if a job has failed, with its reason; each failure is told once.
     pub(super) fn check(&self) -> Result<()> {
         let mut entries = self.lock();
@@ -266,6 +293,7 @@ impl Jobs {
 
     /// Asks all jobs to end.
     pub(super) fn stop_all(&self) {
+        self.closing.store(true, Ordering::Release);
         self.lock().iter().for_each(|e| e.control.stop());
     }
 
@@ -286,7 +314,7 @@ impl Jobs {
                     self.check()?;
                 }
                 let entries = self.lock();
-                if entries[number].state != JobState::Running || control.caught_up() {
+                if entries[number].state != JobState::Running || control.caught_up() || control.held() {
                     break;
                 }
                 drop(self.changed.wait_timeout(entries, LOOK / 10));
@@ -301,10 +329,15 @@ impl Jobs {
 
     /// Waits for the threads of jobs that have been told to stop.
     pub(super) fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            // A job that panicked left no result; its checkpoint is as it was.
-            let _ = thread.join();
+        loop {
+            let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            if threads.is_empty() {
+                return;
+            }
+            for thread in threads {
+                // A job that panicked left no result; its checkpoint is as it was.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -450,8 +483,7 @@ pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHom
     let disk = &engine.0.disk;
     let dir = jobs_dir(engine).join(name);
     disk.create_dir_all(&dir)?;
-    let file = Arc::new(disk.open(&dir.join("lock"), Open::Create)?);
-    let Some(lock) = file.try_lock()? else {
+    let Some(lock) = lock_folder(disk, &dir)? else {
         return Err(EngineError::Busy { job: name.into() });
     };
     let store = JobStore { disk: disk.clone(), dir, job: name.into() };
@@ -519,8 +551,7 @@ pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
     for name in disk.list(&dir)? {
         let job = dir.join(&name);
         if read_job_file(disk, &job).is_ok_and(|file| file.is_some_and(|f| f.sink == sink)) {
-            let lock = Arc::new(disk.open(&job.join("lock"), Open::Create)?);
-            let Some(_held) = lock.try_lock()? else {
+            let Some(_held) = lock_folder(disk, &job)? else {
                 return Err(EngineError::Busy { job: name });
             };
             disk.remove_dir_all(&job)?;

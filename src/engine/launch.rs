@@ -11,13 +11,14 @@
 //! When one of a job's statements fails, the others go on together, as if it had been taken out of the text.
 
 use super::jobs::{GROUP, JobHome, Jobs, drop_unused_groups, jobs_dir};
+use super::revive::Failed;
 use super::{Engine, Result};
 use crate::disk::{DiskLock, Open};
 use crate::plan::{Dataflow, SharedFlow};
 use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::{JobStore, split};
 use crate::runtime::control::Control;
-use crate::runtime::job::{Job, JobOptions, JobPart, SourceSetup};
+use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary, RunEnd, SourceSetup};
 use crate::runtime::sink::Sink;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub(super) struct Pending {
     pub(super) alone: bool,
     /// Its folder, if it lasts.
     pub(super) home: Option<JobHome>,
+    /// What it has done in this process before it was begun again.
+    pub(super) so_far: Option<JobSummary>,
 }
 
 /// Statements that run as one job.
@@ -88,7 +91,8 @@ impl Launched {
         let flow = Arc::new(SharedFlow::of(&flows));
         let part = |m: &Pending| {
             let (name, fingerprint, control) = (m.name.clone(), m.fingerprint.clone(), m.control.clone());
-            Ok(JobPart { name, sink: (m.sink)()?, fingerprint, control })
+            let dir = m.home.as_ref().map(|home| home.store.dir.clone());
+            Ok(JobPart { name, sink: (m.sink)()?, fingerprint, control, dir })
         };
         let parts = group.members.iter().map(part).collect::<Result<Vec<_>>>()?;
         let Some(first) = group.members.first() else { return Err(RuntimeError::WorkerLost.into()) };
@@ -109,18 +113,40 @@ impl Launched {
         self.members.iter().flatten().map(|m| m.name.as_str()).collect()
     }
 
-    /// Runs it to its end. If a statement fails, gives the job of the others.
-    pub(super) fn run(self, jobs: &Jobs) -> Option<Self> {
+    /// A statement that runs for itself.
+    pub(super) fn alone(engine: &Engine, member: Pending, sources: &MakeSources) -> Result<Self> {
+        let saved = member.home.as_ref().map(JobHome::saved).transpose()?.flatten();
+        Launched::new(engine, Group { members: vec![member], saved }, sources)
+    }
+
+    /// Runs it to its end. If a statement fails, gives the job of the others; if it was told to begin again, that of all.
+    pub(super) fn run(self, jobs: &Arc<Jobs>) -> Option<Self> {
         let Launched { engine, sources, job, mut members, lock } = self;
         let result = job.run(&mut |part, summary| {
             // The lock on its folder goes before anybody is told.
-            let number = members[part].take().map(|ended| ended.number);
-            number.into_iter().for_each(|number| jobs.ended(number, Ok(summary)));
+            let ended = members[part].take().map(|ended| (ended.number, ended.so_far));
+            if let Some((number, so_far)) = ended {
+                let summary = so_far.map_or(summary, |earlier| summary.after(&earlier));
+                jobs.ended(number, Ok(summary));
+            }
         });
         drop(lock);
-        let Err((part, error)) = result else { return None };
-        if let Some(number) = members[part].take().map(|failed| failed.number) {
-            jobs.ended(number, Err(error));
+        match result {
+            Ok(RunEnd::Ended) => return None,
+            Ok(RunEnd::Restart(run)) => {
+                for (member, run) in members.iter_mut().zip(run) {
+                    let Some(member) = member else { continue };
+                    member.control.restarted();
+                    member.so_far = Some(member.so_far.map_or(run, |earlier| run.after(&earlier)));
+                }
+            }
+            Err((part, error)) => {
+                if let Some(failed) = members[part].take() {
+                    let (number, failed) = (failed.number, Failed::new(failed));
+                    jobs.ended(number, Err(error));
+                    failed.into_iter().for_each(|failed| failed.wait(&engine, jobs, &sources));
+                }
+            }
         }
         let rest: Vec<Pending> = members.into_iter().flatten().collect();
         // What has no checkpoint could only begin anew, and would write twice.

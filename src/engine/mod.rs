@@ -14,12 +14,15 @@ mod jobs;
 mod launch;
 mod marks;
 mod nexmark;
+mod own_jobs;
 mod physical;
+mod revive;
 mod session;
 mod session_windows;
 mod settings;
 mod single_row;
 mod sources;
+mod steering;
 mod table;
 mod topics;
 mod upkeep;
@@ -31,6 +34,7 @@ pub use describe::Rows;
 pub use groups::GroupRow;
 pub use jobs::{JobState, JobView, Origin};
 pub use session::{Continuous, Outcome, Session};
+pub use steering::{Condition, JobAction, JobAnswer, JobDescription, job_rows, jobs_rows, why, why_rows};
 pub use topics::{
     ConsumeOptions, Consumed, ExportOptions, ProduceOptions, Produced, TopicDescription, TopicRow,
     parse_start,

@@ -8,7 +8,9 @@ use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
 use super::launch::{MakeSink, MakeSources, Pending, launch};
+use super::own_jobs;
 use super::sources::{appender, setups};
+use super::steering::{job_rows, jobs_rows, why_rows};
 use super::table::{check_inserted, result_key};
 use super::upkeep::Upkeep;
 use super::ways::{Chosen, Home, Way, define_like};
@@ -25,6 +27,7 @@ use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary};
 use crate::runtime::rebuild::RebuildSink;
 use crate::runtime::sink::{CallbackSink, TopicSink};
 use crate::runtime::upsert_sink::UpsertSink;
+use crate::runtime::wanted::Wanted;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
     Statement, normalized,
@@ -147,6 +150,20 @@ impl Session {
                 } else {
                     format!("there is no {name}")
                 }))
+            }
+            Statement::ShowJobs => Ok(Outcome::Rows(jobs_rows(&own_jobs::all(&self.engine, &self.jobs)?)?)),
+            Statement::DescribeJob(name) => {
+                let job = own_jobs::describe(&self.engine, &self.jobs, &name.value).map_err(at(name))?;
+                Ok(Outcome::Rows(job_rows(&job)?))
+            }
+            Statement::ExplainWaiting(name) => {
+                let job = own_jobs::describe(&self.engine, &self.jobs, &name.value).map_err(at(name))?;
+                Ok(Outcome::Rows(why_rows(&job)?))
+            }
+            Statement::Job { verb, name } => {
+                let answer = own_jobs::ask(&self.engine, &self.jobs, &name.value, (*verb).into());
+                let answer = answer.map_err(at(name))?;
+                Ok(Outcome::Notice(answer.said))
             }
             Statement::Show { kind } => Ok(Outcome::Rows(describe::show(&self.engine, *kind)?)),
             Statement::ShowSetting(name) => {
@@ -486,6 +503,13 @@ impl Session {
         self.warn_of_growth(source, &flow, query);
         let (mut home, fingerprint) = home.map_or((None, String::new()), |(h, f)| (Some(h), f));
         let producer = home.as_ref().map_or_else(|| uuid::Uuid::new_v4().as_u128(), |h| h.producer);
+        if let Some(home) = home.as_ref().filter(|h| Wanted::read(&h.store.disk, &h.store.dir).paused) {
+            let job = &home.store.job;
+            let d = Diagnostic::new(format!("job {job} is paused: it makes no steps")).at(query.span.clone());
+            self.warnings.push(
+                d.help(format!("it goes on after 'millstream job resume {job}' or RESUME JOB \"{job}\"")),
+            );
+        }
         let rebuilding = home.as_mut().map_or(Ok(false), JobHome::is_rebuilding)?;
         let sink =
             sink_of(&self.engine, &stream, &flow, owns, producer, home.as_ref().filter(|_| rebuilding))?;
@@ -507,6 +531,7 @@ impl Session {
             producer,
             alone: rebuilding,
             home,
+            so_far: None,
         };
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(pending);
         Ok(Outcome::Job(name))
@@ -545,6 +570,7 @@ impl Session {
             sink: Box::new(CallbackSink(|_: &Delta| Ok(()))),
             fingerprint: String::new(),
             control: control.clone(),
+            dir: None,
         };
         let schema = flow.root().schema.clone();
         let flow = Arc::new(SharedFlow::from(flow.as_ref()));
@@ -630,6 +656,14 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Gives a mistake without a place that of `name`.
+fn at(name: &Name) -> impl Fn(EngineError) -> EngineError + '_ {
+    |error| match error {
+        EngineError::Sql(d) if d.span.is_none() => d.at(name.span.clone()).into(),
+        other => other,
     }
 }
 

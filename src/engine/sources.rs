@@ -3,6 +3,7 @@
 use super::bounded::ExtraTables;
 use super::{Engine, Result};
 use crate::catalog::StreamDef;
+use crate::config::parse_duration;
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
 use crate::connectors::{
     ConnectorError, FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position, TableFiles,
@@ -180,13 +181,14 @@ fn setup(
     let starts = (0..partitions).map(|p| start_of(&engine, &stream, p, spec.start));
     let starts = starts.collect::<Result<Vec<_>>>()?;
     let (name, is_topic) = (stream.name.clone(), stream.connector == "topic");
+    let idle_timeout = stream.option(super::define::IDLE_TIMEOUT).and_then(parse_duration);
     let open = move |partition, position| match &once {
         Some(once) => once.open(),
         None => open_partition(&engine, &stream, &wanted, partition, position, false)
             .map_err(|e| ConnectorError::Other(e.to_string())),
     };
     let open = Box::new(open);
-    Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, bad_topic, late_topic })
+    Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, idle_timeout, bad_topic, late_topic })
 }
 
 fn file_source(stream: &StreamDef, read: Option<Vec<usize>>) -> Result<FileSource> {

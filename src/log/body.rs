@@ -448,14 +448,14 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    /// The length of a buffer once it is decompressed: Arrow puts it first, -1 = as it is.
+    /// The length of a buffer once it is decompressed: Arrow puts it first, -1 = what follows is as it is.
     fn decoded_len(&self, stored: &[u8]) -> Option<u64> {
         if stored.is_empty() || self.batch.compression().is_none() {
             return Some(stored.len() as u64);
         }
         let prefix = stored.first_chunk::<8>()?;
         match i64::from_le_bytes(*prefix) {
-            -1 => Some(stored.len() as u64),
+            -1 => Some((stored.len() - prefix.len()) as u64),
             len => u64::try_from(len).ok(),
         }
     }

@@ -5,10 +5,11 @@ use super::error::LogError;
 use super::index::{index_path, indexed};
 use super::partition::Partition;
 use super::pins::Pins;
-use super::segment::{Segment, list_segments};
+use super::segment::{Segment, list_segments, segment_path};
 use super::topic::{Topic, TopicInfo};
 use super::{Compacted, Log, Removed, Result};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -104,24 +105,50 @@ impl Log {
                 done.compacted.push((info.name.clone(), partition.index, compacted));
             }
         }
+        partition.remove_orphans()?;
         partition.make_indexes()
     }
 }
 
 impl Partition {
-    /// Makes the indexes of closed segments that have none.
+    /// Makes the indexes of closed segments that have none, or, as far as this process has not looked yet, a wrong one.
     fn make_indexes(&self) -> Result<()> {
         let tail = self.published()?;
+        let looked_until = self.indexes_looked_at.load(Ordering::Relaxed);
         for base in list_segments(&self.disk, &self.dir)? {
             let is_closed = (tail.log_start..tail.segment).contains(&base);
-            if !is_closed || self.disk.exists(&index_path(&self.dir, base))? {
+            if !is_closed || (base < looked_until && self.disk.exists(&index_path(&self.dir, base))?) {
                 continue;
             }
-            let mut segment = Segment::open(&self.disk, &self.dir, base)?;
+            let mut segment = match Segment::open(&self.disk, &self.dir, base) {
+                // Retention or compaction has just taken it.
+                Err(e) if e.is_not_found() => continue,
+                segment => segment?,
+            };
             let len = segment.len()?;
-            let index = indexed(&mut segment, base, len)
-                .map_err(|fault| self.fault(fault, base, 0, base, tail.next_offset))?;
-            index.write(&self.disk, &self.dir)?;
+            if self.kept_index(&mut segment, base, len).is_none() {
+                let index = indexed(&mut segment, base, len)
+                    .map_err(|fault| self.fault(fault, base, 0, base, tail.next_offset))?;
+                index.write(&self.disk, &self.dir)?;
+            }
+        }
+        self.indexes_looked_at.fetch_max(tail.segment, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Removes what lay beside segments that are gone: who removed them may have died in between.
+    fn remove_orphans(&self) -> Result<()> {
+        // A segment before the active one never comes back.
+        let active = self.published()?.segment;
+        for name in self.disk.list(&self.dir)? {
+            let Some((stem, "index" | "producers")) = name.rsplit_once('.') else { continue };
+            let Ok(base) = stem.parse::<u64>() else { continue };
+            if base < active && !self.disk.exists(&segment_path(&self.dir, base))? {
+                match self.disk.remove_file(&self.dir.join(&name)) {
+                    Err(e) if e.is_not_found() => {}
+                    removed => removed?,
+                }
+            }
         }
         Ok(())
     }

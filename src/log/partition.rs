@@ -20,7 +20,7 @@ use super::topic::Identity;
 use crate::disk::{Disk, DiskError, DiskFile, DiskLock, Open};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Result<T, E = LogError> = std::result::Result<T, E>;
@@ -76,6 +76,8 @@ pub(super) struct Partition {
     pub(super) sync_turn: Mutex<()>,
     /// The background will sync it.
     pub(super) unsynced: AtomicBool,
+    /// The indexes of the segments before this one have been looked at by this process.
+    pub(super) indexes_looked_at: AtomicU64,
     /// A sync of this process failed: it takes no more rows.
     sync_failed: AtomicBool,
     recoveries: Mutex<Vec<Recovery>>,
@@ -115,6 +117,7 @@ impl Partition {
             core: Mutex::default(),
             sync_turn: Mutex::default(),
             unsynced: AtomicBool::new(false),
+            indexes_looked_at: AtomicU64::new(0),
             sync_failed: AtomicBool::new(false),
             recoveries: Mutex::default(),
             damage: Mutex::default(),

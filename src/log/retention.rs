@@ -43,12 +43,21 @@ impl Partition {
         let all: Vec<u64> = list_segments(&self.disk, &self.dir)?;
         let bases: Vec<u64> =
             all.iter().copied().filter(|base| (state.log_start..=state.segment).contains(base)).collect();
+        // What a compaction has put into the one before and not yet removed is no part of the partition.
+        let joined = settings.compaction.is_some() && settings.retention_bytes.is_some();
+        let mut end = state.log_start;
         let mut held = Vec::with_capacity(bases.len());
         for base in bases {
+            if base < end {
+                continue;
+            }
             match Segment::open(&self.disk, &self.dir, base) {
-                // A compaction has just put its rows into the one before.
-                Err(e) if e.is_not_found() => {}
+                Err(e) if e.is_not_found() => continue,
                 segment => held.push((base, segment?.len()?)),
+            }
+            if joined && base < state.segment {
+                let fault = |fault| self.fault(fault, base, 0, base, state.next_offset);
+                end = self.index(base).map_err(fault)?.end_offset;
             }
         }
         let (bases, lens): (Vec<u64>, Vec<u64>) = held.into_iter().unzip();

@@ -106,7 +106,7 @@ impl Segment {
 
     fn holds(&self, position: u64, len: usize) -> bool {
         let end = self.piece_at + self.piece.len() as u64;
-        position >= self.piece_at && position + len as u64 <= end
+        position >= self.piece_at && position.saturating_add(len as u64) <= end
     }
 
     /// Sees to it that the piece holds `need` bytes from `position`, reading up to `ahead` bytes but

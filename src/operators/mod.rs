@@ -62,6 +62,28 @@ pub struct StateTable {
     pub key_columns: usize,
 }
 
+/// What has become of one table of an operator's state. The rows of a key are replaced as a whole.
+#[derive(Debug, Clone)]
+pub struct TableChange {
+    /// The table's name.
+    pub name: String,
+    /// How many leading columns are the key, at least one.
+    pub key_columns: usize,
+    /// All rows that the changed keys have now; `None` = they have none.
+    pub rows: Option<RecordBatch>,
+    /// The keys (key columns only) that had rows and may have none now. Those that are also among `rows` have those.
+    pub removed: Option<RecordBatch>,
+}
+
+/// The state of an operator as the checkpoint after the last one needs it.
+#[derive(Debug, Clone)]
+pub enum StateChange {
+    /// All of it.
+    Whole(Vec<StateTable>),
+    /// What is not as it was at the last checkpoint.
+    Some(Vec<TableChange>),
+}
+
 /// Counters that an operator keeps for the job's summary and metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OperatorMetrics {
@@ -95,6 +117,17 @@ impl OperatorMetrics {
         self.state_rows += other.state_rows;
         self.state_bytes += other.state_bytes;
     }
+}
+
+/// The window of an operator that is over next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenWindow {
+    /// Its end (ns of event time).
+    pub end: EventTime,
+    /// The watermark (ns) at which it is over.
+    pub closes: EventTime,
+    /// Whether its result goes out only then.
+    pub waits: bool,
 }
 
 /// What holds when a step begins.
@@ -155,6 +188,13 @@ pub trait Operator: Send {
         Ok(Vec::new())
     }
 
+    /// What has changed of the state since this was last asked or the state was restored, between two steps. All of it
+    /// when it is asked for the first time, and always by those that do not follow what changes; which of both it is
+    /// is the same on all workers.
+    fn snapshot_changes(&mut self) -> Result<StateChange> {
+        Ok(StateChange::Whole(self.snapshot()?))
+    }
+
     /// Takes the state from a checkpoint into a fresh operator. The tables hold this worker's rows only.
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
         let _ = tables;
@@ -164,6 +204,11 @@ pub trait Operator: Send {
     /// The counters so far.
     fn metrics(&self) -> OperatorMetrics {
         OperatorMetrics::default()
+    }
+
+    /// Of the windows that hold rows, the one that the watermark closes next.
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        None
     }
 }
 

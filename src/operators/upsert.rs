@@ -9,7 +9,7 @@
 //! | Watermark | passes |
 //! | Cost | O(delta): a look-up and a copy of the row for each upsert |
 
-use super::{Emit, Operator, OperatorError, OperatorMetrics, Result, StateTable};
+use super::{Emit, Operator, OperatorError, OperatorMetrics, Result, StateChange, StateTable, TableChange};
 use crate::delta::{Delta, EventTime, hash_columns};
 use crate::state::keyed_rows::{KeyedRows, RowBytes};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -17,6 +17,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::fmt;
 use std::sync::Arc;
 
+/// The one state table.
+const ROWS: &str = "rows";
 /// Keys whose changes go out in one batch.
 const CHUNK: usize = 8192;
 
@@ -62,6 +64,23 @@ impl Upsert {
         Ok(Upsert { spec, keys, values, rows: KeyedRows::default(), unknown_deletes: 0 })
     }
 
+    /// Keys and rows as a state table.
+    fn table(&self, rows: &[(&[u8], &[u8])]) -> Result<RecordBatch> {
+        let mut columns = self.keys.decode(rows.iter().map(|(key, _)| *key))?;
+        columns.extend(self.values.decode(rows.iter().map(|(_, row)| *row))?);
+        // A table file has at least one column: without it the number of rows would be lost.
+        columns.push(Arc::new(BooleanArray::from(vec![true; rows.len()])));
+        let name = |i: usize| match i.checked_sub(self.spec.keys.len()) {
+            None => format!("key_{i}"),
+            Some(i) if i < self.spec.columns.len() => format!("column_{i}"),
+            Some(_) => "there".into(),
+        };
+        let fields = columns.iter().enumerate();
+        let fields: Vec<Field> =
+            fields.map(|(i, c)| Field::new(name(i), c.data_type().clone(), true)).collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    }
+
     /// The delta of some changes: for each the row before, then the row after.
     fn delta(&self, changes: &[crate::state::keyed_rows::RowChange]) -> Result<Delta> {
         let mut rows: Vec<&[u8]> = Vec::with_capacity(changes.len() * 2);
@@ -82,6 +101,14 @@ impl Upsert {
         let weights = weights.contains(&-1).then(|| Int64Array::from(weights));
         Ok(Delta::weighted(batch, weights))
     }
+}
+
+/// Columns as a table, named after their places.
+fn table_of(columns: Vec<ArrayRef>, prefix: &str) -> Result<RecordBatch> {
+    let fields = columns.iter().enumerate();
+    let fields: Vec<Field> =
+        fields.map(|(i, c)| Field::new(format!("{prefix}{i}"), c.data_type().clone(), true)).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// The columns of `batch` at some places.
@@ -121,25 +148,31 @@ impl Operator for Upsert {
         if self.rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut columns = self.keys.decode(self.rows.save().map(|(key, _)| key))?;
-        columns.extend(self.values.decode(self.rows.save().map(|(_, row)| row))?);
-        // A table file has at least one column: without it the number of rows would be lost.
-        columns.push(Arc::new(BooleanArray::from(vec![true; self.rows.len()])));
-        let name = |i: usize| match i.checked_sub(self.spec.keys.len()) {
-            None => format!("key_{i}"),
-            Some(i) if i < self.spec.columns.len() => format!("column_{i}"),
-            Some(_) => "there".into(),
+        let rows: Vec<_> = self.rows.save().collect();
+        let batch = self.table(&rows)?;
+        Ok(vec![StateTable { name: ROWS.into(), batch, key_columns: self.spec.keys.len() }])
+    }
+
+    fn snapshot_changes(&mut self) -> Result<StateChange> {
+        let key_columns = self.spec.keys.len();
+        let Some((slots, gone)) = self.rows.take_unsaved().filter(|_| key_columns > 0) else {
+            self.rows.begin_unsaved();
+            return Ok(StateChange::Whole(self.snapshot()?));
         };
-        let fields: Vec<Field> = columns
-            .iter()
-            .enumerate()
-            .map(|(i, c)| Field::new(name(i), c.data_type().clone(), true))
-            .collect();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        Ok(vec![StateTable { name: "rows".into(), batch, key_columns: self.spec.keys.len() }])
+        if slots.is_empty() && gone.is_empty() {
+            return Ok(StateChange::Some(Vec::new()));
+        }
+        let rows: Vec<_> = slots.iter().map(|slot| self.rows.key_and_row(*slot)).collect();
+        let rows = if rows.is_empty() { None } else { Some(self.table(&rows)?) };
+        let removed = match gone.is_empty() {
+            true => None,
+            false => Some(table_of(self.keys.decode(gone.iter().map(|key| &**key))?, "key_")?),
+        };
+        Ok(StateChange::Some(vec![TableChange { name: ROWS.into(), key_columns, rows, removed }]))
     }
 
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.rows.begin_unsaved();
         for table in tables {
             let (keys, columns) = (self.spec.keys.len(), self.spec.columns.len());
             let wanted = self.spec.keys.iter().chain(&self.spec.columns);

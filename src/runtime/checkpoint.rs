@@ -1,28 +1,31 @@
 //! Checkpoints: the state of all operators and the positions of all sources after a step.
 //!
-//! `checkpoint.json` (the manifest, renamed into place) names the step, the statements, the sources' positions and one
-//! Parquet file per state table. What the manifest does not name is left over from a checkpoint that did not finish, or
+//! `checkpoint.json` (the manifest, renamed into place) names the step, the statements, the sources' positions and the
+//! Parquet files of each state table (see `tables`). What the manifest does not name is left over from a checkpoint that did not finish, or
 //! from the one before, and is removed. The first manifest is written before the first step.
 
 use super::feed::PartitionState;
 use super::journal::Journal;
+use super::tables::{self, StoredFile, TableFile, checksum};
 use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
 use crate::delta::{EventTime, hash_columns, partition};
-use crate::disk::Disk;
+use crate::disk::{Disk, Open};
 use crate::operators::StateTable;
 use arrow::array::RecordBatch;
-use arrow::compute::{concat_batches, take_record_batch};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use arrow::compute::take_record_batch;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Version of the manifest's layout.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// The layout before, in which a table was one file.
+const WHOLE_TABLES: u32 = 2;
+
+/// State tables of one node, for one worker.
+pub type RestoredNode = (usize, Vec<StateTable>);
 
 /// Counters of a job over all its runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +111,14 @@ struct Layout {
     version: u32,
 }
 
+/// The manifest as it lies on disk: the checksum is that of its text without blanks.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    version: u32,
+    crc32c: String,
+    checkpoint: serde_json::Value,
+}
+
 impl Manifest {
     /// What is said of the statement `name`. Errors: it is not there, or was another query.
     pub(super) fn part(&self, store: &JobStore, name: &str, fingerprint: &str) -> Result<&PartManifest> {
@@ -148,8 +159,26 @@ pub struct TableManifest {
     pub name: String,
     /// How many leading columns spread it over workers.
     pub key_columns: usize,
-    /// Its file in the job's folder.
-    pub file: String,
+    /// Its files, the oldest first (see `tables`).
+    pub files: Vec<TableFile>,
+}
+
+/// A state table as the layout before named it: in one file.
+#[derive(Deserialize)]
+struct WholeTable {
+    node: usize,
+    name: String,
+    key_columns: usize,
+    file: String,
+}
+
+impl From<WholeTable> for TableManifest {
+    fn from(WholeTable { node, name, key_columns, file }: WholeTable) -> Self {
+        // How many rows it has is not told; the first merge finds out.
+        let rows = StoredFile { name: file, crc32c: None };
+        let files = vec![TableFile { rows: Some(rows), removed: None, count: 0 }];
+        TableManifest { node, name, key_columns, files }
+    }
 }
 
 /// A job's folder.
@@ -164,11 +193,16 @@ pub struct JobStore {
 }
 
 impl JobStore {
+    /// The name under which its pins stand in the log.
+    pub(super) fn owner(&self) -> String {
+        self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     fn manifest_path(&self) -> PathBuf {
         self.dir.join("checkpoint.json")
     }
 
-    fn damaged(&self, path: &Path, reason: impl std::fmt::Display) -> RuntimeError {
+    pub(super) fn damaged(&self, path: &Path, reason: impl std::fmt::Display) -> RuntimeError {
         RuntimeError::State {
             job: self.job.clone(),
             path: path.display().to_string(),
@@ -195,7 +229,7 @@ impl JobStore {
         }
         let bytes = self.disk.read(&path)?;
         let layout: Layout = serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?;
-        if layout.version != VERSION {
+        if ![WHOLE_TABLES, VERSION].contains(&layout.version) {
             let (age, then) = if layout.version > VERSION {
                 ("a newer", "")
             } else {
@@ -210,39 +244,60 @@ impl JobStore {
                 ),
             });
         }
-        Ok(Some(serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?))
+        let damaged = |e| self.damaged(&path, e);
+        if layout.version == WHOLE_TABLES {
+            let mut value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
+            let tables = value.get_mut("tables").map(serde_json::Value::take).unwrap_or_default();
+            let tables: Vec<WholeTable> = serde_json::from_value(tables).map_err(damaged)?;
+            value["tables"] = serde_json::Value::Array(Vec::new());
+            let manifest: Manifest = serde_json::from_value(value).map_err(damaged)?;
+            return Ok(Some(Manifest { tables: tables.into_iter().map(Into::into).collect(), ..manifest }));
+        }
+        let Sealed { crc32c, checkpoint, .. } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if crc32c != checksum(checkpoint.to_string().as_bytes()) {
+            return Err(self.damaged(&path, "its checksum is wrong"));
+        }
+        Ok(Some(serde_json::from_value(checkpoint).map_err(damaged)?))
     }
 
-    /// Writes a checkpoint: the tables of all workers and what the manifest says besides them.
-    pub(super) fn write(&self, mut manifest: Manifest, workers: Vec<Vec<NodeState>>) -> Result<()> {
+    /// How many bytes the newest checkpoint has, as far as that can be seen.
+    pub(super) fn checkpoint_bytes(&self) -> u64 {
+        let names = self.disk.list(&self.dir).unwrap_or_default();
+        let own = names.iter().filter(|n| n.starts_with("state-") || n.starts_with("checkpoint"));
+        let length = |name: &String| self.disk.open(&self.dir.join(name), Open::Read)?.len();
+        own.filter_map(|name| length(name).ok()).sum()
+    }
+
+    /// Writes a checkpoint whose state is that of `tables` and what the workers have changed since; gives its tables. If it
+    /// fails, the checkpoint before is as it was.
+    pub(super) fn write(
+        &self,
+        mut manifest: Manifest,
+        tables: &[TableManifest],
+        workers: Vec<Vec<NodeState>>,
+    ) -> Result<Vec<TableManifest>> {
         manifest.version = VERSION;
-        manifest.tables = Vec::new();
-        for (node, table) in merge(workers)? {
-            let file =
-                format!("state-{}-{}-{node}-{}.parquet", manifest.step, manifest.generation, table.name);
-            let path = self.dir.join(&file);
-            let bytes = encode(&table.batch).map_err(|e| self.damaged(&path, e))?;
-            self.disk.write_atomically(&path, &bytes)?;
-            manifest.tables.push(TableManifest {
-                node,
-                name: table.name,
-                key_columns: table.key_columns,
-                file,
-            });
-        }
+        let stem = format!("state-{}-{}", manifest.step, manifest.generation);
+        manifest.tables = tables::write(self, &stem, tables, workers)?;
         self.write_manifest(&manifest)?;
-        self.remove_unnamed(&manifest)
+        self.remove_unnamed(&manifest)?;
+        Ok(manifest.tables)
     }
 
     fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         let path = self.manifest_path();
-        let bytes = serde_json::to_vec_pretty(manifest).map_err(|e| self.damaged(&path, e))?;
+        let checkpoint = serde_json::to_value(manifest).map_err(|e| self.damaged(&path, e))?;
+        let crc32c = checksum(checkpoint.to_string().as_bytes());
+        let sealed = Sealed { version: VERSION, crc32c, checkpoint };
+        let bytes = serde_json::to_vec_pretty(&sealed).map_err(|e| self.damaged(&path, e))?;
         Ok(self.disk.write_atomically(&path, &bytes)?)
     }
 
     fn remove_unnamed(&self, manifest: &Manifest) -> Result<()> {
+        let files = manifest.tables.iter().flat_map(|table| &table.files);
+        let named: HashSet<&str> = files.flat_map(TableFile::names).collect();
         for name in self.disk.list(&self.dir)? {
-            if name.starts_with("state-") && !manifest.tables.iter().any(|t| t.file == name) {
+            if name.starts_with("state-") && !named.contains(&name.as_str()) {
                 self.disk.remove_file(&self.dir.join(name))?;
             }
         }
@@ -251,28 +306,35 @@ impl JobStore {
 
     /// The checkpoint's state, spread over `workers` workers by the tables' keys. `nodes`: for each of its nodes the one
     /// that takes its state.
-    pub(super) fn read(
+    pub fn read(
         &self,
         manifest: &Manifest,
         nodes: &[Option<usize>],
         workers: usize,
-    ) -> Result<Vec<Vec<NodeState>>> {
-        let mut spread: Vec<Vec<NodeState>> = vec![Vec::new(); workers];
+    ) -> Result<Vec<Vec<RestoredNode>>> {
+        let mut spread: Vec<Vec<RestoredNode>> = vec![Vec::new(); workers];
         for table in &manifest.tables {
             let Some(node) = nodes.get(table.node).copied().flatten() else { continue };
-            let path = self.dir.join(&table.file);
-            let batch = decode(self.disk.read(&path)?).map_err(|e| self.damaged(&path, e))?;
-            let parts = parts(&batch, table.key_columns, workers).map_err(|e| self.damaged(&path, e))?;
-            for (worker, batch) in spread.iter_mut().zip(parts) {
-                let part = StateTable { name: table.name.clone(), batch, key_columns: table.key_columns };
-                match worker.last_mut().filter(|(last, _)| *last == node) {
-                    Some((_, tables)) => tables.push(part),
-                    None => worker.push((node, vec![part])),
+            for batch in tables::read(self, table)? {
+                let parts =
+                    parts(&batch, table.key_columns, workers).map_err(|e| self.damaged(&self.dir, e))?;
+                for (worker, batch) in spread.iter_mut().zip(parts) {
+                    let part = StateTable { name: table.name.clone(), batch, key_columns: table.key_columns };
+                    match worker.last_mut().filter(|(last, _)| *last == node) {
+                        Some((_, tables)) => tables.push(part),
+                        None => worker.push((node, vec![part])),
+                    }
                 }
             }
         }
         Ok(spread)
     }
+}
+
+/// The tables of a checkpoint under the numbers that its nodes have now; those of nodes that are no more are left out.
+pub(super) fn renumbered(tables: &[TableManifest], nodes: &[Option<usize>]) -> Vec<TableManifest> {
+    let now = |table: &TableManifest| nodes.get(table.node).copied().flatten();
+    tables.iter().filter_map(|t| Some(TableManifest { node: now(t)?, ..t.clone() })).collect()
 }
 
 /// Copies into `to` what `from` keeps of some of its statements, as a job of their own. Its manifest comes last: until it
@@ -283,29 +345,12 @@ pub fn split(from: &JobStore, names: &[&str], to: &JobStore) -> Result<()> {
     manifest.tables.retain(|t| manifest.parts.iter().any(|p| p.nodes.contains(&t.node)));
     let disk = &from.disk;
     disk.create_dir_all(&to.dir)?;
-    let journal = Journal::name(manifest.step);
-    let files = manifest.tables.iter().map(|t| t.file.as_str()).chain([journal.as_str()]);
-    for file in files.filter(|f| disk.exists(&from.dir.join(f)).unwrap_or(true)) {
+    let journals = Journal::names(disk, &from.dir, manifest.step)?;
+    let tables = manifest.tables.iter().flat_map(|table| &table.files).flat_map(TableFile::names);
+    for file in tables.chain(journals.iter().map(String::as_str)) {
         disk.write_atomically(&to.dir.join(file), &disk.read(&from.dir.join(file))?)?;
     }
     to.write_manifest(&manifest)
-}
-
-/// The workers' tables of the same node and name as one.
-fn merge(workers: Vec<Vec<NodeState>>) -> Result<Vec<(usize, StateTable)>> {
-    let mut merged: Vec<(usize, StateTable)> = Vec::new();
-    for (node, tables) in workers.into_iter().flatten() {
-        for table in tables {
-            match merged.iter_mut().find(|(n, t)| *n == node && t.name == table.name) {
-                Some((_, into)) => {
-                    into.batch = concat_batches(&into.batch.schema(), [&into.batch, &table.batch])?
-                }
-                None => merged.push((node, table)),
-            }
-        }
-    }
-    merged.sort_by_key(|(node, _)| *node);
-    Ok(merged)
 }
 
 /// A table's rows for each worker: by the same hash as the exchanges use; without a key all for the first.
@@ -329,25 +374,11 @@ fn parts(
         .collect::<std::result::Result<_, _>>()?)
 }
 
-fn encode(batch: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
-    writer.write(batch)?;
-    writer.into_inner()
-}
-
-fn decode(bytes: Vec<u8>) -> parquet::errors::Result<RecordBatch> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?;
-    let schema = reader.schema().clone();
-    let batches = reader.build()?.collect::<std::result::Result<Vec<_>, _>>()?;
-    Ok(concat_batches(&schema, &batches)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::delta::{Delta, draw, drawn};
+    use crate::operators::StateChange;
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
 
@@ -376,19 +407,10 @@ mod tests {
             batch: drawn(&schema, text).batch,
             key_columns: 1,
         };
+        let whole = |text: &str| (2, StateChange::Whole(vec![table(text)]));
         let rows: String = (0..100).map(|i| format!("+ {i} v{i}\n")).collect();
-        store
-            .write(
-                manifest(3),
-                vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]],
-            )
-            .unwrap();
-        store
-            .write(
-                manifest(4),
-                vec![vec![(2, vec![table(&rows)])], vec![(2, vec![table("+ 100 x\n+ null y")])]],
-            )
-            .unwrap();
+        store.write(manifest(3), &[], vec![vec![whole(&rows)], vec![whole("+ 100 x\n+ null y")]]).unwrap();
+        store.write(manifest(4), &[], vec![vec![whole(&rows)], vec![whole("+ 100 x\n+ null y")]]).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the checkpoint before is gone");
         let manifest = store.manifest().unwrap().unwrap();
         assert_eq!(manifest.step, 4);
@@ -410,14 +432,45 @@ mod tests {
     }
 
     #[test]
+    fn no_bit_of_a_checkpoint_flips_unseen() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = JobStore { disk: Disk::real(), dir: dir.path().into(), job: "j".into() };
+        let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, true)]));
+        let batch = drawn(&schema, "+ 1\n+ 2").batch;
+        let table = StateTable { name: "groups".into(), batch, key_columns: 1 };
+        store.write(manifest(7), &[], vec![vec![(0, StateChange::Whole(vec![table]))]]).unwrap();
+        let sound = store.manifest().unwrap().unwrap();
+        for name in store.disk.list(&store.dir).unwrap() {
+            let path = dir.path().join(&name);
+            let bytes = std::fs::read(&path).unwrap();
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&path, &flipped).unwrap();
+                let seen = match store.manifest() {
+                    Ok(Some(manifest)) if manifest == sound => store.read(&manifest, &[Some(0)], 1).is_err(),
+                    Ok(_) => false,
+                    Err(_) => true,
+                };
+                // A blank between two words may become another one.
+                assert!(
+                    seen || (!name.ends_with("parquet") && bytes[bit / 8].is_ascii_whitespace()),
+                    "bit {bit} of {name}"
+                );
+            }
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+
+    #[test]
     fn a_damaged_or_newer_checkpoint_is_an_error_not_a_panic() {
         let dir = tempfile::tempdir().unwrap();
         let store = JobStore { disk: Disk::real(), dir: dir.path().into(), job: "j".into() };
         assert!(store.manifest().unwrap().is_none());
-        store.write(manifest(1), vec![]).unwrap();
+        store.write(manifest(1), &[], vec![]).unwrap();
         let path = dir.path().join("checkpoint.json");
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text.replace("\"version\": 2", "\"version\": 9")).unwrap();
+        std::fs::write(&path, text.replace("\"version\": 3", "\"version\": 9")).unwrap();
         assert!(store.manifest().unwrap_err().to_string().contains("newer millstream"));
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();
         assert!(store.manifest().unwrap_err().to_string().contains("damaged"));

@@ -30,6 +30,10 @@ pub struct Control {
     leave: AtomicBool,
     caught_up: AtomicBool,
     recheck: AtomicBool,
+    paused: AtomicBool,
+    held: AtomicBool,
+    restart: AtomicBool,
+    checkpoints: AtomicU64,
     rows_in: AtomicU64,
     rows_out: AtomicU64,
     waiting: Mutex<Waiting>,
@@ -91,6 +95,41 @@ impl Control {
     }
     pub(super) fn leaving(&self) -> bool {
         self.leave.load(Ordering::Acquire)
+    }
+    /// Whether the job is to make no steps: all of its statements.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+    /// Whether the job has been asked to make no steps.
+    pub fn paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+    /// Whether the job makes no steps, has written everything, and has a checkpoint of it.
+    pub fn held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+    pub(super) fn set_held(&self, held: bool) {
+        self.held.store(held, Ordering::Release);
+    }
+    /// Asks the job to end after its step, with a checkpoint, and to begin again from it: all of its statements.
+    pub fn restart(&self) {
+        self.restart.store(true, Ordering::Release);
+    }
+    /// Whether the job has been asked to begin again.
+    pub fn restarting(&self) -> bool {
+        self.restart.load(Ordering::Acquire)
+    }
+    /// It begins again.
+    pub fn restarted(&self) {
+        self.restart.store(false, Ordering::Release);
+    }
+    /// Asks for a checkpoint now.
+    pub fn ask_checkpoint(&self) {
+        self.checkpoints.fetch_add(1, Ordering::AcqRel);
+    }
+    /// How many checkpoints have been asked for.
+    pub fn checkpoints_asked(&self) -> u64 {
+        self.checkpoints.load(Ordering::Acquire)
     }
     /// Whether the job had read everything there when it last looked, and its result had been written.
     pub fn caught_up(&self) -> bool {

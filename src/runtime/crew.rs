@@ -1,6 +1,8 @@
 //! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
 
+use super::checkpoint::RestoredNode;
 use super::journal::Moment;
+use super::seen::NodeSeen;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
@@ -102,6 +104,18 @@ impl Crew {
         outputs.collect()
     }
 
+    /// What each node shows now.
+    pub(super) fn look(&self) -> Result<Vec<NodeSeen>> {
+        let mut nodes: Vec<NodeSeen> = Vec::new();
+        for reply in self.ask(self.commands.iter().map(|_| Command::Look).collect())? {
+            let Reply::Seen(seen) = reply else { return Err(RuntimeError::WorkerLost) };
+            nodes.resize_with(seen.len(), NodeSeen::default);
+            nodes.iter_mut().zip(&seen).for_each(|(sum, node)| sum.add(node));
+        }
+        Ok(nodes)
+    }
+
+    /// What has changed of each worker's state since this was last asked.
     pub(super) fn snapshot(&self) -> Result<Vec<Vec<NodeState>>> {
         let replies = self.ask(self.commands.iter().map(|_| Command::Snapshot).collect())?;
         let states = replies.into_iter().map(|r| match r {
@@ -111,7 +125,7 @@ impl Crew {
         states.collect()
     }
 
-    pub(super) fn restore(&self, state: Vec<Vec<NodeState>>) -> Result<()> {
+    pub(super) fn restore(&self, state: Vec<Vec<RestoredNode>>) -> Result<()> {
         self.ask(state.into_iter().map(Command::Restore).collect()).map(|_| ())
     }
 }

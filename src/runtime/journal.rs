@@ -1,24 +1,16 @@
 //! The journal: what each step read, written before the step's output is, so that the step can be run again.
 //!
-//! A file per checkpoint, `journal-<step of the checkpoint>`, of JSON lines: `{"version":1}`, then one [`Entry`] each, in
-//! step order. (The first ones lack the line with the version.)
+//! A file per checkpoint, `journal-<step of the checkpoint>`, of lines, one [`Entry`] each, in step order: the CRC32C of the
+//! entry's JSON in hexadecimal, a blank, the JSON. (An older layout had the JSON alone.)
 //! A last line that is cut off belongs to a step whose output never went out; it is dropped.
 
+use super::tables::checksum;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
 use crate::delta::EventTime;
 use crate::disk::{Disk, DiskFile, Open};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-
-/// Version of the file's layout.
-const VERSION: u32 = 1;
-
-/// The first line.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    version: u32,
-}
+use std::path::Path;
 
 /// When a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,52 +68,85 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal that follows the checkpoint of `step`, and the entries that it holds.
+    /// The journal that follows the checkpoint of `step`, and the entries that it holds. Where later checkpoints were begun
+    /// but not finished, the journals that were to follow them go on where it ends; then it is the last of them.
     pub fn open(disk: &Disk, dir: &Path, job: &str, step: u64) -> Result<(Self, Vec<Entry>)> {
-        let path = path(dir, step);
-        let bytes = if disk.exists(&path)? { disk.read(&path)? } else { Vec::new() };
-        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-        let mut entries = Vec::new();
-        for (i, line) in bytes[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()).enumerate() {
-            if let Some(head) = serde_json::from_slice::<Head>(line).ok().filter(|_| i == 0) {
-                if head.version > VERSION {
-                    let known = format!("layout {}, this one knows {VERSION}", head.version);
+        let mut names = Journal::names(disk, dir, step)?;
+        if names.is_empty() {
+            names.push(name(step));
+        }
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut last = None;
+        for name in names {
+            let path = dir.join(name);
+            let (journal, more) = Journal::open_file(disk, &path, job)?;
+            for entry in more {
+                let before = entries.last().map_or(step, |e| e.step);
+                if entry.step != before + 1 {
                     return Err(RuntimeError::State {
                         job: job.into(),
                         path: path.display().to_string(),
-                        reason: format!("was written by a newer millstream ({known})"),
+                        reason: format!("is damaged: step {} follows step {before}", entry.step),
                     });
                 }
-                continue;
+                entries.push(entry);
             }
-            let entry: Entry = serde_json::from_slice(line).map_err(|e| RuntimeError::State {
+            last = Some(journal);
+        }
+        // There was one name at least.
+        Ok((last.ok_or(RuntimeError::WorkerLost)?, entries))
+    }
+
+    fn open_file(disk: &Disk, path: &Path, job: &str) -> Result<(Self, Vec<Entry>)> {
+        let bytes = if disk.exists(path)? { disk.read(path)? } else { Vec::new() };
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        let mut entries: Vec<Entry> = Vec::new();
+        for line in bytes[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+            let entry = read(line).map_err(|e| RuntimeError::State {
                 job: job.into(),
                 path: path.display().to_string(),
-                reason: format!("is damaged after step {}: {e}", step + entries.len() as u64),
+                reason: match entries.last() {
+                    Some(before) => format!("is damaged after step {}: {e}", before.step),
+                    None => format!("is damaged at its beginning: {e}"),
+                },
             })?;
             entries.push(entry);
         }
-        let file = disk.open(&path, Open::Create)?;
+        let file = disk.open(path, Open::Create)?;
         if whole < bytes.len() {
             file.truncate(whole as u64)?;
         }
         Ok((Journal { file, length: whole as u64 }, entries))
     }
 
-    /// The name of the file that follows the checkpoint of `step`.
-    pub(super) fn name(step: u64) -> String {
-        format!("journal-{step}")
+    /// An empty journal for what follows the checkpoint of `step`. What came before is made durable first: this one goes on
+    /// where it ends.
+    pub(super) fn next(&self, disk: &Disk, dir: &Path, step: u64) -> Result<Self> {
+        self.file.sync_data()?;
+        let file = disk.open(&dir.join(name(step)), Open::Create)?;
+        // Left by a run that was cut short before it wrote into it.
+        file.truncate(0)?;
+        Ok(Journal { file, length: 0 })
+    }
+
+    /// Makes its entries durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        Ok(self.file.sync_data()?)
+    }
+
+    /// The names of the journals that follow the checkpoint of `step` and later ones, in their order.
+    pub(super) fn names(disk: &Disk, dir: &Path, step: u64) -> Result<Vec<String>> {
+        let of = |name: &String| name.strip_prefix("journal-").and_then(|s| s.parse::<u64>().ok());
+        let mut found: Vec<u64> = disk.list(dir)?.iter().filter_map(of).filter(|of| *of >= step).collect();
+        found.sort_unstable();
+        Ok(found.into_iter().map(name).collect())
     }
 
     /// Adds the entry of the next step.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        let failed = |e: serde_json::Error| RuntimeError::Output(e.to_string());
-        let mut line = Vec::new();
-        if self.length == 0 {
-            line = serde_json::to_vec(&Head { version: VERSION }).map_err(failed)?;
-            line.push(b'\n');
-        }
-        line.extend(serde_json::to_vec(entry).map_err(failed)?);
+        let json = serde_json::to_vec(entry).map_err(|e| RuntimeError::Output(e.to_string()))?;
+        let mut line = format!("{} ", checksum(&json)).into_bytes();
+        line.extend(json);
         line.push(b'\n');
         self.file.write_all_at(&line, self.length)?;
         self.length += line.len() as u64;
@@ -140,8 +165,23 @@ impl Journal {
     }
 }
 
-fn path(dir: &Path, step: u64) -> PathBuf {
-    dir.join(Journal::name(step))
+/// The entry in a line; the error says what is wrong with it.
+fn read(line: &[u8]) -> Result<Entry, String> {
+    let json = match line.split_at_checked(9) {
+        Some((crc, json)) if crc[8] == b' ' => {
+            if crc[..8] != *checksum(json).as_bytes() {
+                return Err("a checksum is wrong".into());
+            }
+            json
+        }
+        _ => line,
+    };
+    serde_json::from_slice(json).map_err(|e| e.to_string())
+}
+
+/// The name of the file that follows the checkpoint of `step`.
+fn name(step: u64) -> String {
+    format!("journal-{step}")
 }
 
 #[cfg(test)]
@@ -169,29 +209,68 @@ mod tests {
         };
         let (mut journal, none) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
         assert!(none.is_empty());
-        let mut ends = Vec::new();
+        let mut ends = vec![0];
         for step in 1..=3 {
             journal.append(&entry(step)).unwrap();
             ends.push(journal.length);
         }
-        let bytes = disk.read(&path(dir.path(), 0)).unwrap();
+        let bytes = disk.read(&dir.path().join(name(0))).unwrap();
         for cut in 0..=bytes.len() {
-            std::fs::write(path(dir.path(), 0), &bytes[..cut]).unwrap();
+            std::fs::write(dir.path().join(name(0)), &bytes[..cut]).unwrap();
             let (mut journal, entries) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
-            let whole = ends.iter().filter(|e| **e <= cut as u64).count();
+            let whole = ends.iter().filter(|e| **e <= cut as u64).count() - 1;
             assert_eq!(entries, (1..=whole as u64).map(entry).collect::<Vec<_>>());
-            journal.append(&entry(99)).unwrap();
+            journal.append(&entry(whole as u64 + 1)).unwrap();
             let (_, entries) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
             assert_eq!(entries.len(), whole + 1, "an entry written behind a cut one is whole");
         }
-        // One without the line of the version, and one of a later layout.
-        let text = String::from_utf8(bytes).unwrap();
-        let (head, rest) = text.split_once('\n').unwrap();
-        assert_eq!(head, "{\"version\":1}");
-        std::fs::write(path(dir.path(), 0), rest).unwrap();
-        assert_eq!(Journal::open(&disk, dir.path(), "j", 0).unwrap().1.len(), 3);
-        std::fs::write(path(dir.path(), 0), text.replace("\"version\":1", "\"version\":2")).unwrap();
-        let newer = Journal::open(&disk, dir.path(), "j", 0).err().map(|e| e.to_string());
-        assert!(newer.unwrap().contains("newer millstream"));
+    }
+
+    #[test]
+    fn no_bit_of_an_entry_flips_unseen() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::real();
+        let entry =
+            |step| Entry { step, moment: Moment { now: 71, keep_since: None }, sources: vec![vec![]] };
+        let (mut journal, _) = Journal::open(&disk, dir.path(), "j", 0).unwrap();
+        (1..=3).for_each(|step| journal.append(&entry(step)).unwrap());
+        let path = dir.path().join(name(0));
+        let bytes = std::fs::read(&path).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &flipped).unwrap();
+            // Where the last line's end is lost, it looks as if it had been cut off.
+            let cut = bit / 8 == bytes.len() - 1;
+            match Journal::open(&disk, dir.path(), "j", 0) {
+                Ok((_, entries)) => assert!(cut && entries == [entry(1), entry(2)], "bit {bit}: {entries:?}"),
+                Err(error) => assert!(error.to_string().contains("is damaged"), "{error}"),
+            }
+        }
+        // The layout before had no checksums.
+        let old: String = (1..=2).map(|step| serde_json::to_string(&entry(step)).unwrap() + "\n").collect();
+        std::fs::write(&path, old).unwrap();
+        assert_eq!(Journal::open(&disk, dir.path(), "j", 0).unwrap().1, [entry(1), entry(2)]);
+    }
+
+    #[test]
+    fn journals_of_checkpoints_that_were_not_finished_go_on_where_the_one_before_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::real();
+        let entry = |step| Entry { step, moment: Moment { now: 7, keep_since: None }, sources: vec![] };
+        let open = |step| Journal::open(&disk, dir.path(), "j", step);
+        let (mut journal, _) = open(5).unwrap();
+        journal.append(&entry(6)).unwrap();
+        let mut journal = journal.next(&disk, dir.path(), 6).unwrap();
+        let _never_written = journal.next(&disk, dir.path(), 9).unwrap();
+        journal.append(&entry(7)).unwrap();
+        let steps = |step| open(step).unwrap().1.iter().map(|e| e.step).collect::<Vec<_>>();
+        assert_eq!((steps(5), steps(6)), (vec![6, 7], vec![7]));
+        let (mut last, _) = open(5).unwrap();
+        last.append(&entry(9)).unwrap();
+        let error = open(5).err().unwrap().to_string();
+        assert!(error.contains("step 9 follows step 7"), "{error}");
+        Journal::remove_older(&disk, dir.path(), 9).unwrap();
+        assert_eq!(Journal::names(&disk, dir.path(), 0).unwrap(), ["journal-9"]);
     }
 }

@@ -5,7 +5,7 @@ use super::retry::Patience;
 use super::sink::Sink;
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -71,12 +71,17 @@ impl Output {
 
     /// Waits until everything handed over is written.
     pub(super) fn drain(&self) -> Result<()> {
-        let (done, wait) = sync_channel(1);
-        self.send(Written::Drain(done))?;
-        match wait.recv() {
+        match self.drained()?.recv() {
             Ok(()) => Ok(()),
             Err(_) => self.check().and(Err(RuntimeError::WorkerLost)),
         }
+    }
+
+    /// What tells when everything handed over so far is written, or hangs up if that fails.
+    pub(super) fn drained(&self) -> Result<Receiver<()>> {
+        let (done, wait) = sync_channel(1);
+        self.send(Written::Drain(done))?;
+        Ok(wait)
     }
 
     fn send(&self, message: Written) -> Result<()> {

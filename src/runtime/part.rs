@@ -6,11 +6,12 @@ use super::job::JobPart;
 use super::output::Output;
 use super::rebuild::Progress;
 use super::retry::Patience;
+use super::seen::NodeSeen;
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
-use crate::operators::OperatorMetrics;
 use crate::plan::FlowPart;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// How far a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub(super) struct Part {
     output: Option<Output>,
     /// How far it is with what it holds back, if it was begun afresh.
     rebuild: Option<Arc<Progress>>,
+    durable_at_once: bool,
+    /// The last step that the sink had when the run began.
+    pub(super) committed: Option<u64>,
     /// The counters when this run began.
     before: Totals,
     rows_out: u64,
@@ -52,7 +56,9 @@ impl Part {
         known: Option<&PartManifest>,
         patience: &Patience,
     ) -> Result<Self> {
-        let JobPart { name, sink, fingerprint, control } = part;
+        let JobPart { name, mut sink, fingerprint, control, dir: _ } = part;
+        let durable_at_once = sink.is_durable_at_once();
+        let committed = patience.of_one(&control).until_done(|| sink.last_step())?;
         let finished = known.is_some_and(|k| k.finished);
         let rebuild = sink.rebuild().filter(|_| !finished);
         let output = match finished {
@@ -67,6 +73,8 @@ impl Part {
             flow,
             output,
             rebuild,
+            durable_at_once,
+            committed,
             before: known.map_or(Totals::default(), |k| k.totals),
             rows_out: 0,
         })
@@ -84,6 +92,11 @@ impl Part {
     /// Has what it holds back written with the next step.
     pub(super) fn settle(&self) {
         self.rebuild.iter().for_each(|r| r.set_ready());
+    }
+
+    /// Whether what its sink takes survives the machine's power at once.
+    pub(super) fn is_durable_at_once(&self) -> bool {
+        self.durable_at_once && self.is_running()
     }
 
     /// The sources that it reads.
@@ -110,6 +123,11 @@ impl Part {
         self.output.as_ref().map_or(Ok(()), Output::drain)
     }
 
+    /// What tells when everything handed over so far is written, if anything can be.
+    pub(super) fn drained(&self) -> Result<Option<Receiver<()>>> {
+        self.output.as_ref().map(Output::drained).transpose()
+    }
+
     /// Fails if the sink has failed.
     pub(super) fn check(&self) -> Result<()> {
         self.output.as_ref().map_or(Ok(()), Output::check)
@@ -125,12 +143,7 @@ impl Part {
     }
 
     /// What it counted in this run; of that, what `earlier` statements count too.
-    pub(super) fn counted(
-        &self,
-        earlier: &[Part],
-        read: &[Read],
-        metrics: &[OperatorMetrics],
-    ) -> (Totals, Totals) {
+    pub(super) fn counted(&self, earlier: &[Part], read: &[Read], nodes: &[NodeSeen]) -> (Totals, Totals) {
         let mut run = Totals { rows_out: self.rows_out, ..Totals::default() };
         let mut shared = Totals::default();
         for source in &self.flow.sources {
@@ -144,11 +157,11 @@ impl Part {
         for node in &self.flow.reached {
             let counted = earlier.iter().any(|p| p.reaches(*node));
             for totals in std::iter::once(&mut run).chain(counted.then_some(&mut shared)) {
-                totals.late += metrics[*node].late;
-                totals.after_idle += metrics[*node].after_idle;
-                totals.timeless += metrics[*node].timeless;
-                totals.expired += metrics[*node].expired;
-                totals.ignored += metrics[*node].ignored;
+                totals.late += nodes[*node].metrics.late;
+                totals.after_idle += nodes[*node].metrics.after_idle;
+                totals.timeless += nodes[*node].metrics.timeless;
+                totals.expired += nodes[*node].metrics.expired;
+                totals.ignored += nodes[*node].metrics.ignored;
             }
         }
         (run, shared)

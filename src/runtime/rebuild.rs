@@ -241,6 +241,14 @@ impl Sink for RebuildSink {
         self.sink.flush()
     }
 
+    fn is_durable_at_once(&self) -> bool {
+        self.sink.is_durable_at_once()
+    }
+
+    fn last_step(&mut self) -> Result<Option<u64>> {
+        self.sink.last_step()
+    }
+
     fn rebuild(&self) -> Option<Arc<Progress>> {
         Some(Arc::clone(&self.progress))
     }

@@ -18,6 +18,16 @@ pub trait Sink: Send {
     /// Takes the deltas of one step and the watermark that the job has reached after it.
     fn write(&mut self, step: u64, deltas: &[Delta], watermark: EventTime) -> Result<()>;
 
+    /// Whether a step that it has taken survives the machine's power at once.
+    fn is_durable_at_once(&self) -> bool {
+        false
+    }
+
+    /// The last step that it has of this job, from this run or an earlier one; `None` = it has none, or does not keep any.
+    fn last_step(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Makes sure that all steps so far survive as the sink's durability promises.
     fn flush(&mut self) -> Result<()> {
         Ok(())
@@ -72,6 +82,14 @@ impl Sink for TopicSink {
         self.appender.append(step, &all.batch, marks, stated)?;
         self.stated = self.stated.max(stated.unwrap_or(WATERMARK_NONE));
         Ok(())
+    }
+
+    fn is_durable_at_once(&self) -> bool {
+        self.appender.is_durable_at_once()
+    }
+
+    fn last_step(&mut self) -> Result<Option<u64>> {
+        Ok(self.appender.last_step()?)
     }
 
     fn flush(&mut self) -> Result<()> {

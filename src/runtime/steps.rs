@@ -4,46 +4,65 @@
 //! workers and the results to the sinks. After a crash the last checkpoint is loaded and the journaled steps are
 //! run again with the same input; the sinks drop those that they have.
 
-use super::checkpoint::{JobStore, Manifest, PartitionManifest};
+use super::checkpoint::{JobStore, Manifest, PartitionManifest, renumbered};
+use super::checkpointer::{Checkpointer, Order};
 use super::crew::Crew;
 use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
 use super::journal::{Entry, Journal, Moment};
+use super::monitor::Monitor;
 use super::part::{Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use super::retry::Patience;
+use super::seen::{Checkpointed, NodeSeen};
+use super::status::State;
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::log::{Log, Pin};
-use crate::operators::OperatorMetrics;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the step loop waits at most before it looks around again.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long the journal may be behind on disk, where no sink asks for more.
+const JOURNAL_BEHIND: Duration = Duration::from_millis(200);
 
 /// What was taken of one source: for each partition its slices, and whether it has ended behind them.
 pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
 
 /// A job that runs.
 pub(super) struct Run {
-    crew: Crew,
+    pub(super) crew: Crew,
+    /// Where there is a store.
+    checkpointer: Option<Checkpointer>,
+    /// The checkpoint that is being written: its step, and since when (monotonic).
+    under_way: Option<(u64, Duration)>,
     sources: Vec<SourceSetup>,
     options: JobOptions,
     store: Option<JobStore>,
     log: Option<Log>,
-    clock: Clock,
-    parts: Vec<Part>,
-    step: u64,
+    pub(super) clock: Clock,
+    pub(super) parts: Vec<Part>,
+    pub(super) step: u64,
     /// For each source its partitions.
-    partitions: Vec<Vec<PartitionState>>,
-    watermarks: Vec<EventTime>,
+    pub(super) partitions: Vec<Vec<PartitionState>>,
+    pub(super) watermarks: Vec<EventTime>,
     /// For each source what was read of it in this run.
-    read: Vec<Read>,
-    /// The nodes' counters at the last step.
-    metrics: Vec<OperatorMetrics>,
+    pub(super) read: Vec<Read>,
+    /// The nodes' counters when they were last looked at.
+    pub(super) nodes: Vec<NodeSeen>,
+    pub(super) monitor: Arc<Monitor>,
+    /// Since when (monotonic) no steps are made.
+    pub(super) held: Option<Duration>,
+    /// How many checkpoints that were asked for have been made.
+    pub(super) answered: u64,
+    pub(super) last_checkpoint: Option<Checkpointed>,
+    /// The step and the checkpoint's step that were last shown, and when (monotonic).
+    pub(super) shown: Option<((u64, u64), Duration)>,
     journal: Option<Journal>,
+    /// Since when entries of the journal may not be on disk.
+    journal_behind: Option<Duration>,
     pending: Vec<Entry>,
     moves: Moves,
     /// How many checkpoints were written before the next.
@@ -61,7 +80,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn start(job: Job, manifest: Option<Manifest>) -> Result<Self> {
+    pub(super) fn start(job: Job, manifest: Option<Manifest>, monitor: Arc<Monitor>) -> Result<Self> {
         let started = job.clock.monotonic();
         let Job { flow, sources, parts, options, store, log, clock } = job;
         let patience = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
@@ -103,15 +122,30 @@ impl Run {
         {
             crew.restore(store.read(manifest, &moves.nodes, crew.len())?)?;
         }
+        let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));
+        let checkpointer =
+            store.clone().map(|store| Checkpointer::start(store, tables, patience.clone())).transpose()?;
         let mut run = Run {
             crew,
+            checkpointer,
+            under_way: None,
             step,
             partitions,
             watermarks,
             read: vec![Read::default(); sources.len()],
-            metrics: vec![OperatorMetrics::default(); flow.nodes.len()],
+            nodes: vec![NodeSeen::default(); flow.nodes.len()],
+            monitor,
+            held: None,
+            answered: 0,
+            last_checkpoint: manifest.as_ref().map(|m| Checkpointed {
+                step: m.step,
+                at: None,
+                took: Duration::ZERO,
+            }),
+            shown: None,
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
+            journal_behind: None,
             pending,
             moves,
             generation: manifest.as_ref().map_or(0, |m| m.generation),
@@ -128,26 +162,34 @@ impl Run {
             clock,
             parts: running,
         };
+        run.parts.iter().for_each(|p| p.control.set_held(false));
+        run.check_committed()?;
         // What the journal's first entries are about must be known before there is one.
         match manifest {
             None => run.write_checkpoint()?,
             // Who ran it before may not have come to it.
-            Some(_) => run.patience.until_done(|| run.pin())?,
+            Some(_) => {
+                if let (Some((log, pins)), Some(store)) = (run.pins(), &run.store) {
+                    run.patience.until_done(|| Ok(log.pin(&store.owner(), &pins)?))?;
+                }
+            }
         }
         Ok(run)
     }
 
     /// Runs until all statements have ended; tells of each that does.
     pub(super) fn run(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
-        for (i, part) in self.parts.iter().enumerate() {
-            if !part.is_running() {
-                part.control.set_caught_up(true);
-                ended(i, self.summary(i));
+        for i in 0..self.parts.len() {
+            if !self.parts[i].is_running() {
+                self.parts[i].control.set_caught_up(true);
+                self.tell_ended(i, Some(State::Finished), ended)?;
             }
         }
         if !self.any_runs() {
             return Ok(());
         }
+        self.show(true)?;
+        self.wait_held(WAIT)?;
         match self.run_steps(ended) {
             // What it could not write is in the journal.
             Err(RuntimeError::StoppedWaiting { .. }) => match self.check_outputs() {
@@ -156,10 +198,13 @@ impl Run {
             },
             other => other?,
         }
+        if self.restarts() {
+            return Ok(());
+        }
         for i in 0..self.parts.len() {
             if self.parts[i].is_running() {
                 self.parts[i].control.set_caught_up(true);
-                ended(i, self.summary(i));
+                self.tell_ended(i, Some(State::Stopped), ended)?;
             }
         }
         Ok(())
@@ -175,10 +220,6 @@ impl Run {
         if self.any_runs() { self.checkpoint() } else { Ok(()) }
     }
 
-    fn stopping(&self) -> bool {
-        self.parts.iter().any(|p| p.control.stopping())
-    }
-
     /// The statement that a failure belongs to: the first of those that it can belong to.
     pub(super) fn blamed(&self) -> usize {
         let node = self.crew.failed_at();
@@ -187,7 +228,7 @@ impl Run {
         self.blamed.or(reached).or(running).unwrap_or_default()
     }
 
-    fn any_runs(&self) -> bool {
+    pub(super) fn any_runs(&self) -> bool {
         self.parts.iter().any(Part::is_running)
     }
 
@@ -207,8 +248,8 @@ impl Run {
         stopped
     }
 
-    fn summary(&self, part: usize) -> JobSummary {
-        let (run, shared) = self.parts[part].counted(&self.parts[..part], &self.read, &self.metrics);
+    pub(super) fn summary(&self, part: usize) -> JobSummary {
+        let (run, shared) = self.parts[part].counted(&self.parts[..part], &self.read, &self.nodes);
         JobSummary {
             run,
             shared,
@@ -224,7 +265,7 @@ impl Run {
         let pending = std::mem::take(&mut self.pending);
         let mut feeds = if pending.is_empty() { Vec::new() } else { self.open_feeds()? };
         for entry in pending {
-            if self.stopping() {
+            if self.is_ending() {
                 self.interrupted = true;
                 return Ok(());
             }
@@ -242,6 +283,8 @@ impl Run {
                 taken.push(slices);
             }
             for (s, states) in self.partitions.iter_mut().enumerate() {
+                // An entry names all that were idle.
+                states.iter_mut().for_each(|state| state.idle = false);
                 for e in self.moves.entries_of(&entry, s) {
                     states[e.partition].idle = e.idle;
                     if let Some(last) = e.slices.last() {
@@ -285,7 +328,7 @@ impl Run {
         }
         let targets = self.rebuild_targets()?;
         loop {
-            if self.stopping() {
+            if self.is_ending() {
                 return Ok(());
             }
             self.check_outputs()?;
@@ -293,6 +336,12 @@ impl Run {
             if !self.any_runs() {
                 return Ok(());
             }
+            self.answer_checkpoints()?;
+            if self.is_held()? {
+                std::thread::sleep(WAIT);
+                continue;
+            }
+            self.show(false)?;
             self.look_again(&feeds);
             let caught_up = feeds.iter().all(Feed::caught_up);
             let taken =
@@ -363,11 +412,11 @@ impl Run {
         Ok(true)
     }
 
-    fn running(&self) -> impl Iterator<Item = &Part> {
+    pub(super) fn running(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().filter(|p| p.is_running())
     }
 
-    fn drain(&mut self) -> Result<()> {
+    pub(super) fn drain(&mut self) -> Result<()> {
         for (i, part) in self.parts.iter().enumerate() {
             part.drain().inspect_err(|_| self.blamed = Some(i))?;
         }
@@ -396,7 +445,7 @@ impl Run {
                     self.drain()?;
                     self.write_checkpoint()?;
                 }
-                ended(i, self.summary(i));
+                self.tell_ended(i, None, ended)?;
             }
         }
         Ok(())
@@ -427,7 +476,7 @@ impl Run {
         self.dirty = true;
         self.checkpoint()?;
         for i in finished {
-            ended(i, self.summary(i));
+            self.tell_ended(i, Some(State::Finished), ended)?;
         }
         Ok(())
     }
@@ -441,13 +490,13 @@ impl Run {
     /// Takes note of partitions that have ended or gone idle; whether that alone may move a watermark.
     fn note_idle_and_ended(&mut self, taken: &[Taken]) -> bool {
         let now = self.clock.monotonic();
-        let timeout = self.options.idle_timeout;
         let mut moved = false;
-        for (states, taken) in self.partitions.iter_mut().zip(taken) {
+        let timeouts = self.sources.iter().map(|s| s.idle_after(&self.options));
+        for ((states, taken), timeout) in self.partitions.iter_mut().zip(taken).zip(timeouts) {
             for (state, (slices, ended)) in states.iter_mut().zip(taken) {
                 if !slices.is_empty() {
                     state.last = now;
-                    state.idle = false;
+                    (state.gave, state.idle) = (true, false);
                 }
                 let idle = !timeout.is_zero() && !state.ended && now.saturating_sub(state.last) >= timeout;
                 moved |= (idle && !state.idle) || (*ended && !state.ended);
@@ -471,6 +520,10 @@ impl Run {
         if live && let Some(journal) = &mut self.journal {
             let entry = entry(self.step, moment, &taken, &self.partitions);
             self.patience.until_done(|| journal.append(&entry))?;
+            self.journal_behind.get_or_insert(self.clock.monotonic());
+            // What was read for a result must not be forgotten while the result is remembered.
+            let at_once = self.parts.iter().any(Part::is_durable_at_once);
+            self.sync_journal(if at_once { Duration::ZERO } else { JOURNAL_BEHIND })?;
         }
         let closed = self.watermarks.clone();
         let mut sources = Vec::with_capacity(taken.len());
@@ -479,16 +532,12 @@ impl Run {
         }
         let outputs = self.crew.step(sources, closed, self.watermarks.clone(), moment)?;
         let mut results: Vec<(Vec<Delta>, EventTime)> = vec![(Vec::new(), WATERMARK_NONE); self.parts.len()];
-        self.metrics.fill(OperatorMetrics::default());
         for (worker, output) in outputs.into_iter().enumerate() {
             for ((deltas, watermark), (more, reached)) in results.iter_mut().zip(output.results) {
                 deltas.extend(more);
                 if worker == 0 {
                     *watermark = reached;
                 }
-            }
-            for (sum, metrics) in self.metrics.iter_mut().zip(output.metrics) {
-                sum.add(&metrics);
             }
         }
         for (i, (deltas, watermark)) in results.into_iter().enumerate() {
@@ -536,53 +585,115 @@ impl Run {
         Ok(deltas)
     }
 
-    fn maybe_checkpoint(&mut self) -> Result<()> {
-        let now = self.clock.monotonic();
-        if now.saturating_sub(self.checkpointed) < self.options.checkpoint_interval {
-            return Ok(());
+    /// Makes the journal durable if it has been behind for so long.
+    fn sync_journal(&mut self, behind: Duration) -> Result<()> {
+        let since =
+            self.journal_behind.filter(|since| self.clock.monotonic().saturating_sub(*since) >= behind);
+        if let (Some(_), Some(journal)) = (since, &self.journal) {
+            self.patience.until_done(|| journal.sync())?;
+            self.journal_behind = None;
         }
-        self.checkpoint()
+        Ok(())
     }
 
-    /// A checkpoint, if there was a step since the last one.
-    fn checkpoint(&mut self) -> Result<()> {
-        self.checkpointed = self.clock.monotonic();
-        if self.store.is_none() || !self.dirty {
-            return Ok(());
+    /// A sink must not have a step that the journal does not know: when the step is made anew, it may be another one, and the
+    /// sink would drop it. So it is if the machine's power went while a sink's rows were on disk and the journal was not.
+    fn check_committed(&self) -> Result<()> {
+        let last = self.pending.last().map_or(self.step, |entry| entry.step);
+        let ahead = |part: &&Part| part.committed.is_some_and(|committed| committed > last);
+        match (&self.store, self.parts.iter().find(ahead)) {
+            (Some(store), Some(part)) => Err(store.misfit(
+                &part.name,
+                &format!(
+                    "ends at step {last}, but its sink has step {} already: the machine lost what was not yet on disk; start it \
+                     anew with --fresh",
+                    part.committed.unwrap_or_default()
+                ),
+            )),
+            _ => Ok(()),
         }
-        self.drain()?;
+    }
+
+    /// Begins a checkpoint when it is time, unless one is under way.
+    fn maybe_checkpoint(&mut self) -> Result<()> {
+        self.sync_journal(JOURNAL_BEHIND)?;
+        let now = self.clock.monotonic();
+        let busy = self.checkpointer.as_mut().map(Checkpointer::is_busy).transpose()?;
+        if busy == Some(false) {
+            self.note_checkpoint();
+        }
+        let rebuilds = self.interrupted || self.parts.iter().any(Part::rebuilds);
+        let due = now.saturating_sub(self.checkpointed) >= self.options.checkpoint_interval && !rebuilds;
+        if due && busy == Some(false) && self.dirty {
+            self.begin_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// A checkpoint, if there was a step since the last one, and waits for it.
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
         // What a sink holds back is in no checkpoint: the journal gives it again.
         if self.interrupted || self.parts.iter().any(Part::rebuilds) {
-            return Ok(());
+            return self.drain();
         }
-        self.write_checkpoint()
+        if self.dirty {
+            self.write_checkpoint()?;
+        }
+        self.wait_for_checkpoint()
     }
 
-    /// Pins in the topics that it reads what comes after the checkpoint: after a crash it is read again.
-    fn pin(&self) -> Result<()> {
-        let (Some(log), Some(store)) = (&self.log, &self.store) else { return Ok(()) };
+    /// Writes a checkpoint and waits for it.
+    fn write_checkpoint(&mut self) -> Result<()> {
+        // A sink that has failed says more than the checkpoint that waits for it.
+        self.begin_checkpoint().and_then(|()| self.wait_for_checkpoint()).or_else(|error| {
+            self.check_outputs()?;
+            Err(error)
+        })
+    }
+
+    fn wait_for_checkpoint(&mut self) -> Result<()> {
+        self.checkpointer.as_mut().map_or(Ok(()), Checkpointer::wait)?;
+        self.note_checkpoint();
+        Ok(())
+    }
+
+    /// Takes note that the checkpoint that was under way, if one was, is there.
+    fn note_checkpoint(&mut self) {
+        if let Some((step, began)) = self.under_way.take() {
+            let took = self.clock.monotonic().saturating_sub(began);
+            self.last_checkpoint = Some(Checkpointed { step, at: Some(self.clock.now_ns()), took });
+        }
+    }
+
+    /// What is to be pinned in the topics that are read: what comes after the checkpoint is read again after a crash.
+    fn pins(&self) -> Option<(Log, Vec<Pin>)> {
+        let log = self.log.clone()?;
         let mut pins = Vec::new();
         for (source, partitions) in self.sources.iter().zip(&self.partitions).filter(|(s, _)| s.is_topic) {
             for (partition, state) in (0..).zip(partitions) {
                 pins.push(Pin { topic: source.name.clone(), partition, offset: state.position.offset });
             }
         }
-        let owner = store.dir.file_name().unwrap_or_default().to_string_lossy();
-        Ok(log.pin(&owner, &pins)?)
+        Some((log, pins))
     }
 
-    fn write_checkpoint(&mut self) -> Result<()> {
-        let patience = self.patience.clone();
-        patience.until_done(|| self.try_checkpoint())
-    }
-
-    fn try_checkpoint(&mut self) -> Result<()> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
-        let state = if self.any_runs() && self.step > 0 { self.crew.snapshot()? } else { Vec::new() };
+    /// Has a checkpoint of the state as it is now written, and begins the journal of what follows.
+    fn begin_checkpoint(&mut self) -> Result<()> {
+        self.checkpointed = self.clock.monotonic();
+        let (Some(checkpointer), Some(store)) = (&mut self.checkpointer, &self.store) else { return Ok(()) };
+        checkpointer.wait()?;
+        let began = self.clock.monotonic();
+        self.nodes = self.crew.look()?;
+        let needed = self.parts.iter().any(Part::is_running) && self.step > 0;
+        let workers = if needed { Some(self.crew.snapshot()?) } else { None };
         let mut parts = Vec::with_capacity(self.parts.len());
-        for (i, part) in self.parts.iter().enumerate().filter(|(_, p)| p.state != PartState::Left) {
-            let (run, _) = part.counted(&self.parts[..i], &self.read, &self.metrics);
-            parts.push(part.manifest(&run));
+        let mut drained = Vec::new();
+        for (i, part) in self.parts.iter().enumerate() {
+            drained.extend(part.drained().inspect_err(|_| self.blamed = Some(i))?);
+            if part.state != PartState::Left {
+                let (run, _) = part.counted(&self.parts[..i], &self.read, &self.nodes);
+                parts.push(part.manifest(&run));
+            }
         }
         self.generation += 1;
         let manifest = Manifest {
@@ -598,12 +709,19 @@ impl Run {
             watermarks: self.watermarks.clone(),
             tables: Vec::new(),
         };
-        store.write(manifest, state)?;
-        self.pin()?;
-        let (journal, _) = Journal::open(&store.disk, &store.dir, &store.job, self.step)?;
-        self.journal = Some(journal);
-        Journal::remove_older(&store.disk, &store.dir, self.step)?;
+        self.journal = match self.journal.take() {
+            Some(journal) => {
+                let patience = self.patience.clone();
+                Some(patience.until_done(|| journal.next(&store.disk, &store.dir, self.step))?)
+            }
+            None => None,
+        };
+        let pins = self.pins();
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.write(Order { manifest, workers, drained, pins })?;
+        }
         self.dirty = false;
+        self.under_way = Some((self.step, began));
         Ok(())
     }
 }

@@ -199,6 +199,14 @@ impl Sink for UpsertSink {
         self.append(step, &rows, watermark)
     }
 
+    fn is_durable_at_once(&self) -> bool {
+        self.appender.is_durable_at_once()
+    }
+
+    fn last_step(&mut self) -> Result<Option<u64>> {
+        Ok(self.appender.last_step()?)
+    }
+
     fn flush(&mut self) -> Result<()> {
         Ok(self.appender.sync()?)
     }

@@ -13,6 +13,7 @@ mod dialect;
 mod exact;
 mod group_window;
 mod interval;
+mod job;
 mod ksql;
 mod metadata;
 mod parser;

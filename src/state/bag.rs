@@ -139,9 +139,11 @@ impl Bags {
         self.bytes = self.bags.iter().flatten().map(|(row, _)| row.len() + ENTRY_BYTES).sum();
     }
 
-    /// All entries, also those of weight below 0: the slot of each, its columns and, last, its weight.
-    pub fn save(&self) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
-        let all = || self.bags.iter().enumerate().flat_map(|(slot, bag)| bag.iter().map(move |e| (slot, e)));
+    /// All entries of some slots, also those of weight below 0: which of `slots` each belongs to, its columns and, last, its
+    /// weight.
+    pub fn save(&self, slots: &[usize]) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+        let bags = || slots.iter().map(|slot| &self.bags[*slot]).enumerate();
+        let all = || bags().flat_map(|(i, bag)| bag.iter().map(move |entry| (i, entry)));
         let mut columns = self.codec.decode(all().map(|(_, (row, _))| row.as_ref()))?;
         columns.push(Arc::new(Int64Array::from_iter_values(all().map(|(_, (_, w))| *w))));
         Ok((all().map(|(slot, _)| slot).collect(), columns))
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(bags.entries(), 2);
         assert_eq!(bags.rows(0).map(|(_, w)| w).collect::<Vec<_>>(), [2]);
 
-        let (slots, columns) = bags.save().unwrap();
+        let (slots, columns) = bags.save(&[0, 1]).unwrap();
         assert_eq!(slots, [0, 1]);
         assert_eq!(columns[0].as_string::<i32>().value(0), "b");
         assert_eq!(columns[1].as_primitive::<Int64Type>().values().to_vec(), [2, 5]);

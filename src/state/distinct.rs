@@ -146,17 +146,23 @@ impl DistinctValues {
         }
     }
 
-    /// All values, in order of slot and value: the slot of each, and the columns value and weight.
-    pub fn save(&self) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+    /// All values of some slots, in order of slot and value: which of `slots` each belongs to, and the columns value and
+    /// weight. Cost: all values are looked at.
+    pub fn save(&self, slots: &[usize]) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+        let mut places = vec![usize::MAX; self.counts.len()];
+        slots.iter().enumerate().for_each(|(i, slot)| places[*slot] = i);
+        let place = |slot: usize| Some(places[slot]).filter(|place| *place != usize::MAX);
         let (slots, values, weights): (Vec<usize>, ArrayRef, Vec<i64>) = match &self.values {
             Values::Bits(map) => {
-                let mut all: Vec<(usize, i64, i64)> = map.iter().map(|((s, v), w)| (*s, *v, *w)).collect();
+                let some = map.iter().filter_map(|((s, v), w)| Some((place(*s)?, *v, *w)));
+                let mut all: Vec<(usize, i64, i64)> = some.collect();
                 all.sort_unstable();
                 let values = from_bits(all.iter().map(|e| e.1), &self.data_type)?;
                 (all.iter().map(|e| e.0).collect(), values, all.iter().map(|e| e.2).collect())
             }
             Values::Rows(codec, map) => {
-                let mut all: Vec<(usize, &[u8], i64)> = map.iter().map(|(k, w)| (k.0, &*k.1, *w)).collect();
+                let some = map.iter().filter_map(|(k, w)| Some((place(k.0)?, &*k.1, *w)));
+                let mut all: Vec<(usize, &[u8], i64)> = some.collect();
                 all.sort_unstable();
                 let values = codec.decode(all.iter().map(|e| e.1))?.swap_remove(0);
                 (all.iter().map(|e| e.0).collect(), values, all.iter().map(|e| e.2).collect())
@@ -233,7 +239,7 @@ mod tests {
             values.add(&column, &[0; 5], [4].into_iter(), |_| -1).unwrap();
             assert_eq!((values.count(0), values.entries()), (1, 2));
             values.retain(&[1, 0]);
-            let (slots, saved) = values.save().unwrap();
+            let (slots, saved) = values.save(&[0, 1]).unwrap();
             assert_eq!(slots, [0, 1]);
             assert_eq!(&saved[0], &column.slice(0, 2));
         }

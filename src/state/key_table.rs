@@ -68,6 +68,8 @@ pub struct KeyTable {
     keys: Vec<Key>,
     free: Vec<u32>,
     arena: Arena,
+    /// The bytes of keys that have been removed, and where each ends.
+    removed: (Vec<u8>, Vec<usize>),
 }
 
 impl KeyTable {
@@ -75,7 +77,8 @@ impl KeyTable {
     pub fn new(types: &[DataType]) -> Result<Self, ArrowError> {
         let (table, keys, free) = (HashTable::new(), Vec::new(), Vec::new());
         let columns = types.len();
-        Ok(KeyTable { codec: codec(types)?, columns, table, keys, free, arena: Arena::default() })
+        let (arena, removed) = (Arena::default(), Default::default());
+        Ok(KeyTable { codec: codec(types)?, columns, table, keys, free, arena, removed })
     }
 
     /// Puts the slot of each of the `rows` rows of `columns` into `slots`; new keys get slots. Rows for which `skip`
@@ -96,15 +99,30 @@ impl KeyTable {
         Ok(())
     }
 
-    fn slot(&mut self, bytes: &[u8]) -> u32 {
-        let hash = xxh3_64(bytes);
+    /// Puts the slot of each of the `rows` rows of `columns` into `slots`; [`NO_SLOT`] for keys that have none.
+    pub fn look_up(&self, columns: &[ArrayRef], rows: usize, slots: &mut Vec<u32>) -> Result<(), ArrowError> {
+        let encoded = Encoded::new(&self.codec, columns, rows)?;
+        slots.clear();
+        slots.extend((0..rows).map(|i| {
+            let bytes = encoded.row(i);
+            self.find(xxh3_64(bytes), bytes).unwrap_or(NO_SLOT)
+        }));
+        Ok(())
+    }
+
+    fn find(&self, hash: u64, bytes: &[u8]) -> Option<u32> {
         let (keys, arena) = (&self.keys, &self.arena);
         let same = |slot: &u32| {
             let key = &keys[*slot as usize];
             key.hash == hash && arena.get(key.span) == bytes
         };
-        if let Some(slot) = self.table.find(hash, same) {
-            return *slot;
+        self.table.find(hash, same).copied()
+    }
+
+    fn slot(&mut self, bytes: &[u8]) -> u32 {
+        let hash = xxh3_64(bytes);
+        if let Some(slot) = self.find(hash, bytes) {
+            return slot;
         }
         let key = Key { hash, span: self.arena.push(bytes), used: true };
         let slot = match self.free.pop() {
@@ -120,6 +138,27 @@ impl KeyTable {
         let keys = &self.keys;
         self.table.insert_unique(hash, slot, |slot| keys[*slot as usize].hash);
         slot
+    }
+
+    /// Forgets the key of `slot`, which [`KeyTable::take_removed`] then gives.
+    pub fn remove_noted(&mut self, slot: u32) {
+        let key = self.keys[slot as usize];
+        if key.used {
+            self.removed.0.extend_from_slice(self.arena.get(key.span));
+            self.removed.1.push(self.removed.0.len());
+        }
+        self.remove(slot);
+    }
+
+    /// The key columns of the keys that have been removed and noted since this was last called, some of which may be there
+    /// again; and how many they are.
+    pub fn take_removed(&mut self) -> Result<(Vec<ArrayRef>, usize), ArrowError> {
+        let (bytes, ends) = std::mem::take(&mut self.removed);
+        if self.columns == 0 {
+            return Ok((vec![], ends.len()));
+        }
+        let starts = [0].into_iter().chain(ends.iter().copied());
+        Ok((self.codec.decode(starts.zip(&ends).map(|(start, end)| &bytes[start..*end]))?, ends.len()))
     }
 
     /// Forgets the key of `slot`.
@@ -223,5 +262,9 @@ mod tests {
             old.into_iter().for_each(|slot| table.remove(slot));
         }
         assert_eq!((table.len(), table.slots()), (2000, 3000));
+        assert_eq!(table.take_removed().unwrap().1, 0);
+        let last: Vec<ArrayRef> = table.columns(slots[2998..].iter().copied()).unwrap();
+        slots[2998..].iter().for_each(|slot| table.remove_noted(*slot));
+        assert_eq!(table.take_removed().unwrap(), (last, 2));
     }
 }

@@ -64,6 +64,8 @@ struct Entry {
     row: Option<Box<[u8]>>,
     /// It is among the changed ones of this step.
     touched: bool,
+    /// It is among those that have changed since the last checkpoint.
+    unsaved: bool,
 }
 
 /// The rows, by key.
@@ -77,6 +79,17 @@ pub struct KeyedRows {
     /// The entries that were touched since the last look, in that order, and their rows before.
     changed: Vec<(u32, Option<Box<[u8]>>)>,
     bytes: usize,
+    /// What has changed since the last checkpoint; `None` = nobody has asked yet.
+    unsaved: Option<Unsaved>,
+}
+
+/// Keys that have changed since the last checkpoint.
+#[derive(Debug, Default)]
+struct Unsaved {
+    /// Slots; some of them may have been given to other keys, or to none, since: [`KeyedRows::take_unsaved`] knows.
+    slots: Vec<u32>,
+    /// Keys that have gone, some of which may have come back.
+    gone: Vec<Box<[u8]>>,
 }
 
 /// Rough cost of an entry beside its bytes.
@@ -124,7 +137,7 @@ impl KeyedRows {
     }
 
     fn add(&mut self, hash: u64, key: &[u8]) -> u32 {
-        let entry = Entry { hash, key: key.into(), row: None, touched: false };
+        let entry = Entry { hash, key: key.into(), row: None, touched: false, unsaved: false };
         self.bytes += key.len() + ENTRY_BYTES;
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -147,6 +160,10 @@ impl KeyedRows {
         if !entry.touched {
             entry.touched = true;
             self.changed.push((slot, before));
+        }
+        if let Some(unsaved) = self.unsaved.as_mut().filter(|_| !entry.unsaved) {
+            entry.unsaved = true;
+            unsaved.slots.push(slot);
         }
     }
 
@@ -173,7 +190,11 @@ impl KeyedRows {
             found.remove();
         }
         self.bytes -= entry.key.len() + ENTRY_BYTES;
-        entry.key = Box::default();
+        entry.unsaved = false;
+        let key = std::mem::take(&mut entry.key);
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.gone.push(key);
+        }
         self.free.push(slot);
     }
 
@@ -185,6 +206,28 @@ impl KeyedRows {
     /// All keys with their rows, between two steps.
     pub fn save(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.entries.iter().filter_map(|entry| Some((&*entry.key, entry.row.as_deref()?)))
+    }
+
+    /// Begins to note which keys change.
+    pub fn begin_unsaved(&mut self) {
+        self.unsaved.get_or_insert_default();
+    }
+
+    /// The keys that have changed since this was last called, between two steps: those that have rows, and those that have
+    /// gone. `None` = that is not noted yet.
+    pub fn take_unsaved(&mut self) -> Option<(Vec<u32>, Vec<Box<[u8]>>)> {
+        let Unsaved { mut slots, gone } = std::mem::take(self.unsaved.as_mut()?);
+        slots.retain(|slot| {
+            let entry = self.entries.get_mut(*slot as usize);
+            entry.is_some_and(|entry| std::mem::take(&mut entry.unsaved))
+        });
+        Some((slots, gone))
+    }
+
+    /// The key and the row of a slot that [`KeyedRows::take_unsaved`] has just named.
+    pub fn key_and_row(&self, slot: u32) -> (&[u8], &[u8]) {
+        let key = self.entries.get(slot as usize).map_or(&[][..], |entry| &entry.key);
+        (key, self.row(slot))
     }
 
     /// Takes a row from a checkpoint: it is no change.
@@ -261,7 +304,7 @@ mod tests {
         fn it_is_a_map_and_its_changes_add_up(
             steps in proptest::collection::vec(proptest::collection::vec((0u8..6, proptest::option::of(0u8..3)), 0..12), 1..8)
         ) {
-            let (mut rows, mut model) = (KeyedRows::default(), BTreeMap::new());
+            let (mut rows, mut model, mut kept) = (KeyedRows::default(), BTreeMap::new(), BTreeMap::new());
             for changes in steps {
                 let before = model.clone();
                 for (key, row) in changes {
@@ -278,6 +321,17 @@ mod tests {
                 let told = step(&mut rows).len();
                 let differ = (0..6).filter(|k| before.get(k) != model.get(k)).count();
                 prop_assert_eq!(told, differ);
+                if let Some((slots, gone)) = rows.take_unsaved() {
+                    kept.retain(|key, _| !gone.iter().any(|gone| gone[0] == *key));
+                    for slot in slots {
+                        let (key, row) = rows.key_and_row(slot);
+                        kept.insert(key[0], row[0]);
+                    }
+                    prop_assert_eq!(&kept, &model, "what was saved and what has changed since");
+                } else {
+                    rows.begin_unsaved();
+                    kept = model.clone();
+                }
                 let mut saved: Vec<_> = rows.save().map(|(k, r)| (k[0], r[0])).collect();
                 saved.sort_unstable();
                 prop_assert_eq!(saved, model.iter().map(|(k, r)| (*k, *r)).collect::<Vec<_>>());

@@ -70,16 +70,18 @@ impl Keys {
         }
     }
 
-    /// Keeps the slots `ids` as slots `0..`, in that order, and forgets the other keys.
-    pub fn retain(&mut self, ids: &[usize]) -> Result<()> {
+    /// Keeps the slots `ids` as slots `0..`, in that order, and forgets the other keys. Gives the columns of all keys that
+    /// there were.
+    pub fn retain(&mut self, ids: &[usize]) -> Result<Vec<ArrayRef>> {
         if self.table.is_none() {
             self.single &= !ids.is_empty();
-            return Ok(());
+            return Ok(vec![]);
         }
         let indices = UInt32Array::from_iter_values(ids.iter().map(|id| *id as u32));
         let columns = self.take()?;
-        let columns = columns.iter().map(|c| take(c, &indices, None)).collect::<Result<Vec<_>, _>>()?;
-        self.rebuild(&columns)
+        let kept = columns.iter().map(|c| take(c, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        self.rebuild(&kept)?;
+        Ok(columns)
     }
 
     /// Fills the empty table with different keys, in order. A fresh table, so that memory is given back.

@@ -46,6 +46,17 @@ fn no_mutation_of_a_file_panics_or_is_taken_for_other_rows() {
     }
 }
 
+/// Seeds for the fuzzer: `cargo test --test it seeds_for -- --ignored` writes a sound file for each target.
+#[test]
+#[ignore = "it writes into fuzz/corpus"]
+fn seeds_for_the_fuzzer() {
+    for (name, _) in entries::ENTRIES {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("sound"), entries::sample(name)).unwrap();
+    }
+}
+
 #[test]
 fn what_fuzzers_have_found_is_no_fault_any_more() {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/found");

@@ -1,6 +1,8 @@
 //! Retention, compaction and pins.
 
 use super::*;
+use crate::log::index::index_path;
+use crate::log::producers::producers_path;
 use arrow::array::{BooleanArray, StringArray};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -267,6 +269,55 @@ fn of_each_key_the_last_row_stays_and_tombstones_for_their_time() {
         2,
         "small segments have become one; the active one is empty"
     );
+}
+
+#[test]
+fn what_a_death_left_of_joined_segments_neither_counts_as_bytes_nor_stays() {
+    let kept = Kept::new();
+    let topic = table(&kept, 600, Codec::None);
+    for i in 0..12 {
+        topic.writer(0).unwrap().append(Append::rows(&rows(&[(1 + i % 2, i.into(), false)]))).unwrap();
+    }
+    let before: Vec<_> = kept.place.segments(&topic);
+    kept.log.alter_topic("t", |settings| settings.segment_bytes = 1 << 20).unwrap();
+    let copies: Vec<_> = before.iter().map(|path| (path, std::fs::read(path).unwrap())).collect();
+    kept.log.compact_topic("t").unwrap();
+    assert_eq!(
+        kept.place.segments(&topic).len(),
+        2,
+        "{before:?} have become one, and there is the active one"
+    );
+    let held = read_rows(&topic, 0);
+    let bytes = std::fs::metadata(&before[0]).unwrap().len();
+    for (path, copy) in copies.iter().skip(1).filter(|(path, _)| !path.exists()) {
+        std::fs::write(path, copy).unwrap();
+    }
+    assert!(kept.place.segments(&topic).len() > 3);
+    kept.log.alter_topic("t", |settings| settings.retention_bytes = Some(bytes + 1)).unwrap();
+    let done = kept.maintain();
+    assert!(done.removed.is_empty(), "{:?}", done.removed);
+    assert_eq!(read_rows(&topic, 0), held);
+    assert_eq!(kept.place.segments(&topic).len(), 2);
+}
+
+#[test]
+fn what_lay_beside_removed_segments_goes_and_wrong_indexes_are_made_anew() {
+    let kept = Kept::new();
+    let topic = kept.topic(settings(three_frames()));
+    (0..12).for_each(|i| assert!(!put(&topic, [i]).unwrap().duplicate));
+    let dir = topic.dir().join("0");
+    let index = index_path(&dir, 3);
+    let sound = std::fs::read(&index).unwrap();
+    std::fs::write(&index, &sound[..sound.len() / 2]).unwrap();
+    let orphans = [index_path(&dir, 4), producers_path(&dir, 4)];
+    orphans.iter().for_each(|path| std::fs::write(path, &sound).unwrap());
+    let beside = producers_path(&dir, 3);
+    kept.maintain();
+    assert_eq!(std::fs::read(&index).unwrap(), sound);
+    assert!(orphans.iter().all(|path| !path.exists()) && beside.exists());
+    std::fs::remove_file(&index).unwrap();
+    kept.maintain();
+    assert_eq!(std::fs::read(&index).unwrap(), sound);
 }
 
 #[derive(Debug, Clone)]

@@ -60,7 +60,7 @@ impl Input<'_> {
 
 /// A call's state as columns.
 pub(super) struct Saved {
-    /// Group of each row; `None` = row i belongs to group i.
+    /// For each row which of the groups that were asked for it belongs to; `None` = row i to the i-th.
     pub(super) groups: Option<Vec<usize>>,
     /// The columns.
     pub(super) columns: Vec<ArrayRef>,
@@ -86,8 +86,8 @@ pub(super) trait CallState: Send {
     /// Keeps `groups` as groups `0..`, in that order, and drops the others.
     fn retain(&mut self, groups: &[usize]) -> Result<()>;
 
-    /// The state as columns; it stays as it is.
-    fn save(&mut self) -> Result<Saved>;
+    /// The state of some groups, each named once, as columns; it stays as it is.
+    fn save(&mut self, groups: &[usize]) -> Result<Saved>;
 
     /// Adds saved state to groups that exist: row i belongs to group `groups[i]`.
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()>;

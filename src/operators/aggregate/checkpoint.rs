@@ -2,10 +2,10 @@
 
 use super::Aggregate;
 use super::call::misfit;
-use super::pane::{Pane, PaneTable};
-use crate::operators::{Result, StateTable};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::concat;
+use super::pane::{Pane, PaneTable, concat_columns};
+use super::unsaved::KeyColumns;
+use crate::operators::{Result, StateChange, StateTable, TableChange};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +42,61 @@ impl Aggregate {
         Ok(tables)
     }
 
+    /// What has changed since this was last called; the whole state the first time, and where there are no keys.
+    pub(super) fn save_changes(&mut self) -> Result<StateChange> {
+        if self.plan.keys() == 0 {
+            return Ok(StateChange::Whole(self.save()?));
+        }
+        if !std::mem::replace(&mut self.notes_unsaved, true) {
+            self.panes.values_mut().for_each(|pane| pane.begin_unsaved(pane.groups() > 0));
+            return Ok(StateChange::Whole(self.save()?));
+        }
+        let mut gone = std::mem::take(&mut self.gone);
+        let mut parts: BTreeMap<Option<usize>, Vec<PaneTable>> = BTreeMap::new();
+        for pane in self.panes.values_mut() {
+            let (tables, forgotten) = pane.save_changes(&self.plan)?;
+            gone.extend(forgotten);
+            for table in tables {
+                parts.entry(table.call).or_default().push(table);
+            }
+        }
+        let changed: Vec<KeyColumns> =
+            parts.get(&None).map_or(vec![], |groups| groups.iter().map(|part| part.keys.clone()).collect());
+        let mut changes = Vec::new();
+        for call in [None].into_iter().chain((0..self.plan.calls.len()).map(Some)) {
+            let rows = match parts.get(&call) {
+                Some(parts) => Some(self.table(call, parts)?.batch),
+                None => None,
+            };
+            // Of the rows that a call keeps, a group that has changed may have none any more.
+            let may_have_none = if call.is_some() { &changed[..] } else { &[] };
+            let removed = self.removed(gone.iter().chain(may_have_none))?;
+            if rows.is_some() || removed.is_some() {
+                changes.push(TableChange {
+                    name: table_name(call),
+                    key_columns: self.plan.keys(),
+                    rows,
+                    removed,
+                });
+            }
+        }
+        Ok(StateChange::Some(changes))
+    }
+
+    /// Keys as a table of them alone.
+    fn removed<'a>(&self, parts: impl Iterator<Item = &'a KeyColumns>) -> Result<Option<RecordBatch>> {
+        let parts: Vec<&KeyColumns> = parts.collect();
+        if parts.iter().all(|keys| keys[0].is_empty()) {
+            return Ok(None);
+        }
+        let columns = (0..self.plan.keys()).map(|k| concat_columns(parts.iter().map(|keys| &keys[k])));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let fields = columns.iter().enumerate();
+        let fields: Vec<Field> =
+            fields.map(|(i, c)| Field::new(format!("key{i}"), c.data_type().clone(), true)).collect();
+        Ok(Some(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?))
+    }
+
     /// One table of the panes' parts.
     fn table(&self, call: Option<usize>, parts: &[PaneTable]) -> Result<StateTable> {
         let key_columns = self.plan.keys();
@@ -56,12 +111,40 @@ impl Aggregate {
         }
         let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        let name = call.map_or(GROUPS.into(), |call| format!("{ROWS}{call}"));
-        Ok(StateTable { name, batch, key_columns })
+        Ok(StateTable { name: table_name(call), batch, key_columns })
     }
 
-    /// Takes state tables in, whatever panes they came from.
-    pub(super) fn load(&mut self, mut tables: Vec<StateTable>) -> Result<()> {
+    /// Takes state tables in, whatever panes they came from. They are what the checkpoint has.
+    pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.take_tables(tables)?;
+        self.notes_unsaved = true;
+        self.panes.values_mut().for_each(|pane| pane.begin_unsaved(true));
+        Ok(())
+    }
+
+    /// Moves the groups to panes of another width. What was noted of them is lost: all are to be saved anew.
+    pub(super) fn move_to_width(&mut self, width: i64) -> Result<()> {
+        let tables = self.save()?;
+        let mut in_checkpoint = false;
+        for pane in std::mem::take(&mut self.panes).into_values() {
+            in_checkpoint |= pane.is_in_checkpoint();
+            self.gone.extend(pane.into_forgotten());
+        }
+        self.width = width;
+        let groups = tables.iter().find(|table| table.name == GROUPS).map(|table| table.batch.clone());
+        self.take_tables(tables)?;
+        let Some(groups) = groups.filter(|_| self.notes_unsaved) else { return Ok(()) };
+        self.panes.values_mut().for_each(|pane| pane.begin_unsaved(in_checkpoint));
+        let keys = &groups.columns()[..self.plan.keys()];
+        for (pane, part) in self.split(keys, groups.num_rows())? {
+            let keys = keys.iter().map(|c| part.of(c)).collect::<Result<Vec<_>>>()?;
+            let Some(pane) = self.panes.get_mut(&pane) else { continue };
+            pane.note_all(&self.plan, &keys, part.len(groups.num_rows()))?;
+        }
+        Ok(())
+    }
+
+    fn take_tables(&mut self, mut tables: Vec<StateTable>) -> Result<()> {
         // The groups first: rows belong to groups.
         tables.sort_by_key(|table| table.name != GROUPS);
         for StateTable { name, batch, key_columns } in tables {
@@ -130,7 +213,11 @@ impl Aggregate {
     }
 }
 
+/// The table of the groups, or of the rows that a call keeps.
+fn table_name(call: Option<usize>) -> String {
+    call.map_or(GROUPS.into(), |call| format!("{ROWS}{call}"))
+}
+
 fn join<'a>(parts: &'a [PaneTable], column: impl Fn(&'a PaneTable) -> &'a ArrayRef) -> Result<ArrayRef> {
-    let columns: Vec<_> = parts.iter().map(|part| column(part).as_ref()).collect();
-    Ok(concat(&columns)?)
+    concat_columns(parts.iter().map(column))
 }

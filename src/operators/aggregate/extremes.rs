@@ -73,9 +73,8 @@ impl<T: ArrowPrimitiveType> CallState for PrimitiveExtreme<T> {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let all: Vec<usize> = (0..self.best.len()).collect();
-        Ok(Saved { groups: None, columns: vec![self.evaluate(&all)?] })
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        Ok(Saved { groups: None, columns: vec![self.evaluate(groups)?] })
     }
 
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()> {
@@ -191,10 +190,10 @@ impl CallState for BestRow {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let some = || self.best.iter().enumerate().filter_map(|(g, row)| Some((g, row.as_deref()?)));
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let some = || groups.iter().enumerate().filter_map(|(i, g)| Some((i, self.best[*g].as_deref()?)));
         let columns = self.codec.decode(some().map(|(_, row)| row))?;
-        Ok(Saved { groups: Some(some().map(|(g, _)| g).collect()), columns })
+        Ok(Saved { groups: Some(some().map(|(i, _)| i).collect()), columns })
     }
 
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()> {
@@ -248,8 +247,8 @@ impl CallState for BagEnd {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let (groups, columns) = self.bags.save()?;
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let (groups, columns) = self.bags.save(groups)?;
         Ok(Saved { groups: Some(groups), columns })
     }
 

@@ -119,8 +119,8 @@ impl CallState for Kept {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let (groups, columns) = self.bags.save()?;
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let (groups, columns) = self.bags.save(groups)?;
         Ok(Saved { groups: Some(groups), columns })
     }
 
@@ -171,8 +171,8 @@ impl CallState for CountDistinct {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let (groups, columns) = self.values.save()?;
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let (groups, columns) = self.values.save(groups)?;
         Ok(Saved { groups: Some(groups), columns })
     }
 

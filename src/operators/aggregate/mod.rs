@@ -26,11 +26,12 @@ mod spec;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod unsaved;
 mod windows;
 
 pub use spec::{AggregateCall, AggregateSpec, EmitMode, WindowKey};
 
-use super::{Emit, Operator, OperatorMetrics, Result, StateTable};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use call::misfit;
@@ -58,6 +59,10 @@ pub struct Aggregate {
     begun: bool,
     /// Whether a final result without windows has gone out.
     ended: bool,
+    /// Whether it is noted what changes since the last checkpoint: somebody has asked.
+    notes_unsaved: bool,
+    /// Keys of groups that have gone with their panes since then.
+    gone: Vec<unsaved::KeyColumns>,
 }
 
 impl Aggregate {
@@ -66,14 +71,27 @@ impl Aggregate {
     pub fn new(spec: AggregateSpec, first_worker: bool) -> Result<Self> {
         let plan = Plan::new(spec)?;
         let panes = BTreeMap::new();
-        Ok(Aggregate { plan, panes, width: 1, touched: vec![], first_worker, begun: false, ended: false })
+        Ok(Aggregate {
+            plan,
+            panes,
+            width: 1,
+            touched: vec![],
+            first_worker,
+            begun: false,
+            ended: false,
+            notes_unsaved: false,
+            gone: vec![],
+        })
     }
 
     /// The pane of a key, made if it is not there; `window` is a column that holds its window's value.
     fn pane(&mut self, key: PaneKey, keys: &[ArrayRef]) -> Result<&mut Pane> {
         if !self.panes.contains_key(&key) {
             let window = self.plan.window_key().filter(|_| self.width == 1);
-            let pane = Pane::new(&self.plan, window.map(|w| keys[w].slice(0, 1)))?;
+            let mut pane = Pane::new(&self.plan, window.map(|w| keys[w].slice(0, 1)))?;
+            if self.notes_unsaved {
+                pane.begin_unsaved(false);
+            }
             self.panes.insert(key, pane);
         }
         self.panes.get_mut(&key).ok_or_else(|| misfit("a pane is missing".into()))
@@ -126,7 +144,11 @@ impl Aggregate {
             let (first, last) = key.closes(&self.plan, self.width);
             if last <= watermark {
                 if wanted {
-                    leaving.push(pane.finish(&self.plan)?);
+                    let (results, gone) = pane.finish(&self.plan)?;
+                    leaving.push(results);
+                    self.gone.extend(gone);
+                } else {
+                    self.gone.extend(pane.into_gone(&self.plan)?);
                 }
                 continue;
             }
@@ -135,6 +157,8 @@ impl Aggregate {
             }
             if pane.groups() > 0 {
                 self.panes.insert(key, pane);
+            } else {
+                self.gone.extend(pane.into_forgotten());
             }
             break;
         }
@@ -146,8 +170,13 @@ impl Aggregate {
         if watermark != WATERMARK_END || std::mem::replace(&mut self.ended, true) {
             return Ok(vec![]);
         }
-        let panes = std::mem::take(&mut self.panes);
-        panes.into_values().map(|pane| pane.finish(&self.plan)).collect()
+        let mut leaving = Vec::new();
+        for pane in std::mem::take(&mut self.panes).into_values() {
+            let (results, gone) = pane.finish(&self.plan)?;
+            leaving.push(results);
+            self.gone.extend(gone);
+        }
+        Ok(leaving)
     }
 
     /// Puts small windows together when there are many of them: those here and those about to come,
@@ -162,10 +191,7 @@ impl Aggregate {
         let Some(width) = windows::width(keys, self.width, groups / PANE_GROUPS + 1) else {
             return Ok(());
         };
-        let tables = self.save()?;
-        self.panes.clear();
-        self.width = width;
-        self.load(tables)
+        self.move_to_width(width)
     }
 
     /// One delta of what leaves.
@@ -243,6 +269,10 @@ impl Operator for Aggregate {
         self.save()
     }
 
+    fn snapshot_changes(&mut self) -> Result<StateChange> {
+        self.save_changes()
+    }
+
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.load(tables)
     }
@@ -254,5 +284,17 @@ impl Operator for Aggregate {
             metrics.state_bytes += bytes as u64;
         }
         metrics
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        let window = self.plan.spec.window?;
+        let (key, pane) = self.panes.iter_mut().next()?;
+        let closes = match pane.least_window(&self.plan) {
+            Some(least) => self.plan.close(Some(least)),
+            None => key.closes(&self.plan, self.width).0,
+        };
+        let end = closes.saturating_sub(window.grace);
+        let waits = !self.plan.emits_changes();
+        (closes != WATERMARK_END).then_some(OpenWindow { end, closes, waits })
     }
 }

@@ -96,10 +96,10 @@ impl CallState for Vectorised {
         self.put_state(&take_rows(&state, groups)?, groups.len())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let columns = self.take_state()?;
-        self.put_state(&columns, self.total)?;
-        Ok(Saved { groups: None, columns })
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let all = self.take_state()?;
+        self.put_state(&all, self.total)?;
+        Ok(Saved { groups: None, columns: take_rows(&all, groups)? })
     }
 
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()> {
@@ -180,21 +180,18 @@ impl CallState for PerGroup {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let all: Vec<usize> = (0..self.accumulators.len()).collect();
-        let result = self.evaluate(&all)?;
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let result = self.evaluate(groups)?;
         let mut columns: Vec<Vec<ScalarValue>> = Vec::new();
-        for accumulator in &mut self.accumulators {
-            let state = accumulator.state()?;
+        for group in groups {
+            let fresh = self.expr.create_accumulator()?;
+            let state = std::mem::replace(&mut self.accumulators[*group], fresh).state()?;
             columns.resize(state.len(), Vec::new());
             columns.iter_mut().zip(state).for_each(|(column, value)| column.push(value));
         }
         let columns = columns.into_iter().map(ScalarValue::iter_to_array);
         let columns = [Ok(result)].into_iter().chain(columns).collect::<Result<Vec<_>, _>>()?;
-        self.accumulators.clear();
-        self.results.clear();
-        self.grow(all.len())?;
-        self.load(&all, &columns)?;
+        self.load(groups, &columns)?;
         Ok(Saved { groups: None, columns })
     }
 

@@ -4,6 +4,7 @@
 use super::call::{CallState, Input, Saved};
 use super::checkpoint::{STATE, WEIGHT};
 use super::plan::{Plan, Rows};
+use super::unsaved::{KeyColumns, Unsaved};
 use crate::operators::Result;
 use crate::state::keys::Keys;
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array, make_comparator};
@@ -45,6 +46,8 @@ pub(super) struct Pane {
     is_touched: Vec<bool>,
     touched: Vec<Touched>,
     slots: Vec<usize>,
+    /// What has changed since the last checkpoint; `None` = nobody has asked yet.
+    unsaved: Option<Unsaved>,
 }
 
 /// Groups that one batch of the step was the first to touch.
@@ -71,7 +74,18 @@ impl Pane {
             is_touched: vec![],
             touched: vec![],
             slots: vec![],
+            unsaved: None,
         })
+    }
+
+    /// Begins to note what changes. `in_checkpoint`: the checkpoint may have groups of this pane.
+    pub(super) fn begin_unsaved(&mut self, in_checkpoint: bool) {
+        self.unsaved = Some(Unsaved::new(self.total, in_checkpoint));
+    }
+
+    /// Whether the checkpoint may have groups of this pane.
+    pub(super) fn is_in_checkpoint(&self) -> bool {
+        self.unsaved.as_ref().is_some_and(|unsaved| unsaved.in_checkpoint)
     }
 
     /// Number of groups, dead ones included.
@@ -121,6 +135,10 @@ impl Pane {
         if plan.emits_changes() {
             self.touch(plan, rows, before)?;
         }
+        let from = self.changes_from(plan, before);
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.note(&self.slots, &rows.keys, from, self.total)?;
+        }
         if !plan.append_only {
             for (row, group) in self.slots.iter().enumerate() {
                 let weight = &mut self.weights[*group];
@@ -143,12 +161,17 @@ impl Pane {
         Ok(first && !self.touched.is_empty())
     }
 
+    /// The first group that rows may change, where groups from `before` on are new: without aggregates and retractions, an
+    /// old one cannot change.
+    fn changes_from(&self, plan: &Plan, before: usize) -> usize {
+        if plan.append_only && self.states.is_empty() { before } else { 0 }
+    }
+
     /// Notes the groups of `self.slots` that the step touches for the first time, with their results
     /// so far. Groups from `before` on are new.
     fn touch(&mut self, plan: &Plan, rows: &Rows, before: usize) -> Result<()> {
         let (mut groups, mut first_rows) = (Vec::new(), Vec::new());
-        // Without aggregates and retractions, an old group cannot change.
-        let from = if plan.append_only && self.states.is_empty() { before } else { 0 };
+        let from = self.changes_from(plan, before);
         for (row, group) in self.slots.iter().enumerate() {
             if *group >= from && !self.is_touched[*group] {
                 self.is_touched[*group] = true;
@@ -239,7 +262,12 @@ impl Pane {
     }
 
     fn retain(&mut self, plan: &Plan, kept: &[usize]) -> Result<()> {
-        self.keys.retain(kept)?;
+        let keys = self.keys.retain(kept)?;
+        if let Some(mut unsaved) = self.unsaved.take() {
+            let keys = self.output_keys(plan, keys, self.total)?;
+            unsaved.retain(kept, &keys, self.total)?;
+            self.unsaved = Some(unsaved);
+        }
         self.states.iter_mut().try_for_each(|state| state.retain(kept))?;
         self.total = kept.len();
         if !plan.append_only {
@@ -250,8 +278,23 @@ impl Pane {
         Ok(())
     }
 
-    /// All groups' results; nothing is left.
-    pub(super) fn finish(mut self, plan: &Plan) -> Result<Leaving> {
+    /// The keys of the groups that have been forgotten since the last checkpoint; nothing is left.
+    pub(super) fn into_forgotten(self) -> Vec<KeyColumns> {
+        self.unsaved.map_or(vec![], |unsaved| unsaved.gone)
+    }
+
+    /// The keys of all groups that the checkpoint may have; nothing is left.
+    pub(super) fn into_gone(mut self, plan: &Plan) -> Result<Vec<KeyColumns>> {
+        let Some(mut unsaved) = self.unsaved.take().filter(|unsaved| unsaved.in_checkpoint) else {
+            return Ok(vec![]);
+        };
+        let keys = self.keys.take()?;
+        unsaved.gone.push(self.output_keys(plan, keys, self.total)?);
+        Ok(unsaved.gone)
+    }
+
+    /// All groups' results, and the keys of those that the checkpoint may have; nothing is left.
+    pub(super) fn finish(mut self, plan: &Plan) -> Result<(Leaving, Vec<KeyColumns>)> {
         let groups: Vec<usize> = (0..self.total).filter(|g| self.exists(plan, *g)).collect();
         let keys = self.keys.take()?;
         let keys = self.output_keys(plan, keys, self.total)?;
@@ -259,7 +302,12 @@ impl Pane {
         for (i, state) in self.states.iter_mut().enumerate() {
             columns.push(plan.result(i, state.finish(&groups, self.total)?)?);
         }
-        Ok(Leaving { columns, weights: None })
+        let mut gone = vec![];
+        if let Some(unsaved) = self.unsaved.take().filter(|unsaved| unsaved.in_checkpoint) {
+            gone = unsaved.gone;
+            gone.push(keys);
+        }
+        Ok((Leaving { columns, weights: None }, gone))
     }
 
     /// Drops the groups whose window is over at `watermark`; returns their results if `wanted`.
@@ -287,24 +335,49 @@ impl Pane {
         Ok(leaving)
     }
 
+    /// The least of the groups' windows, where the pane holds several windows.
+    pub(super) fn least_window(&mut self, plan: &Plan) -> Option<i64> {
+        if self.window.is_some() {
+            return None;
+        }
+        let windows = plan.windows(&self.keys.columns().ok()?).ok()??;
+        arrow::compute::min(&windows)
+    }
+
     /// The state as tables of named columns; the columns of the keys come first and have no name.
     pub(super) fn save(&mut self, plan: &Plan) -> Result<Vec<PaneTable>> {
         let keys = self.keys.columns()?;
         let keys = self.output_keys(plan, keys, self.total)?;
+        let all: Vec<usize> = (0..self.total).collect();
+        self.save_groups(plan, &all, keys)
+    }
+
+    /// What has changed since this was last called: the state of the groups that are there, as [`Pane::save`] gives it, and
+    /// the keys of those that have been forgotten.
+    pub(super) fn save_changes(&mut self, plan: &Plan) -> Result<(Vec<PaneTable>, Vec<KeyColumns>)> {
+        let Some(unsaved) = &mut self.unsaved else { return Ok((vec![], vec![])) };
+        let gone = std::mem::take(&mut unsaved.gone);
+        let (groups, keys) = unsaved.take(plan.keys())?;
+        let tables = if groups.is_empty() { vec![] } else { self.save_groups(plan, &groups, keys)? };
+        Ok((tables, gone))
+    }
+
+    /// The state of some groups, whose keys are these columns of the output.
+    fn save_groups(&mut self, plan: &Plan, all: &[usize], keys: KeyColumns) -> Result<Vec<PaneTable>> {
         let weights = match plan.append_only {
-            true => Int64Array::from_value(1, self.total),
-            false => Int64Array::from(self.weights.clone()),
+            true => Int64Array::from_value(1, all.len()),
+            false => Int64Array::from_iter_values(all.iter().map(|g| self.weights[*g])),
         };
         let mut groups = PaneTable { call: None, keys: keys.clone(), columns: vec![] };
         groups.columns.push((WEIGHT.into(), Arc::new(weights)));
         let mut tables = Vec::new();
         for (call, state) in self.states.iter_mut().enumerate() {
-            let Saved { groups: slots, columns } = state.save()?;
+            let Saved { groups: slots, columns } = state.save(all)?;
             let named = columns.into_iter().enumerate();
             match slots {
                 None => groups.columns.extend(named.map(|(i, c)| (format!("{STATE}{call}.{i}"), c))),
                 Some(slots) => {
-                    let keys = take_rows(&keys, &slots, self.total)?;
+                    let keys = take_rows(&keys, &slots, all.len())?;
                     let columns = named.map(|(i, c)| (format!("column{i}"), c)).collect();
                     tables.push(PaneTable { call: Some(call), keys, columns });
                 }
@@ -312,6 +385,15 @@ impl Pane {
         }
         tables.push(groups);
         Ok(tables)
+    }
+
+    /// Takes note that all groups of these keys, which are there, are to be saved.
+    pub(super) fn note_all(&mut self, plan: &Plan, keys: &[ArrayRef], rows: usize) -> Result<()> {
+        self.intern(plan, keys, rows)?;
+        match &mut self.unsaved {
+            Some(unsaved) => unsaved.note(&self.slots, keys, 0, self.total),
+            None => Ok(()),
+        }
     }
 
     /// Takes saved state of call `call` in, for the groups of these keys.
@@ -346,7 +428,7 @@ impl Pane {
 }
 
 /// The rows of `columns`, or all of them as they are.
-fn take_rows(columns: &[ArrayRef], rows: &[usize], total: usize) -> Result<Vec<ArrayRef>> {
+pub(super) fn take_rows(columns: &[ArrayRef], rows: &[usize], total: usize) -> Result<Vec<ArrayRef>> {
     if rows.len() == total && rows.iter().enumerate().all(|(i, row)| i == *row) {
         return Ok(columns.to_vec());
     }
@@ -356,10 +438,13 @@ fn take_rows(columns: &[ArrayRef], rows: &[usize], total: usize) -> Result<Vec<A
 
 fn concat_parts(touched: &[Touched], column: impl Fn(&Touched) -> ArrayRef) -> Result<ArrayRef> {
     let parts: Vec<ArrayRef> = touched.iter().map(column).collect();
-    if let [one] = &parts[..] {
-        return Ok(one.clone());
-    }
-    Ok(concat(&parts.iter().map(|p| p.as_ref()).collect::<Vec<_>>())?)
+    concat_columns(parts.iter())
+}
+
+/// The parts of a column, of which there is one at least, as one.
+pub(super) fn concat_columns<'a>(parts: impl Iterator<Item = &'a ArrayRef>) -> Result<ArrayRef> {
+    let parts: Vec<&dyn Array> = parts.map(|part| part.as_ref()).collect();
+    Ok(concat(&parts)?)
 }
 
 /// Which rows leave, as (0 = old, 1 = new; row): per row nothing, the old, the new, or both in turn.

@@ -44,8 +44,8 @@ impl CallState for Count {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        Ok(Saved { groups: None, columns: vec![Arc::new(Int64Array::from(self.counts.clone()))] })
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        Ok(Saved { groups: None, columns: vec![of_groups(&self.counts, groups)] })
     }
 
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()> {
@@ -57,6 +57,11 @@ impl CallState for Count {
     fn bytes(&self) -> usize {
         self.counts.capacity() * 8
     }
+}
+
+/// The numbers of some groups as a column.
+fn of_groups(numbers: &[i64], groups: &[usize]) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(groups.iter().map(|g| numbers[*g])))
 }
 
 /// A weight as a factor of a sum's native type, wrapping as the sum itself does.
@@ -176,11 +181,10 @@ where
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let sums = PrimitiveArray::<S>::from_iter_values(self.sums.iter().copied());
-        let counts = Int64Array::from(self.counts.clone());
-        let columns: Vec<ArrayRef> =
-            vec![Arc::new(sums.with_data_type(self.data_type.clone())), Arc::new(counts)];
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let sums = PrimitiveArray::<S>::from_iter_values(groups.iter().map(|g| self.sums[*g]));
+        let sums = Arc::new(sums.with_data_type(self.data_type.clone()));
+        let columns: Vec<ArrayRef> = vec![sums, of_groups(&self.counts, groups)];
         Ok(Saved { groups: None, columns })
     }
 
@@ -243,18 +247,18 @@ impl CallState for ExactFloat {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
         let mut lists = [(); 2].map(|()| ListBuilder::new(PrimitiveBuilder::<Float64Type>::new()));
-        let mut special = [(); 3].map(|()| Vec::with_capacity(self.sums.len()));
-        for sum in &self.sums {
-            let (parts, huge, counts) = sum.parts();
+        let mut special = [(); 3].map(|()| Vec::with_capacity(groups.len()));
+        for group in groups {
+            let (parts, huge, counts) = self.sums[*group].parts();
             for (list, values) in lists.iter_mut().zip([parts, huge]) {
                 list.values().append_slice(values);
                 list.append(true);
             }
             special.iter_mut().zip(counts).for_each(|(column, n)| column.push(n));
         }
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(self.counts.clone()))];
+        let mut columns: Vec<ArrayRef> = vec![of_groups(&self.counts, groups)];
         columns.extend(lists.iter_mut().map(|l| Arc::new(l.finish()) as ArrayRef));
         columns.extend(special.into_iter().map(|c| Arc::new(Int64Array::from(c)) as ArrayRef));
         Ok(Saved { groups: None, columns })
@@ -314,8 +318,8 @@ impl<C: CallState> CallState for Widened<C> {
         self.inner.retain(groups)
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        self.inner.save()
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        self.inner.save(groups)
     }
 
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()> {
@@ -367,8 +371,8 @@ impl CallState for BoolFold {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let columns = self.counts.iter().map(|c| Arc::new(Int64Array::from(c.clone())) as ArrayRef);
+    fn save(&mut self, groups: &[usize]) -> Result<Saved> {
+        let columns = self.counts.iter().map(|counts| of_groups(counts, groups));
         Ok(Saved { groups: None, columns: columns.collect() })
     }
 

@@ -57,6 +57,7 @@ impl Join {
         if before != self.matching {
             self.count_all();
         }
+        self.note_all_unsaved();
     }
 
     /// Begins a step: rows that came too long ago leave.
@@ -96,10 +97,14 @@ impl Join {
             for id in ids {
                 let entry = self.rows[side].get_mut(id);
                 // Of a row from a checkpoint that does not tell its age, it begins now.
-                if entry.until == i64::MAX {
+                let (slot, unknown) = (entry.slot, entry.until == i64::MAX);
+                if unknown {
                     entry.until = now;
                 }
                 arrivals.entry(entry.until).or_default().push(id);
+                if unknown {
+                    self.note_unsaved(slot);
+                }
             }
         }
         arrivals

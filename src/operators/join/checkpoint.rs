@@ -2,9 +2,11 @@
 
 use super::{Join, Matching};
 use crate::delta::Delta;
-use crate::operators::{OperatorError, Result, StateTable};
+use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::key_table::NO_SLOT;
+use crate::state::row_lists::{NO_ROW, RowEntry};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::concat;
 use arrow::datatypes::{Field, Int64Type, Schema};
 use std::sync::Arc;
 
@@ -20,53 +22,106 @@ impl Join {
     pub(super) fn save(&mut self) -> Result<Vec<StateTable>> {
         let mut tables = Vec::new();
         for (side, name) in TABLES.into_iter().enumerate() {
-            let (slots, columns, weights, matched): (Vec<u32>, Vec<ArrayRef>, Int64Array, Int64Array) =
-                if self.counts_only[side] {
-                    let used = self.keys.used().filter(|s| self.slots[*s as usize].weights[side] != 0);
-                    let slots: Vec<u32> = used.collect();
-                    let weights = slots.iter().map(|s| self.slots[*s as usize].weights[side]).collect();
-                    let matched = Int64Array::from_value(0, slots.len());
-                    (slots, vec![], weights, matched)
-                } else {
-                    let rows = &self.rows[side];
-                    let ids: Vec<u32> = rows.ids().collect();
-                    let of = |column: fn(&crate::state::row_lists::RowEntry) -> i64| -> Int64Array {
-                        ids.iter().map(|id| column(rows.get(*id))).collect()
-                    };
-                    let (weights, matched) = (of(|row| row.weight), of(|row| row.matched));
-                    let slots = ids.iter().map(|id| rows.get(*id).slot).collect();
-                    (slots, rows.decode(ids.iter().copied())?, weights, matched)
-                };
-            if slots.is_empty() {
-                continue;
+            let places: Vec<u32> = if self.counts_only[side] {
+                self.keys.used().filter(|slot| self.slots[*slot as usize].weights[side] != 0).collect()
+            } else {
+                self.rows[side].ids().collect()
+            };
+            if !places.is_empty() {
+                let batch = self.table(side, &places)?;
+                tables.push(StateTable { name: name.into(), batch, key_columns: self.key_columns_kept() });
             }
-            let keys = self.keys.columns(slots.iter().copied())?;
-            // A NOT IN stands on one worker, whatever its key is.
-            let key_columns = if self.spec.null_aware { 0 } else { keys.len() };
-            let mut fields = Vec::new();
-            for (i, key) in keys.iter().enumerate() {
-                fields.push(Field::new(format!("key{i}"), key.data_type().clone(), true));
-            }
-            for (i, column) in columns.iter().enumerate() {
-                fields.push(Field::new(format!("column{i}"), column.data_type().clone(), true));
-            }
-            let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
-            if self.ages_of(side) {
-                let rows = &self.rows[side];
-                counts.push(Arc::new(rows.ids().map(|id| rows.get(id).until).collect::<Int64Array>()));
-            }
-            for (name, column) in [WEIGHT, MATCHED, CAME].into_iter().zip(&counts) {
-                fields.push(Field::new(name, column.data_type().clone(), false));
-            }
-            let columns = keys.into_iter().chain(columns).chain(counts).collect();
-            let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-            tables.push(StateTable { name: name.into(), batch, key_columns });
         }
         Ok(tables)
     }
 
+    /// How many columns of the tables are the key by which rows are spread over workers.
+    fn key_columns_kept(&self) -> usize {
+        // A NOT IN stands on one worker, whatever its key is.
+        if self.spec.null_aware { 0 } else { self.spec.inputs[0].keys.len() }
+    }
+
+    /// What has changed since this was last called; the whole state the first time, and where there are no keys.
+    pub(super) fn save_changes(&mut self) -> Result<StateChange> {
+        let key_columns = self.key_columns_kept();
+        let begun = self.unsaved.replace(Vec::new());
+        let Some(mut changed) = begun.filter(|_| key_columns > 0) else {
+            self.slots.iter_mut().for_each(|slot| slot.saved = true);
+            return Ok(StateChange::Whole(self.save()?));
+        };
+        // Those that have become other keys' are noted again where these have changed.
+        changed.retain(|slot| std::mem::take(&mut self.slots[*slot as usize].unsaved));
+        let (gone, gone_rows) = self.keys.take_removed()?;
+        let mut changes = Vec::new();
+        for (side, name) in TABLES.into_iter().enumerate() {
+            let mut places = Vec::new();
+            let mut without: Vec<u32> = Vec::new();
+            for slot in &changed {
+                let before = places.len();
+                if self.counts_only[side] {
+                    places.extend((self.slots[*slot as usize].weights[side] != 0).then_some(*slot));
+                } else {
+                    let mut id = self.rows[side].first(*slot);
+                    while id != NO_ROW {
+                        places.push(id);
+                        id = self.rows[side].get(id).next;
+                    }
+                }
+                if places.len() == before && self.slots[*slot as usize].saved {
+                    without.push(*slot);
+                }
+            }
+            let rows = if places.is_empty() { None } else { Some(self.table(side, &places)?) };
+            let mut removed = None;
+            if !without.is_empty() || gone_rows > 0 {
+                let keys = self.keys.columns(without.into_iter())?;
+                let keys = keys.iter().zip(&gone).map(|(a, b)| concat(&[a, b]));
+                let keys = keys.collect::<Result<Vec<_>, _>>()?;
+                let fields: Vec<Field> = key_fields(&keys).collect();
+                removed = Some(RecordBatch::try_new(Arc::new(Schema::new(fields)), keys)?);
+            }
+            if rows.is_some() || removed.is_some() {
+                changes.push(TableChange { name: name.into(), key_columns, rows, removed });
+            }
+        }
+        changed.iter().for_each(|slot| self.slots[*slot as usize].saved = true);
+        Ok(StateChange::Some(changes))
+    }
+
+    /// Rows of a side as its table: entries, or of a side of which only the number of rows matters slots.
+    fn table(&self, side: usize, places: &[u32]) -> Result<RecordBatch> {
+        let rows = &self.rows[side];
+        let (slots, columns, weights, matched): (Vec<u32>, Vec<ArrayRef>, Int64Array, Int64Array) =
+            if self.counts_only[side] {
+                let weights = places.iter().map(|s| self.slots[*s as usize].weights[side]).collect();
+                (places.to_vec(), vec![], weights, Int64Array::from_value(0, places.len()))
+            } else {
+                let of = |column: fn(&RowEntry) -> i64| -> Int64Array {
+                    places.iter().map(|id| column(rows.get(*id))).collect()
+                };
+                let slots = places.iter().map(|id| rows.get(*id).slot).collect();
+                let columns = rows.decode(places.iter().copied())?;
+                (slots, columns, of(|row| row.weight), of(|row| row.matched))
+            };
+        let keys = self.keys.columns(slots.into_iter())?;
+        let mut fields: Vec<Field> = key_fields(&keys).collect();
+        for (i, column) in columns.iter().enumerate() {
+            fields.push(Field::new(format!("column{i}"), column.data_type().clone(), true));
+        }
+        let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
+        if self.ages_of(side) {
+            counts.push(Arc::new(places.iter().map(|id| rows.get(*id).until).collect::<Int64Array>()));
+        }
+        for (name, column) in [WEIGHT, MATCHED, CAME].into_iter().zip(&counts) {
+            fields.push(Field::new(name, column.data_type().clone(), false));
+        }
+        let columns = keys.into_iter().chain(columns).chain(counts).collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    }
+
     /// Takes state tables in.
     pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.unsaved = Some(Vec::new());
         let mut counted = true;
         for StateTable { name, batch, .. } in tables {
             let Some(side) = TABLES.iter().position(|table| *table == name) else {
@@ -74,8 +129,10 @@ impl Join {
             };
             counted &= self.load_side(side, &batch)?;
         }
+        self.slots.iter_mut().for_each(|slot| slot.saved = true);
         if !counted && self.matching == Matching::Row && self.spec.residual.is_none() {
             self.count_all();
+            self.note_all_unsaved();
         }
         Ok(())
     }
@@ -150,6 +207,10 @@ impl Join {
         self.step = super::presence::Changes::default();
         Ok(with_ages || !self.ages_of(side))
     }
+}
+
+fn key_fields(keys: &[ArrayRef]) -> impl Iterator<Item = Field> + '_ {
+    keys.iter().enumerate().map(|(i, key)| Field::new(format!("key{i}"), key.data_type().clone(), true))
 }
 
 fn misfit(reason: String) -> OperatorError {

@@ -19,11 +19,12 @@ mod presence;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod unsaved;
 
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
 use super::window::unit_ns;
-use super::{Emit, Operator, OperatorMetrics, Result, StateTable, StepStart};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -48,11 +49,15 @@ struct Slot {
     note: u32,
     /// When (ns) its window is over, if one bounds it.
     until: i64,
+    /// It is among the slots that have changed since the last checkpoint.
+    unsaved: bool,
+    /// The last checkpoint may have rows of its key.
+    saved: bool,
 }
 
 impl Default for Slot {
     fn default() -> Self {
-        Slot { entries: [0; 2], weights: [0; 2], note: 0, until: i64::MAX }
+        Slot { entries: [0; 2], weights: [0; 2], note: 0, until: i64::MAX, unsaved: false, saved: false }
     }
 }
 
@@ -92,6 +97,9 @@ pub struct Join {
     aging: bool,
     ages: age::Ages,
     scratch: Vec<u32>,
+    /// Slots that have changed since the last checkpoint, some of them given to other keys since; `None` = nobody has
+    /// asked yet.
+    unsaved: Option<Vec<u32>>,
 }
 
 impl Join {
@@ -131,6 +139,7 @@ impl Join {
             aging: false,
             ages: age::Ages::default(),
             scratch: Vec::new(),
+            unsaved: None,
             spec,
         })
     }
@@ -244,6 +253,7 @@ impl Join {
                 }
                 self.rows[side].remove(id);
                 self.slots[entry.slot as usize].entries[side] -= 1;
+                self.note_unsaved(entry.slot);
                 self.empty.push(entry.slot);
             }
             self.rows[side].sweep();
@@ -255,8 +265,12 @@ impl Join {
                 false => state.entries[side] == 0,
             };
             if gone(0) && gone(1) {
-                *state = Slot::default();
-                self.keys.remove(slot);
+                let saved = std::mem::take(state).saved;
+                if saved {
+                    self.keys.remove_noted(slot)
+                } else {
+                    self.keys.remove(slot)
+                }
                 self.null_slot = self.null_slot.filter(|null| *null != slot);
             }
         }
@@ -280,6 +294,7 @@ impl Join {
         // First the pairs with what the other side has, then the rows become part of their own side.
         let matches = self.pairs(port, &delta, &slots, out)?;
         self.take_in(port, &delta, &slots, matches.as_deref())?;
+        slots.iter().filter(|slot| **slot != NO_SLOT).for_each(|slot| self.note_unsaved(*slot));
         self.scratch = slots;
         Ok(())
     }
@@ -320,6 +335,10 @@ impl Operator for Join {
         self.save()
     }
 
+    fn snapshot_changes(&mut self) -> Result<StateChange> {
+        self.save_changes()
+    }
+
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.load(tables)
     }
@@ -337,6 +356,17 @@ impl Operator for Join {
             ignored: self.ages.ignored,
             ..OperatorMetrics::default()
         }
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        // Of rows that wait for a match only those matter that go out without one.
+        let counts = |side: &usize| !self.spec.hold || self.spec.gives_rows_of(*side);
+        let due =
+            (0..2).filter(counts).filter_map(|side| self.due[side].first_key_value().map(|(at, _)| *at));
+        let end = due.chain(self.due_slots.first_key_value().map(|(at, _)| *at)).min()?;
+        // What has no time is over at once; what is bounded by nothing never is.
+        let timely = end != WATERMARK_NONE && end != i64::MAX;
+        timely.then_some(OpenWindow { end, closes: end.saturating_add(1), waits: self.spec.hold })
     }
 }
 

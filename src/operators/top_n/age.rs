@@ -101,17 +101,20 @@ impl Ages {
 /// The rows that are there, by the time when they came.
 fn all(now: i64, partitions: &mut Partitions) -> BTreeMap<i64, Vec<Arrived>> {
     let mut arrivals: BTreeMap<i64, Vec<Arrived>> = BTreeMap::new();
+    let mut unknown = Vec::new();
     for (partition, kept) in partitions.numbered() {
         let Kept::Many(rows) = kept else { continue };
         for entry in rows.all_mut() {
             // Of a row from a checkpoint that does not tell its age, it begins now.
             if entry.came == i64::MAX {
                 entry.came = now;
+                unknown.push(partition);
             }
             let arrived = Arrived { partition, row: entry.row.clone(), key: entry.key };
             arrivals.entry(entry.came).or_default().push(arrived);
         }
     }
+    unknown.into_iter().for_each(|partition| partitions.note_unsaved(partition));
     arrivals
 }
 

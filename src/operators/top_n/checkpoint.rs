@@ -1,7 +1,10 @@
 //! The operator's state as a table, and back.
 
+use super::partitions::Partition;
 use super::{TopN, TopNUse};
-use crate::operators::{OperatorError, Result, StateTable};
+use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
+use crate::state::key_table::codec;
+use crate::state::ranked::Entry;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use std::sync::Arc;
@@ -17,9 +20,51 @@ impl TopN {
         if self.spec.purpose == TopNUse::Candidates || self.size.entries == 0 {
             return Ok(vec![]);
         }
-        let entries = || self.partitions.iter().flat_map(|p| p.entries());
-        let columns = self.bytes.decode(entries().map(|e| &*e.row))?;
-        let weights = Int64Array::from_iter_values(entries().map(|e| e.weight));
+        let entries: Vec<&Entry> = self.partitions.iter().flat_map(|p| p.entries()).collect();
+        let batch = self.table(&entries)?;
+        // Behind the input's columns stand a weight and perhaps a time.
+        let key_columns = match self.spec.purpose {
+            TopNUse::Spread => self.spec.keys.len() + self.spec.input_schema.fields().len(),
+            _ => self.spec.keys.len(),
+        };
+        Ok(vec![StateTable { name: ROWS.into(), batch, key_columns }])
+    }
+
+    /// What has changed since this was last called; the whole state the first time, and where rows have no partition that
+    /// is one worker's alone.
+    pub(super) fn save_changes(&mut self) -> Result<StateChange> {
+        let key_columns = self.spec.keys.len();
+        let by_key = self.spec.purpose == TopNUse::Result && key_columns > 0;
+        let Some((changed, gone)) = self.partitions.take_unsaved().filter(|_| by_key) else {
+            if by_key {
+                self.partitions.begin_unsaved();
+            }
+            return Ok(StateChange::Whole(self.save()?));
+        };
+        let changed: Vec<&Partition> = changed.iter().filter_map(|n| self.partitions.get(*n)).collect();
+        let entries: Vec<&Entry> = changed.iter().flat_map(|p| p.entries()).collect();
+        let rows = if entries.is_empty() { None } else { Some(self.table(&entries)?) };
+        let empty = changed.iter().filter(|p| p.entries().next().is_none()).map(|p| &*p.key);
+        let removed: Vec<&[u8]> = gone.iter().map(|key| &**key).chain(empty).collect();
+        let removed = match removed.is_empty() {
+            true => None,
+            false => {
+                let columns = codec(&self.key_types)?.decode(removed.into_iter())?;
+                let columns = columns.into_iter().enumerate();
+                let named = columns.map(|(i, column)| (format!("key{i}"), column, true));
+                Some(RecordBatch::try_from_iter_with_nullable(named)?)
+            }
+        };
+        if rows.is_none() && removed.is_none() {
+            return Ok(StateChange::Some(vec![]));
+        }
+        Ok(StateChange::Some(vec![TableChange { name: ROWS.into(), key_columns, rows, removed }]))
+    }
+
+    /// Entries as the table.
+    fn table(&self, entries: &[&Entry]) -> Result<RecordBatch> {
+        let columns = self.bytes.decode(entries.iter().map(|e| &*e.row))?;
+        let weights = Int64Array::from_iter_values(entries.iter().map(|e| e.weight));
         let batch = self.batch(columns, weights.len())?;
         let mut table: Vec<(Field, ArrayRef)> = Vec::new();
         for (i, key) in self.spec.keys.iter().enumerate() {
@@ -29,16 +74,13 @@ impl TopN {
         for (i, column) in batch.columns().iter().enumerate() {
             table.push((Field::new(format!("column{i}"), column.data_type().clone(), true), column.clone()));
         }
-        let spread = self.spec.purpose == TopNUse::Spread;
-        let key_columns = if spread { table.len() } else { self.spec.keys.len() };
         table.push((Field::new("weight", DataType::Int64, false), Arc::new(weights)));
         if self.spec.unbounded {
-            let came = Int64Array::from_iter_values(entries().map(|e| e.came));
+            let came = Int64Array::from_iter_values(entries.iter().map(|e| e.came));
             table.push((Field::new("came", DataType::Int64, false), Arc::new(came)));
         }
         let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = table.into_iter().unzip();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        Ok(vec![StateTable { name: ROWS.into(), batch, key_columns }])
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
     /// Takes saved rows in.

@@ -31,7 +31,7 @@ mod walk;
 pub use spec::{RankFunction, TopNSpec, TopNUse};
 
 use super::window::unit_ns;
-use super::{Emit, Operator, OperatorMetrics, Result, StateTable, StepStart};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
 use crate::state::ranked::{Entry, Growth, Position};
@@ -64,6 +64,7 @@ pub struct TopN {
     bytes: RowBytes,
     /// Encodes partition keys; `None` without keys.
     keys: Option<RowConverter>,
+    key_types: Vec<DataType>,
     /// Nanoseconds in a unit of the window key.
     unit: i64,
     partitions: Partitions,
@@ -87,13 +88,13 @@ impl TopN {
         if spec.first == 0 || spec.last.is_some_and(|last| last < spec.first) {
             return Ok(internal_err!("a range of ranks that holds none")?);
         }
-        let fields: Vec<SortField> = types.into_iter().map(SortField::new).collect();
+        let fields: Vec<SortField> = types.iter().cloned().map(SortField::new).collect();
         let keys = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
         let bytes = RowBytes::new(&spec)?;
         let partitions = Partitions::new(spec.window.is_some(), spec.keeps_one());
         let (pending, batches, size) = (Vec::new(), Vec::new(), Growth::default());
         let ages = age::Ages::default();
-        Ok(TopN { spec, bytes, keys, unit, partitions, pending, batches, size, ages })
+        Ok(TopN { spec, bytes, keys, key_types: types, unit, partitions, pending, batches, size, ages })
     }
 
     fn wanted(&self) -> Wanted {
@@ -250,6 +251,7 @@ impl TopN {
             }
             // The partition's changes are complete.
             changes.retain(|c| c.weight != 0);
+            let mut changed = false;
             if let Some(partition) = self.partitions.get_mut(number) {
                 partition.best = NONE;
                 if self.ages.are_counted() {
@@ -259,6 +261,7 @@ impl TopN {
                     let sent = send.then_some(&mut outgoing);
                     self.size += update(&mut partition.kept, wanted, first, &changes, sent);
                     self.ages.note(number, &changes);
+                    changed = true;
                     if let Kept::Many(rows) = &mut partition.kept
                         && top_only
                     {
@@ -266,6 +269,9 @@ impl TopN {
                         self.size += rows.truncate(keep);
                         partition.full = is_full(wanted, rows.all());
                     }
+                }
+                if changed {
+                    self.partitions.note_unsaved(number);
                 }
                 self.partitions.forget_empty(number);
             }
@@ -379,8 +385,14 @@ impl Operator for TopN {
         self.save()
     }
 
+    fn snapshot_changes(&mut self) -> Result<StateChange> {
+        self.save_changes()
+    }
+
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        self.load(tables)
+        self.load(tables)?;
+        self.partitions.begin_unsaved();
+        Ok(())
     }
 
     fn metrics(&self) -> OperatorMetrics {
@@ -391,5 +403,12 @@ impl Operator for TopN {
             ignored: self.ages.ignored,
             ..Default::default()
         }
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        let window = self.spec.window?;
+        let closes = self.partitions.next_close().filter(|closes| *closes != WATERMARK_END)?;
+        let end = closes.saturating_sub(window.grace);
+        Some(OpenWindow { end, closes, waits: self.spec.mode == EmitMode::Final })
     }
 }

@@ -23,12 +23,16 @@ pub(super) enum Kept {
 #[derive(Debug)]
 pub(super) struct Partition {
     /// The bytes of its key.
-    key: Box<[u8]>,
+    pub(super) key: Box<[u8]>,
     pub(super) kept: Kept,
     /// Where only one row is kept: the best of the running step, by its place among the pending ones.
     pub(super) best: u32,
     /// Whether all rows behind the last kept one can be left out.
     pub(super) full: bool,
+    /// It is among those that have changed since the last checkpoint.
+    unsaved: bool,
+    /// The last checkpoint may have rows of it.
+    saved: bool,
 }
 
 impl Partition {
@@ -61,6 +65,17 @@ pub(super) struct Partitions {
     windowed: bool,
     one: bool,
     key_bytes: usize,
+    /// What has changed since the last checkpoint; `None` = nobody has asked yet.
+    unsaved: Option<Unsaved>,
+}
+
+/// What has changed since the last checkpoint.
+#[derive(Debug, Default)]
+struct Unsaved {
+    /// Partitions; some numbers may have been given to others since.
+    changed: Vec<u32>,
+    /// Keys of partitions that have gone.
+    gone: Vec<Box<[u8]>>,
 }
 
 impl Partitions {
@@ -75,6 +90,7 @@ impl Partitions {
             windowed,
             one,
             key_bytes: 0,
+            unsaved: None,
         }
     }
 
@@ -88,7 +104,8 @@ impl Partitions {
         }
         let close = if self.windowed { close() } else { WATERMARK_END };
         let kept = if self.one { Kept::One(None) } else { Kept::Many(Ranked::default()) };
-        let partition = Partition { key: key.into(), kept, best: NONE, full: false };
+        let partition =
+            Partition { key: key.into(), kept, best: NONE, full: false, unsaved: false, saved: false };
         let number = match self.free.pop() {
             Some(number) => {
                 self.all[number as usize] = Some(partition);
@@ -107,6 +124,11 @@ impl Partitions {
             self.closing.entry(close).or_default().push(number);
         }
         number
+    }
+
+    /// When the first of the partitions that end with their windows is over.
+    pub(super) fn next_close(&self) -> Option<EventTime> {
+        self.closing.first_key_value().map(|(closes, _)| *closes)
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Partition> {
@@ -136,6 +158,9 @@ impl Partitions {
         }
         self.free.push(number);
         self.key_bytes -= partition.key.len();
+        if let Some(unsaved) = self.unsaved.as_mut().filter(|_| partition.saved) {
+            unsaved.gone.push(partition.key.clone());
+        }
         Some(partition)
     }
 
@@ -147,6 +172,36 @@ impl Partitions {
             over.extend(numbers.into_iter().filter_map(|n| self.remove(n)));
         }
         over
+    }
+
+    /// Takes note that what is kept of a partition has changed.
+    pub(super) fn note_unsaved(&mut self, number: u32) {
+        let partition = self.all.get_mut(number as usize).and_then(Option::as_mut);
+        if let (Some(unsaved), Some(partition)) = (&mut self.unsaved, partition)
+            && !std::mem::replace(&mut partition.unsaved, true)
+        {
+            unsaved.changed.push(number);
+        }
+    }
+
+    /// Begins to note what changes; the checkpoint has all that there is.
+    pub(super) fn begin_unsaved(&mut self) {
+        self.unsaved = Some(Unsaved::default());
+        self.all.iter_mut().flatten().for_each(|partition| partition.saved = true);
+    }
+
+    /// The partitions that have changed since this was last called, and the keys of those that have gone; `None` = that is
+    /// not noted yet.
+    pub(super) fn take_unsaved(&mut self) -> Option<(Vec<u32>, Vec<Box<[u8]>>)> {
+        let Unsaved { mut changed, gone } = std::mem::take(self.unsaved.as_mut()?);
+        changed.retain(|number| {
+            let partition = self.all.get_mut(*number as usize).and_then(Option::as_mut);
+            partition.is_some_and(|partition| {
+                partition.saved = true;
+                std::mem::take(&mut partition.unsaved)
+            })
+        });
+        Some((changed, gone))
     }
 
     /// What is kept of each partition, with its number.

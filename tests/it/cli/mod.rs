@@ -8,6 +8,7 @@ mod follow;
 mod groups;
 mod growth;
 mod input;
+mod jobs;
 mod late;
 mod mistakes;
 mod output;
@@ -50,7 +51,7 @@ impl Place {
         self
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.args(arguments).current_dir(self.0.path()).env_remove("MILLSTREAM_DATA");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -114,8 +114,8 @@ fn what_a_newer_version_has_written_is_refused_in_plain_words() {
         ("catalog.json", "\"version\":1", "\"version\":9"),
         ("topic.json", "\"version\":1", "\"version\":9"),
         ("job.json", "\"version\": 1", "\"version\": 9"),
-        ("checkpoint.json", "\"version\": 2", "\"version\": 99"),
-        ("journal-", "\"version\":1", "\"version\":9"),
+        // It speaks for the journal and the state tables too.
+        ("checkpoint.json", "\"version\": 3", "\"version\": 99"),
         ("group.json", "\"version\":1", "\"version\":9"),
     ] {
         let place = fixture();

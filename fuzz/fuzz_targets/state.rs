@@ -1,0 +1,7 @@
+//! Feeds `entries::jobs::state` with whatever the fuzzer comes upon.
+#![no_main]
+
+#[path = "../entries.rs"]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::jobs::state(bytes));

@@ -1,0 +1,88 @@
+//! Which groups of a pane have changed since the last checkpoint, and which have gone: noted once somebody has asked.
+
+use super::pane::{concat_columns, take_rows};
+use crate::operators::Result;
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
+
+/// The key columns of some groups.
+pub(super) type KeyColumns = Vec<ArrayRef>;
+
+/// A group that has been forgotten.
+const FORGOTTEN: usize = usize::MAX;
+
+/// What a pane has changed since the last checkpoint.
+pub(super) struct Unsaved {
+    /// Whether a group is among `parts`.
+    is: Vec<bool>,
+    /// Groups and their keys, as columns of the output.
+    parts: Vec<(Vec<usize>, KeyColumns)>,
+    /// Keys of groups that have been forgotten.
+    pub(super) gone: Vec<KeyColumns>,
+    /// Whether the checkpoint may have groups of this pane.
+    pub(super) in_checkpoint: bool,
+}
+
+impl Unsaved {
+    /// Of a pane of `total` groups, of which the checkpoint has all or none.
+    pub(super) fn new(total: usize, in_checkpoint: bool) -> Self {
+        Unsaved { is: vec![false; total], parts: vec![], gone: vec![], in_checkpoint }
+    }
+
+    /// Takes note of the groups from `from` on among `slots`, the groups of rows with these keys, of `total` groups.
+    pub(super) fn note(
+        &mut self,
+        slots: &[usize],
+        keys: &[ArrayRef],
+        from: usize,
+        total: usize,
+    ) -> Result<()> {
+        self.is.resize(total, false);
+        let (mut groups, mut rows) = (Vec::new(), Vec::new());
+        for (row, group) in slots.iter().enumerate() {
+            if *group >= from && !self.is[*group] {
+                self.is[*group] = true;
+                groups.push(*group);
+                rows.push(row as u32);
+            }
+        }
+        if !groups.is_empty() {
+            let rows = UInt32Array::from(rows);
+            let keys = keys.iter().map(|c| take(c, &rows, None)).collect::<Result<_, _>>()?;
+            self.parts.push((groups, keys));
+        }
+        Ok(())
+    }
+
+    /// Of `total` groups only `kept` are left, as groups `0..` in that order; `keys` are those of all.
+    pub(super) fn retain(&mut self, kept: &[usize], keys: &[ArrayRef], total: usize) -> Result<()> {
+        let mut now = vec![FORGOTTEN; total];
+        kept.iter().enumerate().for_each(|(new, old)| now[*old] = new);
+        if self.in_checkpoint {
+            let over: Vec<usize> = (0..total).filter(|g| now[*g] == FORGOTTEN).collect();
+            self.gone.push(take_rows(keys, &over, total)?);
+        }
+        self.is.resize(total, false);
+        self.is = kept.iter().map(|old| self.is[*old]).collect();
+        for (groups, _) in &mut self.parts {
+            groups.iter_mut().filter(|g| **g != FORGOTTEN).for_each(|g| *g = now[*g]);
+        }
+        Ok(())
+    }
+
+    /// The groups that have changed, with their keys, of which there are `keys` columns; from now on the checkpoint has them.
+    pub(super) fn take(&mut self, keys: usize) -> Result<(Vec<usize>, KeyColumns)> {
+        let parts = std::mem::take(&mut self.parts);
+        self.in_checkpoint |= !parts.is_empty();
+        self.is.fill(false);
+        if parts.is_empty() {
+            return Ok((vec![], vec![]));
+        }
+        let all: Vec<usize> = parts.iter().flat_map(|(groups, _)| groups.iter().copied()).collect();
+        let keys = (0..keys).map(|k| concat_columns(parts.iter().map(|(_, keys)| &keys[k])));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let there: Vec<usize> = (0..all.len()).filter(|i| all[*i] != FORGOTTEN).collect();
+        let keys = take_rows(&keys, &there, all.len())?;
+        Ok((there.into_iter().map(|i| all[i]).collect(), keys))
+    }
+}
