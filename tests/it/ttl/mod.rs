@@ -108,6 +108,18 @@ fn run(
     ttl: Option<u64>,
     most: u64,
 ) -> (Steps, Result<JobSummary, String>) {
+    run_on(2, flow, dir, start, ttl, most)
+}
+
+/// Does so on so many workers.
+fn run_on(
+    workers: usize,
+    flow: &Arc<SharedFlow>,
+    dir: &Path,
+    start: i64,
+    ttl: Option<u64>,
+    most: u64,
+) -> (Steps, Result<JobSummary, String>) {
     let clock = Clock::manual(start);
     let taken = Taken { steps: Arc::default(), most, clock: clock.clone() };
     let sources = flow.sources.iter().map(|spec| {
@@ -142,7 +154,7 @@ fn run(
             dir: None,
         }],
         options: JobOptions {
-            workers: 2,
+            workers,
             step_rows: 1,
             idle_timeout: Duration::ZERO,
             state_ttl: ttl.map(Duration::from_secs),
@@ -184,6 +196,48 @@ fn steps_that_are_run_again_later_cut_what_they_cut() {
         assert_eq!(ended.unwrap().total.expired, 0, "{query}");
         let lines = |steps: &Steps| steps.values().map(|text| text.lines().count()).sum::<usize>();
         assert_ne!(lines(&all), lines(&again), "{query}");
+    }
+}
+
+#[test]
+fn the_same_journal_gives_the_same_output_on_any_number_of_workers() {
+    for query in [
+        "SELECT k, v + 1 AS w FROM l WHERE v % 3 > 0",
+        "SELECT k, count(*) AS n, sum(v) AS total, max(v) AS most, count(DISTINCT v % 5) AS d FROM l GROUP BY k",
+        "SELECT k, avg(v) AS mean, array_agg(v ORDER BY v) AS all_of_them FROM l GROUP BY k",
+        "SELECT count(*) AS n, sum(v) AS total FROM l",
+        "SELECT l.k, l.v, r.v AS w FROM l LEFT JOIN r ON l.k = r.k AND r.v % 3 = l.v % 3",
+        "SELECT l.v, count(*) AS n FROM l JOIN r ON l.v = r.v GROUP BY l.v",
+        "SELECT k, v, row_number() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM l",
+        "SELECT v FROM l WHERE v NOT IN (SELECT v FROM r WHERE v % 2 = 0)",
+        "SELECT DISTINCT k FROM l UNION SELECT v % 7 FROM r",
+    ] {
+        let flow = flow(query);
+        let dir = tempfile::tempdir().unwrap();
+        let (first, crashed) = run_on(1, &flow, dir.path(), 0, None, 40);
+        assert_eq!(crashed.unwrap_err(), "crash", "{query}");
+        assert!(first.len() >= 40 && first.values().any(|out| !out.is_empty()), "{query}");
+        let sorted = |out: &String| {
+            let mut lines: Vec<&str> = out.lines().collect();
+            lines.sort_unstable();
+            lines.join("\n")
+        };
+        for workers in 1..=4 {
+            let copy = tempfile::tempdir().unwrap();
+            for file in std::fs::read_dir(dir.path()).unwrap() {
+                let file = file.unwrap();
+                std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+            }
+            let (again, ended) = run_on(workers, &flow, copy.path(), 77, None, u64::MAX);
+            ended.unwrap();
+            for (step, out) in &first {
+                assert_eq!(
+                    again.get(step).map(sorted),
+                    Some(sorted(out)),
+                    "{query}: step {step}, {workers} workers"
+                );
+            }
+        }
     }
 }
 
