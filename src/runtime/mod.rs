@@ -20,7 +20,7 @@ mod output;
 mod part;
 pub mod rebuild;
 mod replay;
-mod retry;
+pub mod retry;
 mod seen;
 pub mod sink;
 pub mod status;
