@@ -1,9 +1,9 @@
 //! The command line: what may be typed, and what it means.
 
-use crate::cli::commands::{GroupCommand, TopicCommand};
+use crate::cli::commands::{GroupCommand, JobCommand, TopicCommand};
 use crate::cli::print::Format;
 use crate::config::{self, MAX_WORKERS};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Fresh, Rename, Ways};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -22,13 +22,27 @@ Examples:
   zcat quakes.jsonl.gz | millstream -c 'SELECT region, count(*) FROM stdin GROUP BY region'
   millstream topic consume hourly_board -n 5
   zcat trips.jsonl.gz | millstream topic produce trips
+  millstream job why hourly_board
 
 Exit codes:
   0  done, or ended by SIGINT or SIGTERM
-  1  failed while running
+  1  failed while running, or one of the jobs did
   2  the command line is wrong
   3  the SQL is wrong; nothing after the mistake was run
 ";
+
+const FRESH: &str = "\
+Begin those jobs anew whose query, or a view or stream that it reads, has changed since they began: with new state, from \
+the start of their input, into the same sink. A table keeps its rows; once the job has read all that was there, what \
+differs is written at once: rows that are new or other, and the removal of rows that the new query does not give. A \
+stream can only be added to, so a job that has written to one is refused (see --as). A run that is cut off goes on when it is \
+run again, with or without --fresh. --fresh=all begins all jobs anew, --fresh=JOB the one of this name or that writes the \
+table of this name, changed or not.";
+
+const AS: &str = "\
+Write the result of the statement whose query has changed to NAME, a new stream or table like the one that it names. The \
+old one stays as it is, and nobody writes it in this run. With SINK=NAME the statement that writes SINK writes NAME \
+instead, changed or not; may be given several times. Say it again when the file is run again.";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -67,6 +81,23 @@ struct RunOptions {
     /// End once everything that is there now has been read, instead of waiting for more
     #[arg(long)]
     until_caught_up: bool,
+    /// Begin jobs anew whose query has changed, and write what differs; =all: all jobs, =JOB: this one, changed or not
+    #[arg(
+        long,
+        value_name = "JOB",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_parser = parse_fresh,
+        long_help = FRESH
+    )]
+    fresh: Vec<Fresh>,
+    /// Write the result of a changed query to NAME, beside the old one
+    #[arg(long = "as", value_name = "[SINK=]NAME", value_parser = parse_rename, long_help = AS)]
+    renames: Vec<Rename>,
+    /// End all jobs as soon as one fails; else the others go on
+    #[arg(long)]
+    fail_fast: bool,
     /// Give ${NAME} in the SQL a value; else it is taken from the environment
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     set: Vec<(String, String)>,
@@ -88,6 +119,9 @@ enum Command {
     /// Look at consumer groups: how far they have read
     #[command(subcommand)]
     Group(GroupCommand),
+    /// Look at jobs and steer them, in whichever process they run
+    #[command(subcommand)]
+    Job(JobCommand),
 }
 
 /// What is to be done.
@@ -101,6 +135,8 @@ pub enum Action {
     Topic(TopicCommand),
     /// Do something with a consumer group.
     Group(GroupCommand),
+    /// Do something with a job.
+    Job(JobCommand),
 }
 
 /// A command line, understood.
@@ -118,6 +154,8 @@ pub struct Invocation {
     pub workers: Option<usize>,
     /// `--until-caught-up`.
     pub until_caught_up: bool,
+    /// `--fresh`, `--as` and `--fail-fast`.
+    pub ways: Ways,
     /// `--set NAME=VALUE`, in order.
     pub variables: Vec<(String, String)>,
 }
@@ -146,7 +184,20 @@ impl Invocation {
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
             (Some(Command::Topic(command)), true) => (Action::Topic(command), RunOptions::default()),
             (Some(Command::Group(command)), true) => (Action::Group(command), RunOptions::default()),
+            (Some(Command::Job(command)), true) => (Action::Job(command), RunOptions::default()),
         };
+        let mut ways = Ways {
+            fresh: args.running.fresh,
+            renames: args.running.renames,
+            fail_fast: args.running.fail_fast || inner.fail_fast,
+        };
+        ways.fresh.extend(inner.fresh);
+        ways.renames.extend(inner.renames);
+        let unnamed = ways.renames.iter().filter(|r| r.sink.is_none()).count();
+        if unnamed > 1 || (unnamed == 1 && ways.fresh.contains(&Fresh::Changed)) {
+            let message = "--as NAME can stand for one changed statement only: write --as SINK=NAME";
+            return wrong(ErrorKind::ArgumentConflict, message);
+        }
         let mut variables = args.running.set;
         variables.extend(inner.set);
         let from_environment = || std::env::var_os(DATA_VARIABLE).filter(|dir| !dir.is_empty());
@@ -160,6 +211,7 @@ impl Invocation {
             format: args.format,
             workers: inner.workers.or(args.running.workers).map(usize::from),
             until_caught_up: inner.until_caught_up || args.running.until_caught_up,
+            ways,
             variables,
         })
     }
@@ -174,6 +226,33 @@ impl Invocation {
         let set = self.variables.iter().rev().find(|(n, _)| n == name);
         set.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
     }
+}
+
+fn parse_fresh(text: &str) -> Result<Fresh, String> {
+    Ok(match text {
+        "" => Fresh::Changed,
+        "all" => Fresh::All,
+        job => Fresh::Job(job.into()),
+    })
+}
+
+fn parse_rename(text: &str) -> Result<Rename, String> {
+    let (sink, name) = match text.split_once('=') {
+        Some((sink, name)) => (Some(sink.trim().to_string()), name.trim()),
+        None => (None, text.trim()),
+    };
+    let sound = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    if !sound(name) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!(
+            "\"{name}\" is no name: it takes lower-case letters, digits and _, and begins with no digit"
+        ));
+    }
+    if sink.as_deref() == Some("") {
+        return Err("before = it takes the name of a stream or table".into());
+    }
+    Ok(Rename { sink, name: name.into() })
 }
 
 fn parse_variable(text: &str) -> Result<(String, String), String> {
@@ -253,6 +332,21 @@ mod tests {
             to: Start::Offset(7),
         };
         assert_eq!(parse("group reset g --topic t --to 7").unwrap().action, Action::Group(reset));
+        let why = JobCommand::Why { name: "board.hourly".into() };
+        assert_eq!(parse("job why board.hourly").unwrap().action, Action::Job(why));
+    }
+
+    #[test]
+    fn what_becomes_of_changed_queries() {
+        let ways = |line: &str| parse(line).unwrap().ways;
+        assert_eq!(ways("run a.sql --fresh").fresh, [Fresh::Changed]);
+        assert_eq!(parse("run --fresh a.sql").unwrap().action, Action::Files(vec!["a.sql".into()]));
+        assert_eq!(ways("run a.sql --fresh=all --fresh=b").fresh, [Fresh::All, Fresh::Job("b".into())]);
+        let rename =
+            |sink: Option<&str>, name: &str| Rename { sink: sink.map(String::from), name: name.into() };
+        assert_eq!(ways("run a.sql --as b").renames, [rename(None, "b")]);
+        assert_eq!(ways("run a.sql --as a=b --fresh").renames, [rename(Some("a"), "b")]);
+        assert!(ways("run a.sql --fail-fast").fail_fast && !ways("run a.sql").fail_fast);
     }
 
     #[test]
@@ -266,6 +360,11 @@ mod tests {
             "run a.sql --workers 257",
             "run a.sql --format xml",
             "run a.sql --set A",
+            "run a.sql --as",
+            "run a.sql --as 1x",
+            "run a.sql --as a --as b",
+            "run a.sql --as a --fresh",
+            "run a.sql --as =a",
             "run a.sql --set 1A=2",
             "topic",
             "topic describe",
@@ -280,6 +379,9 @@ mod tests {
             "group",
             "group reset g --topic t",
             "group reset g --to latest",
+            "job",
+            "job pause",
+            "job halt j",
             "walk",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -1,4 +1,4 @@
-//! The `topic` and `group` commands as they are typed.
+//! The `topic`, `group` and `job` commands as they are typed.
 
 use crate::engine::{Start, parse_start};
 use clap::Subcommand;
@@ -237,6 +237,73 @@ pub enum GroupCommand {
     /// Delete a group, but not the topics that it reads
     Delete {
         /// The group
+        name: String,
+    },
+}
+
+const JOBS: &str = "\
+A job is a statement that keeps running: CREATE STREAM s AS SELECT … and CREATE TABLE t AS SELECT … are named after what \
+they write, INSERT INTO s SELECT … in a file x.sql is x.s. Statements of one file that read the same streams run as one: \
+pausing, stopping or restarting one of them does so with all, and says it.
+
+These commands work while the job runs in another process, which is asked and answers within a second.
+";
+
+const RESET: &str = "\
+What the job has written stays. When it is run again, it reads its streams from their start and writes its whole result \
+again: into a table that changes nothing twice, into a stream all rows come a second time.
+";
+
+/// What `millstream job` can do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+#[command(after_help = JOBS)]
+pub enum JobCommand {
+    /// List all jobs
+    List,
+    /// Show all that is known of a job: what it reads and how far, its operators, its state, its last checkpoint and failure
+    Describe {
+        /// The job
+        name: String,
+    },
+    /// Say in words why a job gives no rows
+    Why {
+        /// The job
+        name: String,
+    },
+    /// Let a job make no steps until it is resumed, also when it is run again
+    Pause {
+        /// The job
+        name: String,
+    },
+    /// Let a paused job go on
+    Resume {
+        /// The job
+        name: String,
+    },
+    /// End a job with a checkpoint; the other jobs of its process go on
+    Stop {
+        /// The job
+        name: String,
+    },
+    /// End a job with a checkpoint and begin it again from there, in its process
+    Restart {
+        /// The job
+        name: String,
+    },
+    /// Write a checkpoint now
+    Checkpoint {
+        /// The job
+        name: String,
+    },
+    /// Forget the state of a job that does not run, so that it begins anew
+    #[command(after_help = RESET)]
+    Reset {
+        /// The job
+        name: String,
+    },
+    /// Forget a job that does not run; what it has written stays
+    Drop {
+        /// The job
         name: String,
     },
 }

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod commands;
 mod group;
+mod job;
 pub mod print;
 pub mod progress;
 pub mod report;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         Ok(invocation) => match &invocation.action {
             args::Action::Topic(command) => topic::run(&invocation, command).into(),
             args::Action::Group(command) => group::run(&invocation, command).into(),
+            args::Action::Job(command) => job::run(&invocation, command).into(),
             _ => run::run(&invocation).into(),
         },
         Err(error) => {

@@ -2,13 +2,13 @@
 
 use super::Exit;
 use super::args::{Action, Invocation};
-use super::print::{Format, PrintError, ResultPrinter};
+use super::print::{Format, PrintError, ResultPrinter, print_prose};
 use super::progress::{Progress, grouped, summary};
 use super::report;
 use super::terminal::Screen;
 use crate::config::Settings;
 use crate::engine::{
-    Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Outcome,
+    Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Origin, Outcome,
     ParsedStatement, Rows, Session, Totals, parse_all, substitute,
 };
 use std::io::{self, Write};
@@ -42,7 +42,7 @@ pub(super) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens for SIGINT and SIGTERM.
+    /// Listens for SIGINT and SIGTERM; the second of them ends the process at once.
     pub(super) fn listen(engine: &Engine) -> Self {
         let interrupt = Interrupt::default();
         let heard = interrupt.clone();
@@ -59,6 +59,9 @@ impl Interrupt {
             if let Some(control) = heard.query.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
                 control.stop();
             }
+            // Who asks again does not want to wait: what a crash leaves is whole.
+            let signal = tokio::select! { _ = int.recv() => 2, _ = term.recv() => 15 };
+            std::process::exit(128 + signal);
         });
         interrupt
     }
@@ -109,11 +112,14 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
         queries: Vec::new(),
         printed: false,
     };
-    let ended = runner.texts(invocation, &texts);
+    runner.session.set_ways(invocation.ways.clone(), origin(&texts));
+    let ended = runner.texts(invocation, &texts).and_then(|()| runner.check_ways());
     let ended = match ended {
         Ok(()) => runner.finish(),
         Err(stop) => {
             runner.session.stop();
+            // The first failure has been told.
+            let _ = runner.failures();
             Err(stop)
         }
     };
@@ -136,8 +142,17 @@ fn texts(invocation: &Invocation) -> Result<Vec<Text>, String> {
             Ok(texts.iter().map(|t| Text { name: "-c".into(), scope: None, source: t.clone() }).collect())
         }
         Action::Files(files) => files.iter().map(|f| file_text(f)).collect(),
-        Action::Topic(_) | Action::Group(_) => Ok(Vec::new()),
+        Action::Topic(_) | Action::Group(_) | Action::Job(_) => Ok(Vec::new()),
     }
+}
+
+/// What is run, so that it can be run again: without what is to be done but once.
+fn origin(texts: &[Text]) -> Option<Origin> {
+    let text = texts.first().filter(|t| t.scope.is_some())?;
+    let once = |word: &String| word == "--fresh" || word.starts_with("--fresh=");
+    let command = std::env::args().filter(|word| !once(word)).collect();
+    let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+    Some(Origin { file: text.name.clone(), command, directory })
 }
 
 fn file_text(path: &Path) -> Result<Text, String> {
@@ -275,12 +290,35 @@ impl Runner {
     /// Shows how far the jobs are; whether to go on waiting.
     fn tick(&self, progress: &mut Progress<io::Stderr>, started: Duration) -> bool {
         let rows = self.session.jobs().iter().map(|j| j.rows_in).sum();
-        for failure in self.session.take_upkeep_failures() {
-            tell(&format!("note: {failure}"));
-        }
+        self.tell_news(progress);
         // A terminal that has gone needs no progress.
         let _ = progress.update(self.engine.clock().monotonic().saturating_sub(started), rows);
         !self.interrupt.has_come()
+    }
+
+    fn result_format(&self) -> Format {
+        let terminal = Screen::stdout().is_terminal();
+        self.format.unwrap_or(Format::of(self.session.settings.format, terminal))
+    }
+
+    fn tell_news(&self, progress: &mut Progress<io::Stderr>) {
+        for news in self.session.take_upkeep_failures().into_iter().chain(self.session.take_news()) {
+            let _ = progress.erase();
+            tell(&format!("note: {news}"));
+        }
+    }
+
+    /// Fails if options of the command line had nothing to do.
+    fn check_ways(&self) -> Result<(), Stop> {
+        let stopped = self.interrupt.has_come();
+        self.session.unused_ways().filter(|_| !stopped).map_or(Ok(()), |unused| Err(self.failure(&unused)))
+    }
+
+    /// Tells each failure of a job.
+    fn failures(&self) -> Result<(), Stop> {
+        let failures = self.session.take_failures();
+        let told = failures.iter().map(|failure| self.failure(&failure.to_string())).last();
+        told.map_or(Ok(()), Err)
     }
 
     fn printer(
@@ -288,8 +326,7 @@ impl Runner {
         schema: arrow::datatypes::SchemaRef,
         changes: bool,
     ) -> Result<ResultPrinter, Failure> {
-        let screen = Screen::stdout();
-        let format = self.format.unwrap_or(Format::of(self.session.settings.format, screen.is_terminal()));
+        let (screen, format) = (Screen::stdout(), self.result_format());
         if std::mem::replace(&mut self.printed, true) && format == Format::Csv {
             writeln!(io::stdout()).map_err(PrintError::from)?;
         }
@@ -297,6 +334,9 @@ impl Runner {
     }
 
     fn rows(&mut self, rows: &Rows) -> Result<(), Failure> {
+        if let (Some(sentences), Format::Table) = (rows.sentences(), self.result_format()) {
+            return Ok(print_prose(&sentences)?);
+        }
         let mut printer = self.printer(rows.schema(), false)?;
         printer.write(&rows.batch, None)?;
         Ok(printer.finish()?)
@@ -305,7 +345,8 @@ impl Runner {
     fn bounded(&mut self, mut query: Bounded) -> Result<(), Failure> {
         let mut printer = self.printer(query.schema(), false)?;
         loop {
-            match query.next_batch() {
+            let interrupt = self.interrupt.clone();
+            match query.next_batch_unless(&|| interrupt.has_come()) {
                 Ok(Some(batch)) => printer.write(&batch, None)?,
                 Ok(None) => {
                     tell_left_out(query.left_out());
@@ -358,9 +399,12 @@ impl Runner {
         let started = self.engine.clock().monotonic();
         let finished = self.session.wait(&mut || self.tick(&mut progress, started));
         self.session.stop();
-        let finished = finished.and(self.session.check());
+        self.tell_news(&mut progress);
         let _ = progress.erase();
-        finished.map_err(|e| self.failure(&e.to_string()))
+        let finished = finished.map_err(|e| self.failure(&e.to_string()));
+        // Each of them is told, whatever was first.
+        let failures = self.failures();
+        finished.and(failures)
     }
 
     /// The line that says what was done, if jobs or continuous queries ran.

@@ -21,6 +21,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use std::sync::Arc;
 
 use crate::formats::FormatError;
+use crate::log::LogError;
 
 /// Every connector that `CREATE STREAM … WITH (connector = …)` knows; help and SHOW are made from it.
 pub const CONNECTORS: &[&ConnectorInfo] = &[&TOPIC, &FILE, &NEXMARK, &BLACKHOLE];
@@ -135,9 +136,18 @@ pub enum ConnectorError {
         /// What is wrong.
         source: FormatError,
     },
+    /// A topic cannot be appended to.
+    #[error(transparent)]
+    Log(Box<LogError>),
     /// Anything else, with what to do.
     #[error("{0}")]
     Other(String),
+}
+
+impl From<LogError> for ConnectorError {
+    fn from(error: LogError) -> Self {
+        ConnectorError::Log(Box::new(error))
+    }
 }
 
 #[cfg(test)]

@@ -321,8 +321,7 @@ impl TopicAppender {
         time: Option<usize>,
         producer: u128,
     ) -> Result<Self, ConnectorError> {
-        let writers =
-            (0..topic.partitions()).map(|p| topic.writer(p).map_err(other)).collect::<Result<_, _>>()?;
+        let writers = (0..topic.partitions()).map(|p| topic.writer(p)).collect::<Result<_, _>>()?;
         Ok(TopicAppender { topic: topic.clone(), writers, key, time, producer })
     }
 
@@ -358,9 +357,14 @@ impl TopicAppender {
             }
             let marks = marks.as_ref().filter(|_| rows.num_rows() > 0);
             let timestamps = self.time.map(|time| time_bounds(rows.column(time))).transpose()?.flatten();
-            writer
-                .append(Append { batch: &rows, marks, producer: self.producer, step, watermark, timestamps })
-                .map_err(other)?;
+            writer.append(Append {
+                batch: &rows,
+                marks,
+                producer: self.producer,
+                step,
+                watermark,
+                timestamps,
+            })?;
         }
         Ok(())
     }
@@ -380,7 +384,7 @@ impl TopicAppender {
         let step = first + rows as u64 - 1;
         let mut appended = 0;
         for (writer, indices) in self.writers.iter_mut().zip(parts) {
-            let known = writer.last_step(self.producer).map_err(other)?.unwrap_or_default();
+            let known = writer.last_step(self.producer)?.unwrap_or_default();
             let new = indices.values().iter().copied().filter(|row| first + u64::from(*row) > known);
             let new = UInt32Array::from_iter_values(new);
             if new.is_empty() {
@@ -390,7 +394,7 @@ impl TopicAppender {
             let timestamps = self.time.map(|time| time_bounds(rows.column(time))).transpose()?.flatten();
             let producer = self.producer;
             let append = Append { producer, step, timestamps, ..Append::rows(&rows) };
-            writer.append(append).map_err(other)?;
+            writer.append(append)?;
             appended += rows.num_rows() as u64;
         }
         Ok(appended)
@@ -412,7 +416,7 @@ impl TopicAppender {
 
     /// Makes what was appended durable.
     pub fn sync(&mut self) -> Result<(), ConnectorError> {
-        self.writers.iter_mut().try_for_each(|w| w.sync().map_err(other))
+        self.writers.iter_mut().try_for_each(|w| Ok(w.sync()?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Planned faults of the machine's own disk: writes that fail or tear, syncs that fail, no more room, and
 //! what looks like a reboot. What only memory forgets (the power goes) needs the simulated disk.
 
-use super::broken;
+use super::{broken, device_error};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +25,11 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, Copy)]
 enum WriteFault {
     Fail,
-    Tear { keep: usize },
+    Tear {
+        keep: usize,
+    },
+    /// The device gives an error, and works again.
+    Device,
 }
 
 impl Faults {
@@ -38,6 +42,11 @@ impl Faults {
     /// changed until [`heal`](Self::heal): as if the process had died in the middle of it.
     pub fn tear_write(&self, n: u64, keep: usize) {
         self.plan().write = Some((n, WriteFault::Tear { keep }));
+    }
+
+    /// The `n`-th write from now on (1 = the next) fails as on a device that recovers: the same may then succeed.
+    pub fn disturb_write(&self, n: u64) {
+        self.plan().write = Some((n, WriteFault::Device));
     }
 
     /// The disk is full after `bytes` more; overwriting in place needs no room.
@@ -78,6 +87,7 @@ impl Faults {
                 plan.write = None;
                 return match fault {
                     WriteFault::Fail => (0, Some(broken())),
+                    WriteFault::Device => (0, Some(device_error())),
                     WriteFault::Tear { keep } => {
                         plan.dead = true;
                         (keep.min(len), Some(broken()))

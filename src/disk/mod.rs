@@ -35,6 +35,34 @@ impl DiskError {
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == ErrorKind::NotFound
     }
+
+    /// Whether the same may succeed later, when there is room again, or a lock is given back, or a device has
+    /// recovered.
+    pub fn is_passing(&self) -> bool {
+        // A device's error has no kind of its own.
+        const EIO: i32 = 5;
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        matches!(
+            self.source.kind(),
+            ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::FileTooLarge
+                | ErrorKind::OutOfMemory
+                | ErrorKind::Interrupted
+                | ErrorKind::WouldBlock
+                | ErrorKind::TimedOut
+                | ErrorKind::ResourceBusy
+        ) || matches!(self.source.raw_os_error(), Some(EIO | ENFILE | EMFILE))
+    }
+
+    /// The system's answer, then what was tried: for those who are told that it is tried again.
+    pub fn plain(&self) -> String {
+        let DiskError { doing, path, source } = self;
+        let reason = reason(source);
+        let reason = reason.split(": ").next().unwrap_or_default();
+        format!("{reason}: cannot {doing} {}", path.display())
+    }
 }
 
 /// The system's answer in words, with what to do where that is known.
@@ -421,6 +449,11 @@ impl Drop for DiskLock {
 
 fn broken() -> io::Error {
     io::Error::other("input/output error")
+}
+
+/// As a device answers that may recover.
+fn device_error() -> io::Error {
+    io::Error::from_raw_os_error(5)
 }
 
 fn failed(doing: &'static str, path: &Path, source: io::Error) -> DiskError {

@@ -31,6 +31,7 @@ use futures::StreamExt;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Rows that a partition gives at a time.
 const BATCH_ROWS: usize = 8192;
@@ -58,7 +59,24 @@ impl Bounded {
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         Ok(self.handle.block_on(self.stream.next()).transpose()?)
     }
+
+    /// The same; nothing as soon as `stop` says so.
+    pub fn next_batch_unless(&mut self, stop: &dyn Fn() -> bool) -> Result<Option<RecordBatch>> {
+        let stream = &mut self.stream;
+        let next = self.handle.block_on(async {
+            loop {
+                tokio::select! {
+                    batch = stream.next() => return batch,
+                    () = tokio::time::sleep(LOOK) => if stop() { return None },
+                }
+            }
+        });
+        Ok(next.transpose()?)
+    }
 }
+
+/// How often one who waits for rows looks whether they are still wanted.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Tables that are not streams of the catalog, such as `stdin`.
 pub(super) type ExtraTables = Arc<std::collections::HashMap<String, Arc<ReadOnce>>>;

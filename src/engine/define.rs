@@ -6,13 +6,20 @@ use super::sources::option_diagnostic;
 use super::table::check_table;
 use super::{Engine, Result};
 use crate::catalog::{Column, EventTimeDef, StreamDef, ViewDef};
+use crate::config::parse_duration;
 use crate::connectors::{
     CONNECTORS, FileConfig, NexmarkConfig, OptionError, OptionInfo, check_options, nearest,
 };
 use crate::log::TopicOptions;
 use crate::plan::{Dataflow, EmitMode};
-use crate::sql::{CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind};
+use crate::sql::{
+    CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind, normalized, same_text,
+    text_changes,
+};
 use std::sync::Arc;
+
+/// The option that says when a partition is idle.
+pub(super) const IDLE_TIMEOUT: &str = "idle_timeout";
 
 /// Options that every connector takes.
 pub(super) const COMMON_OPTIONS: &[OptionInfo] = &[
@@ -20,6 +27,12 @@ pub(super) const COMMON_OPTIONS: &[OptionInfo] = &[
         name: "connector",
         default: Some("topic"),
         help: "what holds the rows: topic, file, nexmark or blackhole",
+    },
+    OptionInfo {
+        name: IDLE_TIMEOUT,
+        default: Some(""),
+        help: "how long a partition may be silent before it no longer holds the watermark, such as '30 s', or '0' for ever; \
+               without it the setting of that name",
     },
     OptionInfo {
         name: "late_topic",
@@ -36,6 +49,53 @@ pub(super) enum Defined {
     Same(Arc<StreamDef>),
     /// Another was there, and IF NOT EXISTS said to leave it.
     Left,
+    /// Another was there, of a statement with a query.
+    Changed(Box<Changed>),
+}
+
+/// A definition with a query that differs from the one that is there.
+pub(super) struct Changed {
+    old: Arc<StreamDef>,
+    pub(super) new: Arc<StreamDef>,
+    differences: Vec<String>,
+}
+
+impl Changed {
+    /// What is told of it.
+    pub(super) fn refusal(&self, place: std::ops::Range<usize>) -> Diagnostic {
+        let (kind, name) = (self.old.kind(), &self.old.name);
+        let d = Diagnostic::new(format!("{kind} \"{name}\" is defined already, and differently")).at(place);
+        let d = d.note(format!("there (-) and here (+):\n{}", self.differences.join("\n")));
+        d.help(match self.check_only_query() {
+            Ok(()) => super::ways::THREE_WAYS.to_string(),
+            Err(_) => format!(
+                "run with --as NEW_NAME: the result goes there, beside the old one; or DROP {} {name} first; or go back to \
+                 the old text",
+                kind.to_uppercase()
+            ),
+        })
+    }
+
+    /// Fails unless only the query differs, whose result then fits the rows that are there.
+    pub(super) fn check_only_query(&self) -> Result<(), Diagnostic> {
+        let new = StreamDef { query: self.old.query.clone(), ..self.new.as_ref().clone() };
+        if new == *self.old && self.old.query.is_some() {
+            return Ok(());
+        }
+        let (kind, name) = (self.old.kind(), &self.old.name);
+        let d = Diagnostic::new(format!(
+            "{kind} \"{name}\" cannot be begun afresh: its result has other columns, another key or other options"
+        ));
+        let d = d.note(format!("there (-) and here (+):\n{}", self.differences.join("\n")));
+        Err(d.help(format!("run with --as NEW_NAME, or DROP {} {name} first", kind.to_uppercase())))
+    }
+
+    /// Makes the new definition the one that is there.
+    pub(super) fn replace(&self, engine: &Engine) -> Result<()> {
+        let new = self.new.clone();
+        engine.0.catalog.change(|all| all.streams.insert(new.name.clone(), new))?;
+        Ok(())
+    }
 }
 
 /// A stream's query: its dataflow and, for a table, the columns that make its key.
@@ -65,7 +125,14 @@ pub(super) fn create_stream(
             }
             Ok((old.clone(), old.differences(&definition, &sql_type)))
         }
-        Some(old) => Ok((old.clone(), old.differences(&definition, &sql_type))),
+        Some(old) => {
+            if let (Some(there), Some(here)) = (&old.query, &definition.query)
+                && same_text(there, here)
+            {
+                definition.query = old.query.clone();
+            }
+            Ok((old.clone(), old.differences(&definition, &sql_type)))
+        }
         None => {
             let new = Arc::new(definition.clone());
             all.streams.insert(name.clone(), new.clone());
@@ -84,6 +151,18 @@ pub(super) fn create_stream(
             // A crash may have come between the definition and its topic.
             make_topics(engine, create, &old)?;
             Ok(Defined::Same(old))
+        }
+        Ok((old, mut differences)) if create.query.is_some() => {
+            if let (Some(there), Some(here)) = (&old.query, &definition.query)
+                && there != here
+            {
+                // Of two long queries only where they differ.
+                differences.retain(|line| !line.starts_with("- AS ") && !line.starts_with("+ AS "));
+                let changes = text_changes(there, here).into_iter();
+                differences
+                    .extend(changes.flat_map(|(old, new)| [format!("- AS {old}"), format!("+ AS {new}")]));
+            }
+            Ok(Defined::Changed(Box::new(Changed { old, new: Arc::new(definition), differences })))
         }
         Ok(_) if create.if_not_exists => Ok(Defined::Left),
         Ok((old, differences)) => {
@@ -182,11 +261,6 @@ fn primary_key(
     Ok(Some(declared.columns.iter().map(|c| c.value.clone()).collect()))
 }
 
-/// A query's text with single spaces: what tells whether it is the same.
-pub(super) fn normalized(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn check_connector(create: &CreateStream, connector: &str, options: &[(String, String)]) -> Result<()> {
     let place = |name: &str| create.options.iter().find(|o| o.name.value == name);
     let Some(info) = CONNECTORS.iter().find(|c| c.name == connector) else {
@@ -211,6 +285,13 @@ fn check_connector(create: &CreateStream, connector: &str, options: &[(String, S
         d
     };
     check_options(info, options, COMMON_OPTIONS).map_err(at)?;
+    if let Some((name, value)) =
+        options.iter().find(|(n, v)| n == IDLE_TIMEOUT && parse_duration(v).is_none())
+    {
+        let help = "write a duration such as '500 ms', '30 s' or '5 minutes', or '0' for never";
+        let message = format!("'{value}' is not a value of '{name}'");
+        return Err(at(OptionError { option: name.clone(), message, help: Some(help.into()) }).into());
+    }
     match connector {
         "file" => FileConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
         "nexmark" => NexmarkConfig::parse(options, COMMON_OPTIONS).map(|_| ()).map_err(at)?,
@@ -401,7 +482,7 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
     let query = source[create.query.span.clone()].trim().to_string();
     let view = Arc::new(ViewDef { name: name.clone(), query });
     let known = definitions.views.get(&name);
-    if known.is_some_and(|v| normalized(&v.query) == normalized(&view.query)) {
+    if known.is_some_and(|v| same_text(&v.query, &view.query)) {
         return Ok(false);
     }
     if known.is_some() && create.if_not_exists {

@@ -7,7 +7,7 @@ use crate::operators::window::length;
 use crate::plan::Dataflow;
 use crate::plan::explain::explain;
 use crate::sql::{Diagnostic, Name, ObjectKind};
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -16,12 +16,31 @@ use std::sync::Arc;
 pub struct Rows {
     /// The rows.
     pub batch: RecordBatch,
+    /// They are sentences, one a row: on a terminal they are printed as such.
+    pub prose: bool,
 }
 
 impl Rows {
     /// The columns.
     pub fn schema(&self) -> SchemaRef {
         self.batch.schema()
+    }
+
+    /// A table.
+    pub(super) fn of(batch: RecordBatch) -> Rows {
+        Rows { batch, prose: false }
+    }
+
+    /// Sentences, in a column of this name.
+    pub(super) fn of_sentences(column: &str, sentences: Vec<String>) -> Result<Rows> {
+        let rows: Vec<[String; 1]> = sentences.into_iter().map(|s| [s]).collect();
+        Ok(Rows { prose: true, ..Rows::of_text([column], &rows)? })
+    }
+
+    /// The sentences, if it is made of these.
+    pub fn sentences(&self) -> Option<Vec<&str>> {
+        let column = self.batch.columns().first().filter(|_| self.prose)?;
+        Some(column.as_string_opt::<i32>()?.iter().flatten().collect())
     }
 
     /// A table of text; empty cells are null.
@@ -31,7 +50,7 @@ impl Rows {
             let cells = rows.iter().map(|r| Some(r[i].as_str()).filter(|c| !c.is_empty()));
             Arc::new(cells.collect::<StringArray>()) as ArrayRef
         });
-        Ok(Rows { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays.collect())? })
+        Ok(Rows::of(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays.collect())?))
     }
 }
 

@@ -4,19 +4,22 @@
 //! session reads that stream, its end is written into its partitions as a watermark that nothing can pass. So
 //! the reader closes its windows, and whoever reads the stream later sees the same end.
 
-use super::launch::Edges;
+use super::asked::Asked;
+use super::launch::{Edges, Launched};
 use super::sources::appender;
+use super::steering::lock_folder;
 use super::{Engine, EngineError, Result};
 use crate::delta::WATERMARK_END;
 use crate::disk::{Disk, DiskLock, Open};
 use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::JobStore;
 use crate::runtime::control::Control;
-use crate::runtime::job::{Job, JobSummary};
+use crate::runtime::job::JobSummary;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -57,15 +60,19 @@ pub struct JobView {
     pub rows_in: u64,
     /// Rows written in this run.
     pub rows_out: u64,
+    /// What it waits for, if what it writes fails for a reason that passes.
+    pub waits_for: Option<String>,
 }
 
-struct Entry {
-    name: String,
-    reads: Vec<String>,
-    writes: Option<String>,
-    control: Arc<Control>,
-    state: JobState,
-    failure: Option<RuntimeError>,
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) reads: Vec<String>,
+    pub(super) writes: Option<String>,
+    pub(super) control: Arc<Control>,
+    pub(super) state: JobState,
+    pub(super) failure: Option<RuntimeError>,
+    /// The failure has been told while others went on.
+    pub(super) told: bool,
 }
 
 /// The jobs of a session.
@@ -74,6 +81,9 @@ pub(super) struct Jobs {
     entries: Mutex<Vec<Entry>>,
     changed: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    closing: AtomicBool,
+    /// A job at whose end the end of a stream was to be written, which is to be tried again.
+    unclosed: Mutex<Option<usize>>,
 }
 
 impl Jobs {
@@ -83,10 +93,12 @@ impl Jobs {
             entries: Mutex::default(),
             changed: Condvar::new(),
             threads: Mutex::default(),
+            closing: AtomicBool::new(false),
+            unclosed: Mutex::default(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         // Every change of an entry is one assignment, so a panic elsewhere leaves them whole.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,49 +119,26 @@ impl Jobs {
             control,
             state: JobState::Running,
             failure: None,
+            told: false,
         });
         self.close_ended(&entries)?;
         Ok(entries.len() - 1)
     }
 
-    /// Runs registered statements as one job on a thread of its own. `held` is kept until each has ended, `lock` until
-    /// all have.
-    pub(super) fn start(
-        self: &Arc<Self>,
-        numbers: Vec<usize>,
-        job: Job,
-        mut held: Vec<Option<DiskLock>>,
-        lock: Option<DiskLock>,
-    ) -> Result<()> {
+    /// Runs statements as one job on a thread of its own. When one of them fails, the others go on without it.
+    pub(super) fn start(self: &Arc<Self>, launched: Launched) -> Result<()> {
         let jobs = self.clone();
-        let names: Vec<&str> = job.parts.iter().map(|p| p.name.as_str()).collect();
         let thread = std::thread::Builder::new()
-            .name(format!("job {}", names.join(", ")))
+            .name(format!("job {}", launched.names().join(", ")))
             .spawn(move || {
-                let result = job.run(&mut |part, summary| {
-                    held[part] = None;
-                    jobs.ended(numbers[part], Ok(summary));
-                });
-                drop((held, lock));
-                if let Err((part, error)) = result {
-                    jobs.failed(&numbers, numbers[part], error);
+                let mut next = Some(launched);
+                while let Some(launched) = next.take() {
+                    next = launched.run(&jobs);
                 }
             })
             .map_err(EngineError::Start)?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        self.keep(thread);
         Ok(())
-    }
-
-    /// Takes note that a job of these statements failed, as far as they have not ended, because of `number`.
-    fn failed(&self, numbers: &[usize], number: usize, error: RuntimeError) {
-        let mut entries = self.lock();
-        for other in numbers.iter().filter(|n| **n != number) {
-            if let Some(entry) = entries.get_mut(*other).filter(|e| e.state == JobState::Running) {
-                entry.state = JobState::Failed;
-            }
-        }
-        drop(entries);
-        self.ended(number, Err(error));
     }
 
     /// What each job that has not ended reads and writes.
@@ -157,6 +146,16 @@ impl Jobs {
         let running = |e: &&Entry| e.state == JobState::Running;
         let edge = |e: &Entry| Some((e.reads.clone(), e.writes.clone()?));
         self.lock().iter().filter(running).filter_map(edge).collect()
+    }
+
+    /// Takes note that a statement has ended because another one failed with which it ran.
+    pub(super) fn fell(&self, number: usize) {
+        if let Some(entry) = self.lock().get_mut(number) {
+            // One that was told to end would have ended now anyway.
+            let stopped = entry.control.stopping();
+            entry.state = if stopped { JobState::Ended(JobSummary::default()) } else { JobState::Failed };
+        }
+        self.changed.notify_all();
     }
 
     /// Takes note of how a job's run ended.
@@ -168,14 +167,47 @@ impl Jobs {
                 Err(error) => (entry.state, entry.failure) = (JobState::Failed, Some(error)),
             }
         }
-        if let Err(error) = self.close_ended(&entries)
-            && let Some(entry) = entries.get_mut(number)
-        {
-            entry.state = JobState::Failed;
-            entry.failure = Some(RuntimeError::Output(format!("cannot write the end of a stream: {error}")));
-        }
+        self.close(&mut entries, number);
         drop(entries);
         self.changed.notify_all();
+    }
+
+    /// Writes the ends of streams that have come to theirs because the job `number` has ended. What cannot be written for
+    /// a reason that passes is tried again when somebody waits for the jobs.
+    fn close(&self, entries: &mut [Entry], number: usize) {
+        let error = match self.close_ended(entries) {
+            Ok(()) => {
+                if let Some(waiting) = self.unclosed().take().and_then(|n| entries.get(n)) {
+                    waiting.control.waiting(None);
+                }
+                return;
+            }
+            Err(EngineError::Log(e)) => RuntimeError::Log(e),
+            Err(EngineError::Connector(e)) => RuntimeError::Connector(e),
+            Err(EngineError::Disk(e)) => RuntimeError::Disk(e),
+            Err(e) => RuntimeError::Output(e.to_string()),
+        };
+        let Some(entry) = entries.get_mut(number) else { return };
+        let mut unclosed = self.unclosed();
+        if !error.is_passing() {
+            *unclosed = None;
+            entry.state = JobState::Failed;
+            entry.failure = Some(RuntimeError::Output(format!("cannot write the end of a stream: {error}")));
+        } else if unclosed.replace(number).is_none() {
+            entry.control.waiting(Some(error.waits_for()));
+        }
+    }
+
+    fn unclosed(&self) -> MutexGuard<'_, Option<usize>> {
+        self.unclosed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries again to write the ends of streams that could not be written.
+    pub(super) fn close_again(&self) {
+        let number = *self.unclosed();
+        if let Some(number) = number {
+            self.close(&mut self.lock(), number);
+        }
     }
 
     /// Writes the end of each stream that is read here and whose writers here have all finished.
@@ -202,8 +234,32 @@ impl Jobs {
             state: e.state,
             rows_in: e.control.rows_in(),
             rows_out: e.control.rows_out(),
+            waits_for: e.control.waits_for(),
         };
         self.lock().iter().map(view).collect()
+    }
+
+    /// What a job shows and is told: of several of one name, the last.
+    pub(super) fn control(&self, name: &str) -> Option<Arc<Control>> {
+        self.lock().iter().rev().find(|e| e.name == name).map(|e| e.control.clone())
+    }
+
+    /// Takes note that a statement, which had failed, runs again.
+    pub(super) fn revived(&self, number: usize, control: Arc<Control>) {
+        if let Some(entry) = self.lock().get_mut(number) {
+            (entry.state, entry.failure, entry.told, entry.control) =
+                (JobState::Running, None, false, control);
+        }
+    }
+
+    /// Whether all jobs are to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Keeps a thread until the session ends.
+    pub(super) fn keep(&self, thread: JoinHandle<()>) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
     }
 
     /// Fails if a job has failed, with its reason; each failure is told once.
@@ -237,38 +293,32 @@ impl Jobs {
 
     /// Asks all jobs to end.
     pub(super) fn stop_all(&self) {
+        self.closing.store(true, Ordering::Release);
         self.lock().iter().for_each(|e| e.control.stop());
     }
 
-    /// Waits until no job runs, or `tick` says no more.
-    pub(super) fn wait_ended(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
-        loop {
-            self.check()?;
-            let entries = self.lock();
-            if !entries.iter().any(|e| e.state == JobState::Running) {
-                return Ok(());
-            }
-            drop(self.changed.wait_timeout(entries, LOOK));
-            if !tick() {
-                return Ok(());
-            }
-        }
+    /// Waits a moment, or until a job has ended.
+    pub(super) fn wait_for_change(&self, entries: MutexGuard<'_, Vec<Entry>>) {
+        drop(self.changed.wait_timeout(entries, LOOK));
     }
 
     /// Waits until every job has ended or has read all that there is, each after those before it, or `tick` says
-    /// no more.
-    pub(super) fn wait_settled(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
+    /// no more. With `fail_fast` the first failure ends it.
+    pub(super) fn wait_settled(&self, fail_fast: bool, tick: &mut dyn FnMut() -> bool) -> Result<()> {
         let count = self.lock().len();
         for number in 0..count {
             let control = self.lock()[number].control.clone();
             control.recheck();
             loop {
-                self.check()?;
+                if fail_fast {
+                    self.check()?;
+                }
                 let entries = self.lock();
-                if entries[number].state != JobState::Running || control.caught_up() {
+                if entries[number].state != JobState::Running || control.caught_up() || control.held() {
                     break;
                 }
                 drop(self.changed.wait_timeout(entries, LOOK / 10));
+                self.close_again();
                 if !tick() {
                     return Ok(());
                 }
@@ -279,10 +329,15 @@ impl Jobs {
 
     /// Waits for the threads of jobs that have been told to stop.
     pub(super) fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            // A job that panicked left no result; its checkpoint is as it was.
-            let _ = thread.join();
+        loop {
+            let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            if threads.is_empty() {
+                return;
+            }
+            for thread in threads {
+                // A job that panicked left no result; its checkpoint is as it was.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -300,32 +355,72 @@ fn close_stream(engine: &Engine, name: &str) -> Result<()> {
 }
 
 /// What a job's folder says of it.
-#[derive(Debug, Serialize, Deserialize)]
-struct JobFile {
-    name: String,
-    sink: String,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct JobFile {
+    /// Of the file's layout; those of the first one do not say it.
+    #[serde(default = "first_version")]
+    version: u32,
+    pub(super) name: String,
+    pub(super) sink: String,
     /// The producer under which it writes, in hexadecimal.
-    producer: String,
+    pub(super) producer: String,
+    /// Those under which it wrote before it was begun afresh.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) earlier: Vec<String>,
     /// The folder of the group in which it runs; none = its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
+    pub(super) group: Option<String>,
+    /// What it computes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<Asked>,
+    /// Where it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<Origin>,
+    /// Of its result only what differs from the table's rows is to be written, once it has caught up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) rebuild: bool,
+    /// What the folder keeps of state belongs to what the job computed before, and is to be removed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) stale: bool,
+}
+
+/// Where a job comes from: what was run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file.
+    pub file: String,
+    /// The command that ran it, word by word.
+    pub command: Vec<String>,
+    /// The directory in which it was run.
+    pub directory: String,
+}
+
+/// Version of the file's layout.
+const VERSION: u32 = 1;
+
+fn first_version() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The folder of a job that lasts, and the producer under which it writes.
 pub(super) struct JobHome {
     /// The job's own folder.
     pub(super) store: JobStore,
-    sink: String,
-    group: Option<String>,
+    pub(super) file: JobFile,
     pub(super) producer: u128,
     /// Held while the job runs: no other process runs it.
-    pub(super) lock: DiskLock,
+    _lock: DiskLock,
 }
 
 impl JobHome {
     /// Where its checkpoint is, if it has begun.
     pub(super) fn saved(&self) -> Result<Option<JobStore>> {
-        let store = match &self.group {
+        let store = match &self.file.group {
             Some(group) => JobStore { dir: self.store.dir.with_file_name(group), ..self.store.clone() },
             None => self.store.clone(),
         };
@@ -333,24 +428,49 @@ impl JobHome {
     }
 
     /// Takes note that its checkpoints are in `store` from now on.
-    pub(super) fn moves_to(&self, store: &JobStore) -> Result<()> {
+    pub(super) fn moves_to(&mut self, store: &JobStore) -> Result<()> {
         let name = store.dir.file_name().and_then(|n| n.to_str()).map(str::to_string);
         let group = name.filter(|_| store.dir != self.store.dir);
-        if group == self.group {
+        if group == self.file.group {
             return Ok(());
         }
-        let (name, sink) = (self.store.job.clone(), self.sink.clone());
-        let file = JobFile { name, sink, producer: format!("{:032x}", self.producer), group };
-        write_job_file(&self.store.disk, &self.store.dir.join(JOB_FILE), &file)
+        self.file.group = group;
+        self.write()
+    }
+
+    /// Writes what the folder says of the job.
+    pub(super) fn write(&self) -> Result<()> {
+        let bytes = serde_json::to_vec_pretty(&self.file).map_err(|e| RuntimeError::Output(e.to_string()))?;
+        Ok(self.store.disk.write_atomically(&self.store.dir.join(JOB_FILE), &bytes)?)
     }
 }
 
 /// The file that says what a job's folder is.
-const JOB_FILE: &str = "job.json";
+pub(super) const JOB_FILE: &str = "job.json";
 
-fn write_job_file(disk: &Disk, path: &Path, file: &JobFile) -> Result<()> {
-    let bytes = serde_json::to_vec_pretty(file).map_err(|e| RuntimeError::Output(e.to_string()))?;
-    Ok(disk.write_atomically(path, &bytes)?)
+/// What the folder of a job says of it; `None` = it is none.
+pub(super) fn read_job_file(disk: &Disk, dir: &Path) -> Result<Option<JobFile>> {
+    let path = dir.join(JOB_FILE);
+    if !disk.exists(&path)? {
+        return Ok(None);
+    }
+    let bytes = disk.read(&path)?;
+    let state = |reason: String| {
+        let job = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        RuntimeError::State { job, path: path.display().to_string(), reason }
+    };
+    #[derive(Deserialize)]
+    struct Versioned {
+        #[serde(default = "first_version")]
+        version: u32,
+    }
+    let damaged = |e: serde_json::Error| state(format!("is damaged: {e}"));
+    let version = serde_json::from_slice::<Versioned>(&bytes).map_err(damaged)?.version;
+    if version > VERSION {
+        let known = format!("layout {version}, this one knows {VERSION}");
+        return Err(state(format!("was written by a newer millstream ({known})")).into());
+    }
+    Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
 }
 
 /// The folder of all jobs' folders.
@@ -363,27 +483,39 @@ pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHom
     let disk = &engine.0.disk;
     let dir = jobs_dir(engine).join(name);
     disk.create_dir_all(&dir)?;
-    let file = Arc::new(disk.open(&dir.join("lock"), Open::Create)?);
-    let Some(lock) = file.try_lock()? else {
+    let Some(lock) = lock_folder(disk, &dir)? else {
         return Err(EngineError::Busy { job: name.into() });
     };
-    let path = dir.join(JOB_FILE);
-    let damaged = |reason: String| {
-        let path = path.display().to_string();
-        RuntimeError::State { job: name.into(), path, reason: format!("is damaged: {reason}") }
-    };
-    let (producer, group) = if disk.exists(&path)? {
-        let file: JobFile = serde_json::from_slice(&disk.read(&path)?).map_err(|e| damaged(e.to_string()))?;
-        (u128::from_str_radix(&file.producer, 16).map_err(|e| damaged(e.to_string()))?, file.group)
-    } else {
-        let producer = uuid::Uuid::new_v4().as_u128();
-        let producer_text = format!("{producer:032x}");
-        let file = JobFile { name: name.into(), sink: sink.into(), producer: producer_text, group: None };
-        write_job_file(disk, &path, &file)?;
-        (producer, None)
-    };
     let store = JobStore { disk: disk.clone(), dir, job: name.into() };
-    Ok(JobHome { store, sink: sink.into(), group, producer, lock })
+    let known = read_job_file(disk, &store.dir)?;
+    let new = known.is_none();
+    let file = known.unwrap_or_else(|| JobFile {
+        version: VERSION,
+        name: name.into(),
+        sink: sink.into(),
+        producer: format!("{:032x}", uuid::Uuid::new_v4().as_u128()),
+        earlier: Vec::new(),
+        group: None,
+        asked: None,
+        origin: None,
+        rebuild: false,
+        stale: false,
+    });
+    let producer = producer_of(&store, &file.producer)?;
+    let mut home = JobHome { store, file, producer, _lock: lock };
+    if new {
+        home.write()?;
+    }
+    home.clear_stale()?;
+    Ok(home)
+}
+
+/// A producer from its digits.
+pub(super) fn producer_of(store: &JobStore, digits: &str) -> Result<u128> {
+    u128::from_str_radix(digits, 16).map_err(|e| {
+        let path = store.dir.join(JOB_FILE).display().to_string();
+        RuntimeError::State { job: store.job.clone(), path, reason: format!("is damaged: {e}") }.into()
+    })
 }
 
 /// Removes the folders of groups in which no job runs any more.
@@ -393,12 +525,9 @@ pub(super) fn drop_unused_groups(engine: &Engine) -> Result<()> {
     let names = disk.list(&dir)?;
     let mut used: HashSet<String> = HashSet::new();
     for name in &names {
-        let path = dir.join(name).join(JOB_FILE);
-        if disk.exists(&path)? {
-            // One that cannot be read may belong to any of them.
-            let Ok(file) = serde_json::from_slice::<JobFile>(&disk.read(&path)?) else { return Ok(()) };
-            used.extend(file.group);
-        }
+        // One that cannot be read may belong to any of them.
+        let Ok(file) = read_job_file(disk, &dir.join(name)) else { return Ok(()) };
+        used.extend(file.and_then(|f| f.group));
     }
     let unused = |n: &&String| n.starts_with(GROUP) && !used.contains(*n);
     for name in names.iter().filter(unused) {
@@ -421,14 +550,8 @@ pub(super) fn forget_jobs_into(engine: &Engine, sink: &str) -> Result<()> {
     }
     for name in disk.list(&dir)? {
         let job = dir.join(&name);
-        let path = job.join(JOB_FILE);
-        if !disk.exists(&path)? {
-            continue;
-        }
-        let file = serde_json::from_slice::<JobFile>(&disk.read(&path)?);
-        if file.is_ok_and(|f| f.sink == sink) {
-            let lock = Arc::new(disk.open(&job.join("lock"), Open::Create)?);
-            let Some(_held) = lock.try_lock()? else {
+        if read_job_file(disk, &job).is_ok_and(|file| file.is_some_and(|f| f.sink == sink)) {
+            let Some(_held) = lock_folder(disk, &job)? else {
                 return Err(EngineError::Busy { job: name });
             };
             disk.remove_dir_all(&job)?;

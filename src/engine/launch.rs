@@ -7,17 +7,26 @@
 //! | that ran together before | together, from their checkpoint |
 //! | some of those that ran together before | together, from a copy of what that checkpoint has of them |
 //! | any other | each for itself |
+//!
+//! When one of a job's statements fails, the others go on together, as if it had been taken out of the text.
 
 use super::jobs::{GROUP, JobHome, Jobs, drop_unused_groups, jobs_dir};
+use super::revive::Failed;
 use super::{Engine, Result};
 use crate::disk::{DiskLock, Open};
 use crate::plan::{Dataflow, SharedFlow};
+use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::{JobStore, split};
 use crate::runtime::control::Control;
-use crate::runtime::job::{Job, JobOptions, JobPart, SourceSetup};
+use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary, RunEnd, SourceSetup};
 use crate::runtime::sink::Sink;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// Makes a statement's sink.
+pub(super) type MakeSink = Box<dyn Fn() -> Result<Box<dyn Sink>> + Send>;
+/// Opens the sources of a dataflow, writing as a producer.
+pub(super) type MakeSources = Arc<dyn Fn(&SharedFlow, u128) -> Result<Vec<SourceSetup>> + Send + Sync>;
 
 /// A statement that is to run.
 pub(super) struct Pending {
@@ -27,13 +36,17 @@ pub(super) struct Pending {
     pub(super) reads: Vec<String>,
     pub(super) writes: String,
     pub(super) flow: Arc<Dataflow>,
-    pub(super) sink: Box<dyn Sink>,
+    pub(super) sink: MakeSink,
     pub(super) fingerprint: String,
     pub(super) control: Arc<Control>,
     pub(super) options: JobOptions,
     pub(super) producer: u128,
+    /// It is not to run together with others: what it has is in no checkpoint yet.
+    pub(super) alone: bool,
     /// Its folder, if it lasts.
     pub(super) home: Option<JobHome>,
+    /// What it has done in this process before it was begun again.
+    pub(super) so_far: Option<JobSummary>,
 }
 
 /// Statements that run as one job.
@@ -47,37 +60,118 @@ struct Group {
 /// What reads and writes what: all jobs of the session.
 pub(super) type Edges = Vec<(Vec<String>, String)>;
 
-/// Starts all of `pending`. `sources` opens the sources of a dataflow, writing as a producer.
+/// Starts all of `pending`.
 pub(super) fn launch(
     engine: &Engine,
     jobs: &Arc<Jobs>,
     pending: Vec<Pending>,
-    sources: &dyn Fn(&SharedFlow, u128) -> Result<Vec<SourceSetup>>,
+    sources: &MakeSources,
 ) -> Result<()> {
     for group in grouped(pending, &jobs.edges())? {
-        let (store, lock) = home_of(engine, &group)?;
-        let flows: Vec<&Dataflow> = group.members.iter().map(|m| m.flow.as_ref()).collect();
-        let flow = SharedFlow::of(&flows);
-        let (mut parts, mut numbers, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        let mut options = None;
-        let mut producer = 0;
-        for (i, member) in group.members.into_iter().enumerate() {
-            let Pending { number, name, sink, fingerprint, control, home, .. } = member;
-            if i == 0 {
-                (options, producer) = (Some(member.options), member.producer);
-            }
-            numbers.push(number);
-            held.push(home.map(|h| h.lock));
-            parts.push(JobPart { name, sink, fingerprint, control });
-        }
-        let Some(options) = options else { continue };
-        let sources = sources(&flow, producer)?;
-        let clock = engine.0.clock.clone();
-        let (flow, log) = (Arc::new(flow), Some(engine.0.log.clone()));
-        let job = Job { flow, sources, parts, options, store, log, clock };
-        jobs.start(numbers, job, held, lock)?;
+        jobs.start(Launched::new(engine, group, sources)?)?;
     }
     Ok(())
+}
+
+/// A job that is ready to run.
+pub(super) struct Launched {
+    engine: Engine,
+    sources: MakeSources,
+    job: Job,
+    /// Its statements; those that have ended are gone, with the locks on their folders.
+    members: Vec<Option<Pending>>,
+    /// The lock on the group's folder.
+    lock: Option<DiskLock>,
+}
+
+impl Launched {
+    fn new(engine: &Engine, mut group: Group, sources: &MakeSources) -> Result<Self> {
+        let (store, lock) = home_of(engine, &mut group)?;
+        let flows: Vec<&Dataflow> = group.members.iter().map(|m| m.flow.as_ref()).collect();
+        let flow = Arc::new(SharedFlow::of(&flows));
+        let part = |m: &Pending| {
+            let (name, fingerprint, control) = (m.name.clone(), m.fingerprint.clone(), m.control.clone());
+            let dir = m.home.as_ref().map(|home| home.store.dir.clone());
+            Ok(JobPart { name, sink: (m.sink)()?, fingerprint, control, dir })
+        };
+        let parts = group.members.iter().map(part).collect::<Result<Vec<_>>>()?;
+        let Some(first) = group.members.first() else { return Err(RuntimeError::WorkerLost.into()) };
+        let job = Job {
+            sources: sources(&flow, first.producer)?,
+            flow,
+            parts,
+            options: first.options.clone(),
+            store,
+            log: Some(engine.0.log.clone()),
+            clock: engine.0.clock.clone(),
+        };
+        let members = group.members.into_iter().map(Some).collect();
+        Ok(Launched { engine: engine.clone(), sources: sources.clone(), job, members, lock })
+    }
+
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.members.iter().flatten().map(|m| m.name.as_str()).collect()
+    }
+
+    /// A statement that runs for itself.
+    pub(super) fn alone(engine: &Engine, member: Pending, sources: &MakeSources) -> Result<Self> {
+        let saved = member.home.as_ref().map(JobHome::saved).transpose()?.flatten();
+        Launched::new(engine, Group { members: vec![member], saved }, sources)
+    }
+
+    /// Runs it to its end. If a statement fails, gives the job of the others; if it was told to begin again, that of all.
+    pub(super) fn run(self, jobs: &Arc<Jobs>) -> Option<Self> {
+        let Launched { engine, sources, job, mut members, lock } = self;
+        let result = job.run(&mut |part, summary| {
+            // The lock on its folder goes before anybody is told.
+            let ended = members[part].take().map(|ended| (ended.number, ended.so_far));
+            if let Some((number, so_far)) = ended {
+                let summary = so_far.map_or(summary, |earlier| summary.after(&earlier));
+                jobs.ended(number, Ok(summary));
+            }
+        });
+        drop(lock);
+        match result {
+            Ok(RunEnd::Ended) => return None,
+            Ok(RunEnd::Restart(run)) => {
+                for (member, run) in members.iter_mut().zip(run) {
+                    let Some(member) = member else { continue };
+                    member.control.restarted();
+                    member.so_far = Some(member.so_far.map_or(run, |earlier| run.after(&earlier)));
+                }
+            }
+            Err((part, error)) => {
+                if let Some(failed) = members[part].take() {
+                    let (number, failed) = (failed.number, Failed::new(failed));
+                    jobs.ended(number, Err(error));
+                    failed.into_iter().for_each(|failed| failed.wait(&engine, jobs, &sources));
+                }
+            }
+        }
+        let rest: Vec<Pending> = members.into_iter().flatten().collect();
+        // What has no checkpoint could only begin anew, and would write twice.
+        let goes_on = rest.iter().all(|m| m.home.is_some() && !m.control.stopping());
+        if rest.is_empty() || !goes_on {
+            let numbers: Vec<usize> = rest.into_iter().map(|m| m.number).collect();
+            numbers.into_iter().for_each(|number| jobs.fell(number));
+            return None;
+        }
+        let numbers: Vec<usize> = rest.iter().map(|m| m.number).collect();
+        let saved = rest.first().and_then(|m| m.home.as_ref()).map(JobHome::saved).transpose();
+        let again = saved.and_then(|saved| {
+            Launched::new(&engine, Group { members: rest, saved: saved.flatten() }, &sources)
+        });
+        match again {
+            Ok(again) => Some(again),
+            Err(error) => {
+                let reason = error.to_string();
+                for number in numbers {
+                    jobs.ended(number, Err(RuntimeError::Output(reason.clone())));
+                }
+                None
+            }
+        }
+    }
 }
 
 fn grouped(pending: Vec<Pending>, edges: &Edges) -> Result<Vec<Group>> {
@@ -102,7 +196,7 @@ fn shares(group: &Group, member: &Pending) -> bool {
 }
 
 fn go_together(a: &Pending, b: &Pending, edges: &Edges) -> bool {
-    let alike = a.options == b.options && a.home.is_some() == b.home.is_some();
+    let alike = !a.alone && !b.alone && a.options == b.options && a.home.is_some() == b.home.is_some();
     alike && !needs(a, &b.writes, edges) && !needs(b, &a.writes, edges)
 }
 
@@ -125,10 +219,11 @@ fn needs(statement: &Pending, stream: &str, edges: &Edges) -> bool {
 }
 
 /// The folder in which a group's checkpoints are kept, and the lock on it if it is not that of its only member.
-fn home_of(engine: &Engine, group: &Group) -> Result<(Option<JobStore>, Option<DiskLock>)> {
-    let homes: Vec<&JobHome> = group.members.iter().filter_map(|m| m.home.as_ref()).collect();
+fn home_of(engine: &Engine, group: &mut Group) -> Result<(Option<JobStore>, Option<DiskLock>)> {
+    let names: Vec<String> = group.members.iter().map(|m| m.name.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut homes: Vec<&mut JobHome> = group.members.iter_mut().filter_map(|m| m.home.as_mut()).collect();
     let [first, others @ ..] = homes.as_slice() else { return Ok((None, None)) };
-    let names: Vec<&str> = group.members.iter().map(|m| m.name.as_str()).collect();
     if let Some(saved) = &group.saved {
         let whole =
             saved.manifest()?.is_some_and(|m| m.parts.iter().all(|p| names.contains(&p.name.as_str())));
@@ -149,7 +244,7 @@ fn home_of(engine: &Engine, group: &Group) -> Result<(Option<JobStore>, Option<D
         let _held = shared_lock(saved, &first.store)?;
         split(saved, &names, &store)?;
     }
-    for home in &homes {
+    for home in &mut homes {
         home.moves_to(&store)?;
     }
     drop_unused_groups(engine)?;

@@ -1,36 +1,46 @@
 //! The API: open a data directory, run statements in a session. What the command line, and later servers and
 //! embedders, call. Knows no terminal and no colours.
 
+mod asked;
 mod bounded;
 mod change;
 mod define;
 mod describe;
+mod failing;
+mod fresh;
 mod groups;
 mod insert;
 mod jobs;
 mod launch;
 mod marks;
 mod nexmark;
+mod own_jobs;
 mod physical;
+mod revive;
 mod session;
 mod session_windows;
 mod settings;
 mod single_row;
 mod sources;
+mod steering;
 mod table;
 mod topics;
 mod upkeep;
 mod warnings;
+mod ways;
 
 pub use bounded::Bounded;
 pub use describe::Rows;
 pub use groups::GroupRow;
-pub use jobs::{JobState, JobView};
+pub use jobs::{JobState, JobView, Origin};
 pub use session::{Continuous, Outcome, Session};
+pub use steering::{Condition, JobAction, JobAnswer, JobDescription, job_rows, jobs_rows, why, why_rows};
 pub use topics::{
     ConsumeOptions, Consumed, ExportOptions, ProduceOptions, Produced, TopicDescription, TopicRow,
     parse_start,
 };
+
+pub use ways::{Fresh, Rename, Ways};
 
 pub use crate::connectors::BadRecord;
 pub use crate::formats::{CsvOptions, Format as InputFormat};

@@ -1,31 +1,36 @@
 //! A session: settings, jobs, and the statements of one text after the other.
 
+use super::asked::Asked;
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
-use super::define::{self, Defined, create_stream, emit_mode, normalized};
+use super::define::{self, Defined, create_stream, emit_mode};
 use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
-use super::jobs::{JobView, Jobs, job_home};
-use super::launch::{Pending, launch};
-use super::sources::{Wanted, appender, open_partition, partitions_of, start_of};
+use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
+use super::launch::{MakeSink, MakeSources, Pending, launch};
+use super::own_jobs;
+use super::sources::{appender, setups};
+use super::steering::{job_rows, jobs_rows, why_rows};
 use super::table::{check_inserted, result_key};
 use super::upkeep::Upkeep;
+use super::ways::{Chosen, Home, Way, define_like};
 use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::config::Settings;
-use crate::connectors::{Blackhole, ConnectorError, OnBad, StdinSource};
+use crate::connectors::{Blackhole, OnBad, StdinSource};
 use crate::delta::Delta;
 use crate::plan::unique::{UniqueKeys, unique_keys};
 use crate::plan::{Dataflow, EmitMode, SharedFlow};
 use crate::runtime::RuntimeError;
 use crate::runtime::control::Control;
-use crate::runtime::feed::FeedShape;
-use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary, SourceSetup};
-use crate::runtime::sink::{CallbackSink, Sink, TopicSink};
+use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary};
+use crate::runtime::rebuild::RebuildSink;
+use crate::runtime::sink::{CallbackSink, TopicSink};
 use crate::runtime::upsert_sink::UpsertSink;
+use crate::runtime::wanted::Wanted;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
-    StartAt, Statement,
+    Statement, normalized,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
@@ -52,7 +57,7 @@ pub enum Outcome {
 
 /// Statements are run in a session. Its jobs end with it.
 pub struct Session {
-    engine: Engine,
+    pub(super) engine: Engine,
     /// The settings, which SET changes.
     pub settings: Settings,
     /// What stands before the names of jobs: the file's name. `None` = nothing is resumed: each INSERT inserts.
@@ -64,6 +69,7 @@ pub struct Session {
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
     names: HashSet<String>,
     pub(super) warnings: Vec<Diagnostic>,
+    pub(super) chosen: Chosen,
     upkeep: Upkeep,
 }
 
@@ -82,6 +88,7 @@ impl Session {
             stdin: None,
             names: HashSet::new(),
             warnings: Vec::new(),
+            chosen: Chosen::default(),
             upkeep: Upkeep::start(engine),
         }
     }
@@ -97,7 +104,10 @@ impl Session {
     /// Starts the statements that wait for others to be run together with.
     fn launch(&self) -> Result<()> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        launch(&self.engine, &self.jobs, pending, &|flow, producer| self.sources(flow, Some(producer)))
+        let (engine, extra) = (self.engine.clone(), self.extra());
+        let sources: MakeSources =
+            Arc::new(move |flow, producer| setups(&engine, &extra, flow, Some(producer)));
+        launch(&self.engine, &self.jobs, pending, &sources)
     }
 
     /// Runs one statement of `source`.
@@ -141,6 +151,20 @@ impl Session {
                     format!("there is no {name}")
                 }))
             }
+            Statement::ShowJobs => Ok(Outcome::Rows(jobs_rows(&own_jobs::all(&self.engine, &self.jobs)?)?)),
+            Statement::DescribeJob(name) => {
+                let job = own_jobs::describe(&self.engine, &self.jobs, &name.value).map_err(at(name))?;
+                Ok(Outcome::Rows(job_rows(&job)?))
+            }
+            Statement::ExplainWaiting(name) => {
+                let job = own_jobs::describe(&self.engine, &self.jobs, &name.value).map_err(at(name))?;
+                Ok(Outcome::Rows(why_rows(&job)?))
+            }
+            Statement::Job { verb, name } => {
+                let answer = own_jobs::ask(&self.engine, &self.jobs, &name.value, (*verb).into());
+                let answer = answer.map_err(at(name))?;
+                Ok(Outcome::Notice(answer.said))
+            }
             Statement::Show { kind } => Ok(Outcome::Rows(describe::show(&self.engine, *kind)?)),
             Statement::ShowSetting(name) => {
                 Ok(Outcome::Rows(describe::show_settings(&self.settings, name.as_ref())?))
@@ -170,6 +194,11 @@ impl Session {
         }
     }
 
+    /// A running job that reads a stream.
+    pub(super) fn reader_of(&self, stream: &str) -> Option<String> {
+        self.jobs.reader_of(stream)
+    }
+
     /// Ends this session's jobs that write a stream which is to be dropped. Errors: another job reads it.
     fn release(&self, name: &Name) -> Result<()> {
         if let Some(reader) = self.jobs.reader_of(&name.value) {
@@ -187,6 +216,7 @@ impl Session {
             let (stream, _) = self.stdin()?;
             definitions.streams.insert(STDIN.into(), stream);
         }
+        self.check_renamed(&definitions, query)?;
         Ok(definitions)
     }
 
@@ -256,9 +286,34 @@ impl Session {
         let Some(query) = &create.query else {
             return Ok(Outcome::Notice(match create_stream(&self.engine, source, create, None)? {
                 Defined::Created(_) => format!("{word} {name} created"),
-                Defined::Same(_) | Defined::Left => format!("{word} {name} is there already"),
+                Defined::Same(_) | Defined::Left | Defined::Changed(_) => {
+                    format!("{word} {name} is there already")
+                }
             }));
         };
+        if let Some(new) = self.chosen.renames(&name) {
+            return self.keep_elsewhere(source, create, query, new);
+        }
+        self.keep_result(source, create, query)
+    }
+
+    /// The same under another name.
+    fn keep_elsewhere(
+        &mut self,
+        source: &str,
+        create: &CreateStream,
+        query: &EmitQuery,
+        name: String,
+    ) -> Result<Outcome> {
+        self.check_unread(&create.name.value, &name, &create.name.span)?;
+        let mut create = create.clone();
+        create.name.value = name;
+        self.keep_result(source, &create, query)
+    }
+
+    /// Defines what keeps a query's result, and starts the job that writes it.
+    fn keep_result(&mut self, source: &str, create: &CreateStream, query: &EmitQuery) -> Result<Outcome> {
+        let (name, word) = (create.name.value.clone(), create.kind.word());
         let definitions = self.definitions(query)?;
         let (flow, unique) = self.flow(&definitions, source, query)?;
         let key = if create.kind == CreateKind::Stream {
@@ -267,16 +322,58 @@ impl Session {
         } else {
             Some(result_key(create, &flow, &unique, &query.span)?)
         };
-        let stream = match create_stream(&self.engine, source, create, Some((&flow, key)))? {
-            Defined::Created(stream) | Defined::Same(stream) => stream,
-            Defined::Left => return Ok(Outcome::Notice(format!("{word} {name} is there already"))),
+        let asked = Asked::of(&self.engine, &definitions, source, query.span.clone(), query, &flow)?;
+        let defined = create_stream(&self.engine, source, create, Some((&flow, key)))?;
+        let there = || Ok(Outcome::Notice(format!("{word} {name} is there already")));
+        let (stream, changed, afresh) = match defined {
+            Defined::Created(stream) | Defined::Same(stream) => (stream, None, false),
+            Defined::Left => return there(),
+            Defined::Changed(changed) => {
+                let place = create.name.span.clone();
+                let way = self.chosen.on_change(&name, &name).map_err(|d| d.at(place.clone()))?;
+                // A run that was cut off may have begun with it.
+                let begun = read_job_file(&self.engine.0.disk, &jobs_dir(&self.engine).join(&name))?;
+                let begun = begun.and_then(|f| f.asked).is_some_and(|begun| begun.is_same(&asked));
+                match way {
+                    Way::As(new) => return self.keep_elsewhere(source, create, query, new),
+                    Way::Refuse if begun => (changed.new.clone(), Some(changed), false),
+                    Way::Refuse if create.if_not_exists => return there(),
+                    Way::Refuse => return Err(changed.refusal(place).into()),
+                    Way::Fresh => {
+                        changed.check_only_query().map_err(|d| d.at(place))?;
+                        (changed.new.clone(), Some(changed), !begun)
+                    }
+                }
+            }
         };
-        self.start_job(name, &definitions, source, query, flow, stream, true)
+        let lasting = is_lasting(&flow, true);
+        let place = &query.span;
+        let home = match lasting.then(|| self.open_home(&name, &stream, &asked, &flow, afresh, place)) {
+            None => None,
+            Some(home) => match home? {
+                Home::Open(home, fingerprint) => Some((*home, fingerprint)),
+                Home::As(new) => return self.keep_elsewhere(source, create, query, new),
+            },
+        };
+        if let Some(changed) = changed {
+            changed.replace(&self.engine)?;
+        }
+        self.start_job(name, source, query, flow, stream, true, home)
     }
 
     fn insert(&mut self, source: &str, insert: &Insert) -> Result<Outcome> {
+        let renamed = self.chosen.renames(&insert.table.value).filter(|_| !insert.is_values);
+        self.insert_into(source, insert, renamed)
+    }
+
+    /// Runs an INSERT; with `elsewhere`, what it writes goes into a stream of this name that is like the one it names.
+    fn insert_into(&mut self, source: &str, insert: &Insert, elsewhere: Option<String>) -> Result<Outcome> {
         let definitions = self.definitions(&insert.query)?;
-        let stream = target(&definitions, &insert.table, "stream")?.clone();
+        let mut stream = target(&definitions, &insert.table, "stream")?.clone();
+        if let Some(name) = &elsewhere {
+            self.check_unread(&stream.name, name, &insert.table.span)?;
+            stream = define_like(&self.engine, &stream, name, &insert.table.span)?;
+        }
         let query = exact_decimals(&stream, insert);
         let plan = self.plan(&definitions, source, &query)?;
         let plan = into_columns(&stream, insert, plan)?;
@@ -298,7 +395,22 @@ impl Session {
                 .help("it would read its own rows without end: write to another stream")
                 .into());
         }
-        self.start_job(name, &definitions, source, &insert.query, flow, stream, false)
+        // The columns belong to what is computed.
+        let words = match insert.columns.as_slice() {
+            [] => insert.query.span.clone(),
+            [first, ..] => first.span.start..insert.query.span.end,
+        };
+        let asked = Asked::of(&self.engine, &definitions, source, words, &insert.query, &flow)?;
+        let lasting = is_lasting(&flow, self.scope.is_some());
+        let place = &insert.query.span;
+        let home = match lasting.then(|| self.open_home(&name, &stream, &asked, &flow, false, place)) {
+            None => None,
+            Some(home) => match home? {
+                Home::Open(home, fingerprint) => Some((*home, fingerprint)),
+                Home::As(new) => return self.insert_into(source, insert, Some(new)),
+            },
+        };
+        self.start_job(name, source, &insert.query, flow, stream, false, home)
     }
 
     /// A name for a job that writes `sink`, the same each time the same file is run.
@@ -381,52 +493,30 @@ impl Session {
     fn start_job(
         &mut self,
         name: String,
-        definitions: &Definitions,
         source: &str,
         query: &EmitQuery,
         flow: Arc<Dataflow>,
         stream: Arc<StreamDef>,
         owns: bool,
+        home: Option<(JobHome, String)>,
     ) -> Result<Outcome> {
         self.warn_of_growth(source, &flow, query);
-        // What cannot be read again cannot be resumed.
-        let lasting =
-            (owns || self.scope.is_some()) && !flow.sources.iter().any(|s| s.stream.connector == STDIN);
-        let home = if lasting { Some(job_home(&self.engine, &name, &stream.name)?) } else { None };
+        let (mut home, fingerprint) = home.map_or((None, String::new()), |(h, f)| (Some(h), f));
         let producer = home.as_ref().map_or_else(|| uuid::Uuid::new_v4().as_u128(), |h| h.producer);
-        let sink: Box<dyn Sink> = match stream.connector.as_str() {
-            "blackhole" => Box::new(Blackhole::default()),
-            _ if stream.is_table() => {
-                let appender = appender(&self.engine, &stream, producer)?;
-                Box::new(UpsertSink::new(appender, upsert_target(&stream), flow.root().append_only, owns)?)
-            }
-            _ => {
-                let carries = owns && stream.event_time.as_ref().is_some_and(|e| e.delay.is_none());
-                Box::new(TopicSink::new(
-                    appender(&self.engine, &stream, producer)?,
-                    stream.schema(),
-                    carries,
-                    owns,
-                ))
-            }
-        };
-        let mut fingerprint = normalized(&source[query.span.clone()]);
-        for s in &flow.sources {
-            let known = definitions.streams.get(&s.stream.name);
-            let told = known.map(|k| (&k.columns, &k.event_time, &k.connector, &k.options));
-            fingerprint.push_str(&format!("\n{told:?}"));
-            // A view may say so, whose text is not the query's.
-            if s.start != StartAt::Earliest {
-                fingerprint.push_str(&format!(" at {}", s.start));
-            }
-            if let Some(key) = known.and_then(|k| k.primary_key.as_ref()) {
-                fingerprint.push_str(&format!(" by {key:?}"));
-            }
+        if let Some(home) = home.as_ref().filter(|h| Wanted::read(&h.store.disk, &h.store.dir).paused) {
+            let job = &home.store.job;
+            let d = Diagnostic::new(format!("job {job} is paused: it makes no steps")).at(query.span.clone());
+            self.warnings.push(
+                d.help(format!("it goes on after 'millstream job resume {job}' or RESUME JOB \"{job}\"")),
+            );
         }
+        let rebuilding = home.as_mut().map_or(Ok(false), JobHome::is_rebuilding)?;
+        let sink =
+            sink_of(&self.engine, &stream, &flow, owns, producer, home.as_ref().filter(|_| rebuilding))?;
         let control = Arc::new(Control::default());
         let reads: Vec<String> = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         // What cannot be opened is told of the statement that wants it.
-        flow.sources.iter().try_for_each(|source| self.source(source, None).map(drop))?;
+        setups(&self.engine, &self.extra(), &SharedFlow::from(flow.as_ref()), None)?;
         let number = self.jobs.register(&name, reads.clone(), Some(stream.name.clone()), control.clone())?;
         let pending = Pending {
             number,
@@ -439,7 +529,9 @@ impl Session {
             control,
             options: self.job_options(false),
             producer,
+            alone: rebuilding,
             home,
+            so_far: None,
         };
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(pending);
         Ok(Outcome::Job(name))
@@ -454,47 +546,6 @@ impl Session {
             checkpoint_interval: self.settings.checkpoint_interval,
             until_caught_up,
         }
-    }
-
-    /// The sources of a dataflow. Without a `producer` no late or bad row is kept: a look at the rows leaves no trace.
-    fn sources(&self, flow: &SharedFlow, producer: Option<u128>) -> Result<Vec<SourceSetup>> {
-        flow.sources.iter().map(|spec| self.source(spec, producer)).collect()
-    }
-
-    fn source(&self, spec: &crate::plan::SourceSpec, producer: Option<u128>) -> Result<SourceSetup> {
-        let stream = spec.stream.clone();
-        let engine = self.engine.clone();
-        let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_rule.clone())?;
-        let definitions = engine.definitions()?;
-        let side = |topic: &str| -> Result<_> {
-            let Some(producer) = producer else { return Ok(None) };
-            let stream = definitions
-                .streams
-                .get(topic)
-                .ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
-            appender(&engine, stream, producer).map(Some)
-        };
-        let bad_topic = match stream.option("on_bad") {
-            Some("topic") => side(&format!("{}_bad", stream.name))?,
-            _ => None,
-        };
-        let late_topic = match (&spec.late_rule, stream.option("late_topic")) {
-            (Some(_), Some(topic)) => side(topic)?,
-            _ => None,
-        };
-        let shape: FeedShape = wanted.shape.clone();
-        let once = self.extra().get(&stream.name).cloned().filter(|_| stream.connector == STDIN);
-        let partitions = partitions_of(&engine, &stream)?;
-        let starts = (0..partitions).map(|p| start_of(&engine, &stream, p, spec.start));
-        let starts = starts.collect::<Result<Vec<_>>>()?;
-        let (name, is_topic) = (stream.name.clone(), stream.connector == "topic");
-        let open = move |partition, position| match &once {
-            Some(once) => once.open(),
-            None => open_partition(&engine, &stream, &wanted, partition, position, false)
-                .map_err(|e| ConnectorError::Other(e.to_string())),
-        };
-        let open = Box::new(open);
-        Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, bad_topic, late_topic })
     }
 
     fn query(&mut self, source: &str, query: &EmitQuery) -> Result<Outcome> {
@@ -519,11 +570,12 @@ impl Session {
             sink: Box::new(CallbackSink(|_: &Delta| Ok(()))),
             fingerprint: String::new(),
             control: control.clone(),
+            dir: None,
         };
         let schema = flow.root().schema.clone();
         let flow = Arc::new(SharedFlow::from(flow.as_ref()));
         let job = Job {
-            sources: self.sources(&flow, None)?,
+            sources: setups(&self.engine, &self.extra(), &flow, None)?,
             flow,
             parts: vec![part],
             options: self.job_options(self.until_caught_up),
@@ -556,13 +608,17 @@ impl Session {
     /// Waits until every job has ended or has read all that there is, or `tick` says no more.
     pub fn settle(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
         self.launch()?;
-        self.jobs.wait_settled(tick)
+        self.jobs.wait_settled(true, tick)
     }
 
     /// Waits until all jobs have ended (with `until_caught_up`: have read all that there is), or `tick` says no more.
     pub fn wait(&self, tick: &mut dyn FnMut() -> bool) -> Result<()> {
         self.launch()?;
-        if self.until_caught_up { self.jobs.wait_settled(tick) } else { self.jobs.wait_ended(tick) }
+        if self.until_caught_up {
+            self.jobs.wait_settled(self.chosen.fail_fast(), tick)
+        } else {
+            self.jobs.wait_ended(self.chosen.fail_fast(), tick)
+        }
     }
 
     /// Ends all jobs, each after its step, with a checkpoint.
@@ -574,6 +630,16 @@ impl Session {
     /// Fails if a job has failed, with its reason.
     pub fn check(&self) -> Result<()> {
         self.jobs.check()
+    }
+
+    /// All failures of jobs that have not been told yet.
+    pub fn take_failures(&self) -> Vec<EngineError> {
+        self.jobs.take_failures()
+    }
+
+    /// What has happened to the jobs since the last time, in words.
+    pub fn take_news(&self) -> Vec<String> {
+        self.jobs.take_news(self.chosen.fail_fast())
     }
 
     /// What could not be done in the background for the data directory, in words; each is told once.
@@ -593,9 +659,56 @@ impl Drop for Session {
     }
 }
 
+/// Gives a mistake without a place that of `name`.
+fn at(name: &Name) -> impl Fn(EngineError) -> EngineError + '_ {
+    |error| match error {
+        EngineError::Sql(d) if d.span.is_none() => d.at(name.span.clone()).into(),
+        other => other,
+    }
+}
+
 fn rows_in_topic(engine: &Engine, name: &str) -> Result<u64> {
     let topic = engine.0.log.topic(name)?;
     (0..topic.partitions()).try_fold(0, |sum, p| Ok(sum + topic.end_offset(p)?))
+}
+
+/// What makes the sink of a job that writes `stream` as `producer`. `rebuilt`: the folder of a job that was begun afresh,
+/// whose result is to be brought into the table that is there; `owns`: nobody else writes the stream.
+fn sink_of(
+    engine: &Engine,
+    stream: &Arc<StreamDef>,
+    flow: &Dataflow,
+    owns: bool,
+    producer: u128,
+    rebuilt: Option<&JobHome>,
+) -> Result<MakeSink> {
+    let (engine, stream, append_only) = (engine.clone(), stream.clone(), flow.root().append_only);
+    let owners = rebuilt.filter(|_| !owns).map(JobHome::producers).transpose()?;
+    let owners = owners.map(|all| all.into_iter().collect::<HashSet<u128>>());
+    let rebuilt = rebuilt.map(|home| home.store.clone());
+    Ok(Box::new(move || {
+        if stream.connector == "blackhole" {
+            return Ok(Box::new(Blackhole::default()));
+        }
+        let appender = appender(&engine, &stream, producer)?;
+        if !stream.is_table() {
+            let carries = owns && stream.event_time.as_ref().is_some_and(|e| e.delay.is_none());
+            return Ok(Box::new(TopicSink::new(appender, stream.schema(), carries, owns)));
+        }
+        let sink = UpsertSink::new(appender, upsert_target(&stream), append_only, owns)?;
+        Ok(match &rebuilt {
+            Some(store) => {
+                let topic = engine.0.log.topic(&stream.name)?;
+                Box::new(RebuildSink::new(sink, topic, owners.clone(), store.clone())?)
+            }
+            None => Box::new(sink),
+        })
+    }))
+}
+
+/// What cannot be read again cannot be resumed. `named`: the job's name is the same each time.
+fn is_lasting(flow: &Dataflow, named: bool) -> bool {
+    named && !flow.sources.iter().any(|s| s.stream.connector == STDIN)
 }
 
 /// A stream only takes rows that stay.

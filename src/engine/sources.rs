@@ -1,16 +1,20 @@
 //! From a stream's definition to readers of its partitions.
 
+use super::bounded::ExtraTables;
 use super::{Engine, Result};
 use crate::catalog::StreamDef;
+use crate::config::parse_duration;
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
 use crate::connectors::{
-    FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position, TableFiles,
+    ConnectorError, FileConfig, FileSource, NexmarkConfig, OptionError, PartitionReader, Position, TableFiles,
 };
 use crate::formats::TableColumns;
 use crate::log::Start;
 use crate::operators::late::LateRule;
 use crate::plan::stream::metadata_fields;
+use crate::plan::{SharedFlow, SourceSpec};
 use crate::runtime::feed::FeedShape;
+use crate::runtime::job::SourceSetup;
 use crate::sql::{Diagnostic, StartAt};
 use arrow::datatypes::{Schema, SchemaRef};
 use std::sync::Arc;
@@ -133,6 +137,58 @@ pub(super) fn open_partition(
         }
         other => Err(Diagnostic::new(format!("rows of a '{other}' stream cannot be read")).into()),
     }
+}
+
+/// The sources of a dataflow. Without a `producer` no late or bad row is kept: a look at the rows leaves no trace.
+pub(super) fn setups(
+    engine: &Engine,
+    extra: &ExtraTables,
+    flow: &SharedFlow,
+    producer: Option<u128>,
+) -> Result<Vec<SourceSetup>> {
+    flow.sources.iter().map(|spec| setup(engine, extra, spec, producer)).collect()
+}
+
+fn setup(
+    engine: &Engine,
+    extra: &ExtraTables,
+    spec: &SourceSpec,
+    producer: Option<u128>,
+) -> Result<SourceSetup> {
+    let stream = spec.stream.clone();
+    let engine = engine.clone();
+    let wanted = Wanted::with_late(&stream, &spec.columns, true, spec.late_rule.clone())?;
+    let definitions = engine.definitions()?;
+    let side = |topic: &str| -> Result<_> {
+        let Some(producer) = producer else { return Ok(None) };
+        let stream = definitions
+            .streams
+            .get(topic)
+            .ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
+        appender(&engine, stream, producer).map(Some)
+    };
+    let bad_topic = match stream.option("on_bad") {
+        Some("topic") => side(&format!("{}_bad", stream.name))?,
+        _ => None,
+    };
+    let late_topic = match (&spec.late_rule, stream.option("late_topic")) {
+        (Some(_), Some(topic)) => side(topic)?,
+        _ => None,
+    };
+    let shape: FeedShape = wanted.shape.clone();
+    let once = extra.get(&stream.name).cloned().filter(|_| stream.connector == super::session::STDIN);
+    let partitions = partitions_of(&engine, &stream)?;
+    let starts = (0..partitions).map(|p| start_of(&engine, &stream, p, spec.start));
+    let starts = starts.collect::<Result<Vec<_>>>()?;
+    let (name, is_topic) = (stream.name.clone(), stream.connector == "topic");
+    let idle_timeout = stream.option(super::define::IDLE_TIMEOUT).and_then(parse_duration);
+    let open = move |partition, position| match &once {
+        Some(once) => once.open(),
+        None => open_partition(&engine, &stream, &wanted, partition, position, false)
+            .map_err(|e| ConnectorError::Other(e.to_string())),
+    };
+    let open = Box::new(open);
+    Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, idle_timeout, bad_topic, late_topic })
 }
 
 fn file_source(stream: &StreamDef, read: Option<Vec<usize>>) -> Result<FileSource> {

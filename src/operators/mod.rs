@@ -119,6 +119,17 @@ impl OperatorMetrics {
     }
 }
 
+/// The window of an operator that is over next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenWindow {
+    /// Its end (ns of event time).
+    pub end: EventTime,
+    /// The watermark (ns) at which it is over.
+    pub closes: EventTime,
+    /// Whether its result goes out only then.
+    pub waits: bool,
+}
+
 /// What holds when a step begins.
 #[derive(Debug, Clone, Copy)]
 pub struct StepStart {
@@ -193,6 +204,11 @@ pub trait Operator: Send {
     /// The counters so far.
     fn metrics(&self) -> OperatorMetrics {
         OperatorMetrics::default()
+    }
+
+    /// Of the windows that hold rows, the one that the watermark closes next.
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! The text of EXPLAIN: the dataflow as a tree, the result first, with what matters of each operator:
 //! whether it only adds rows, which column the watermark speaks of, what bounds its state.
 
-use super::dataflow::{Dataflow, Spec};
+use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
 use crate::operators::shown::shown;
 use crate::sql::StartAt;
 use std::fmt::Write;
@@ -50,7 +50,7 @@ pub fn explain_text(flow: &Dataflow) -> String {
 fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut Vec<ExplainLine>) {
     let node = &flow.nodes[index];
     lines.push(ExplainLine {
-        operator: format!("{head}{}", describe(flow, index)),
+        operator: format!("{head}{}", operator_text(&flow.nodes, &flow.sources, index)),
         changes: if node.append_only { "append-only" } else { "updates" },
         event_time: node.event_time.map_or(String::new(), |i| node.schema.field(i).name().clone()),
         state: node.state.as_ref().map_or(String::new(), |state| state.text.clone()),
@@ -62,11 +62,12 @@ fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut V
     }
 }
 
-fn describe(flow: &Dataflow, index: usize) -> String {
-    let node = &flow.nodes[index];
+/// An operator in one line.
+pub fn operator_text(nodes: &[Node], sources: &[SourceSpec], index: usize) -> String {
+    let node = &nodes[index];
     match &node.spec {
         Spec::Source(i) => {
-            let source = &flow.sources[*i];
+            let source = &sources[*i];
             let columns: Vec<&str> = source.schema.fields().iter().map(|f| f.name().as_str()).collect();
             let start = match source.start {
                 StartAt::Earliest => String::new(),
@@ -87,7 +88,7 @@ fn describe(flow: &Dataflow, index: usize) -> String {
         Spec::Union => "Union".into(),
         Spec::Exchange(keys) if keys.is_empty() => "Exchange to one worker".into(),
         Spec::Exchange(keys) => {
-            let keys: Vec<String> = match node.inputs.first().map(|i| &flow.nodes[*i].spec) {
+            let keys: Vec<String> = match node.inputs.first().map(|i| &nodes[*i].spec) {
                 // The keys that an expansion adds have no names of their own.
                 Some(Spec::Expand(expand)) => {
                     expand.keys.iter().map(shown).chain(["grouping set".into()]).collect()

@@ -11,7 +11,7 @@ use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
 use crate::delta::{EventTime, hash_columns, partition};
-use crate::disk::Disk;
+use crate::disk::{Disk, Open};
 use crate::operators::StateTable;
 use arrow::array::RecordBatch;
 use arrow::compute::take_record_batch;
@@ -210,6 +210,11 @@ impl JobStore {
         }
     }
 
+    /// A file of the folder that cannot be used.
+    pub(super) fn unreadable(&self, path: &Path, reason: String) -> RuntimeError {
+        RuntimeError::State { job: self.job.clone(), path: path.display().to_string(), reason }
+    }
+
     /// What is kept here does not fit the statement `name`.
     pub(super) fn misfit(&self, name: &str, reason: &str) -> RuntimeError {
         let path = self.dir.display().to_string();
@@ -253,6 +258,14 @@ impl JobStore {
             return Err(self.damaged(&path, "its checksum is wrong"));
         }
         Ok(Some(serde_json::from_value(checkpoint).map_err(damaged)?))
+    }
+
+    /// How many bytes the newest checkpoint has, as far as that can be seen.
+    pub(super) fn checkpoint_bytes(&self) -> u64 {
+        let names = self.disk.list(&self.dir).unwrap_or_default();
+        let own = names.iter().filter(|n| n.starts_with("state-") || n.starts_with("checkpoint"));
+        let length = |name: &String| self.disk.open(&self.dir.join(name), Open::Read)?.len();
+        own.filter_map(|name| length(name).ok()).sum()
     }
 
     /// Writes a checkpoint whose state is that of `tables` and what the workers have changed since; gives its tables. If it

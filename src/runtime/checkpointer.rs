@@ -7,6 +7,7 @@
 
 use super::checkpoint::{JobStore, Manifest, TableManifest};
 use super::journal::Journal;
+use super::retry::Patience;
 use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::log::{Log, Pin};
@@ -34,14 +35,14 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts it; `tables` are those of the checkpoint that is there.
-    pub(super) fn start(store: JobStore, tables: Vec<TableManifest>) -> Result<Self> {
+    /// Starts it; `tables` are those of the checkpoint that is there. What fails for a reason that passes is tried again.
+    pub(super) fn start(store: JobStore, tables: Vec<TableManifest>, patience: Patience) -> Result<Self> {
         let (send, orders) = sync_channel::<Order>(1);
         let (tell, done) = sync_channel(1);
         let write = move || {
             let mut tables = tables;
             for order in orders {
-                let written = write(&store, &mut tables, order);
+                let written = write(&store, &mut tables, order, &patience);
                 let failed = written.is_err();
                 if tell.send(written).is_err() || failed {
                     return;
@@ -102,7 +103,7 @@ impl Drop for Checkpointer {
     }
 }
 
-fn write(store: &JobStore, tables: &mut Vec<TableManifest>, order: Order) -> Result<()> {
+fn write(store: &JobStore, tables: &mut Vec<TableManifest>, order: Order, patience: &Patience) -> Result<()> {
     let Order { manifest, workers, drained, pins } = order;
     for sink in drained {
         // The sink's own error is told by its thread.
@@ -112,9 +113,12 @@ fn write(store: &JobStore, tables: &mut Vec<TableManifest>, order: Order) -> Res
     if workers.is_none() {
         tables.clear();
     }
-    *tables = store.write(manifest, tables, workers.unwrap_or_default())?;
-    if let Some((log, pins)) = pins {
-        log.pin(&store.owner(), &pins)?;
-    }
-    Journal::remove_older(&store.disk, &store.dir, step)
+    let workers = workers.unwrap_or_default();
+    *tables = patience.until_done(|| store.write(manifest.clone(), tables, workers.clone()))?;
+    patience.until_done(|| {
+        if let Some((log, pins)) = &pins {
+            log.pin(&store.owner(), pins)?;
+        }
+        Journal::remove_older(&store.disk, &store.dir, step)
+    })
 }

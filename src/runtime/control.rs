@@ -1,6 +1,27 @@
 //! What a running statement shows of itself, and what it is told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a job has to tell those who run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// What it writes fails for a reason that passes; it tries again until it succeeds.
+    Waits(String),
+    /// It has succeeded.
+    GoesOn,
+    /// It was told to end while it waited.
+    GaveUp(String),
+}
+
+/// What a job waits for.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Who waits, of those that write for it.
+    waiters: usize,
+    reason: Option<String>,
+    news: Vec<News>,
+}
 
 /// What a running statement shows, and what it is told.
 #[derive(Debug, Default)]
@@ -9,11 +30,57 @@ pub struct Control {
     leave: AtomicBool,
     caught_up: AtomicBool,
     recheck: AtomicBool,
+    paused: AtomicBool,
+    held: AtomicBool,
+    restart: AtomicBool,
+    checkpoints: AtomicU64,
     rows_in: AtomicU64,
     rows_out: AtomicU64,
+    waiting: Mutex<Waiting>,
 }
 
 impl Control {
+    fn waiting_now(&self) -> MutexGuard<'_, Waiting> {
+        // Nobody panics while holding it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// One of those that write for the job waits from now on, because of `reason`, or (`None`) no longer.
+    pub fn waiting(&self, reason: Option<String>) {
+        let mut waiting = self.waiting_now();
+        match reason {
+            Some(reason) => {
+                waiting.waiters += 1;
+                if waiting.waiters == 1 {
+                    waiting.news.push(News::Waits(reason.clone()));
+                    waiting.reason = Some(reason);
+                }
+            }
+            None => {
+                waiting.waiters = waiting.waiters.saturating_sub(1);
+                if waiting.waiters == 0 {
+                    waiting.reason = None;
+                    if !matches!(waiting.news.last(), Some(News::GaveUp(_))) {
+                        waiting.news.push(News::GoesOn);
+                    }
+                }
+            }
+        }
+    }
+    /// Who waited has been told to end.
+    pub(super) fn gave_up(&self, reason: &str) {
+        let mut waiting = self.waiting_now();
+        if !matches!(waiting.news.last(), Some(News::GaveUp(_))) {
+            waiting.news.push(News::GaveUp(reason.into()));
+        }
+    }
+    /// What the job waits for, if it does.
+    pub fn waits_for(&self) -> Option<String> {
+        self.waiting_now().reason.clone()
+    }
+    /// What there is to tell; each is given once.
+    pub fn take_news(&self) -> Vec<News> {
+        std::mem::take(&mut self.waiting_now().news)
+    }
     /// Asks the job to end after its step, with a checkpoint: all of its statements.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
@@ -28,6 +95,41 @@ impl Control {
     }
     pub(super) fn leaving(&self) -> bool {
         self.leave.load(Ordering::Acquire)
+    }
+    /// Whether the job is to make no steps: all of its statements.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+    /// Whether the job has been asked to make no steps.
+    pub fn paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+    /// Whether the job makes no steps, has written everything, and has a checkpoint of it.
+    pub fn held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+    pub(super) fn set_held(&self, held: bool) {
+        self.held.store(held, Ordering::Release);
+    }
+    /// Asks the job to end after its step, with a checkpoint, and to begin again from it: all of its statements.
+    pub fn restart(&self) {
+        self.restart.store(true, Ordering::Release);
+    }
+    /// Whether the job has been asked to begin again.
+    pub fn restarting(&self) -> bool {
+        self.restart.load(Ordering::Acquire)
+    }
+    /// It begins again.
+    pub fn restarted(&self) {
+        self.restart.store(false, Ordering::Release);
+    }
+    /// Asks for a checkpoint now.
+    pub fn ask_checkpoint(&self) {
+        self.checkpoints.fetch_add(1, Ordering::AcqRel);
+    }
+    /// How many checkpoints have been asked for.
+    pub fn checkpoints_asked(&self) -> u64 {
+        self.checkpoints.load(Ordering::Acquire)
     }
     /// Whether the job had read everything there when it last looked, and its result had been written.
     pub fn caught_up(&self) -> bool {

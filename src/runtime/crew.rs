@@ -2,6 +2,7 @@
 
 use super::checkpoint::RestoredNode;
 use super::journal::Moment;
+use super::seen::NodeSeen;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
@@ -101,6 +102,17 @@ impl Crew {
             _ => Err(RuntimeError::WorkerLost),
         });
         outputs.collect()
+    }
+
+    /// What each node shows now.
+    pub(super) fn look(&self) -> Result<Vec<NodeSeen>> {
+        let mut nodes: Vec<NodeSeen> = Vec::new();
+        for reply in self.ask(self.commands.iter().map(|_| Command::Look).collect())? {
+            let Reply::Seen(seen) = reply else { return Err(RuntimeError::WorkerLost) };
+            nodes.resize_with(seen.len(), NodeSeen::default);
+            nodes.iter_mut().zip(&seen).for_each(|(sum, node)| sum.add(node));
+        }
+        Ok(nodes)
     }
 
     /// What has changed of each worker's state since this was last asked.

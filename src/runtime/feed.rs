@@ -388,14 +388,17 @@ fn read_ahead(shared: &Arc<Shared>, mut partitions: Vec<(usize, PartitionFeed)>,
     }
 }
 
-/// The watermark of a source from its partitions: the least running watermark of those that are neither ended nor
-/// idle, never less than `before`.
+/// The watermark of a source from its partitions, never less than `before`: the least running watermark of those that are
+/// neither ended nor idle. If there is none of these, the source has been silent for the idle timeout: then the greatest that
+/// any of them has reached, so that time goes on to where it is known to be.
 pub fn source_watermark(partitions: &[PartitionState], before: EventTime) -> EventTime {
-    if partitions.iter().all(|p| p.ended || p.running == WATERMARK_END) {
+    let over = |p: &&PartitionState| p.ended || p.running == WATERMARK_END;
+    if partitions.iter().all(|p| over(&p)) {
         return WATERMARK_END;
     }
-    let holding = partitions.iter().filter(|p| !p.ended && !p.idle).map(|p| p.running).min();
-    holding.unwrap_or(WATERMARK_NONE).max(before)
+    let holding = partitions.iter().filter(|p| !over(p) && !p.idle).map(|p| p.running).min();
+    let reached = || partitions.iter().map(|p| p.running).filter(|r| *r != WATERMARK_END).max();
+    holding.or_else(reached).unwrap_or(WATERMARK_NONE).max(before)
 }
 
 /// What the step loop knows of a partition.
@@ -409,6 +412,8 @@ pub struct PartitionState {
     pub ended: bool,
     /// It has given nothing for the idle timeout.
     pub idle: bool,
+    /// It has given something in this run.
+    pub gave: bool,
     /// When it last gave something (monotonic clock).
     pub last: Duration,
 }
@@ -421,7 +426,54 @@ impl PartitionState {
             running: known.map_or(WATERMARK_NONE, |m| m.running),
             ended: known.is_some_and(|m| m.ended),
             idle: false,
+            gave: false,
             last: now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(running: EventTime, idle: bool, ended: bool) -> PartitionState {
+        PartitionState {
+            running,
+            idle,
+            ended,
+            ..PartitionState::new(None, Position::default(), Duration::ZERO)
+        }
+    }
+
+    #[test]
+    fn the_least_of_those_that_are_heard_of_holds_the_watermark_and_silence_does_not() {
+        let none = WATERMARK_NONE;
+        let end = WATERMARK_END;
+        for (partitions, before, expected) in [
+            (vec![(10, false, false), (20, false, false)], none, 10),
+            (vec![(10, true, false), (20, false, false)], none, 20),
+            // All are silent: as far as any of them has come.
+            (vec![(10, true, false), (20, true, false)], none, 20),
+            (vec![(20, true, false), (10, true, false)], 10, 20),
+            (vec![(none, true, false), (10, true, false)], none, 10),
+            (vec![(none, true, false)], none, none),
+            // One speaks again, but time does not go back.
+            (vec![(11, false, false), (20, true, false)], 20, 20),
+            // What has ended has no more to say, but what it had said counts.
+            (vec![(30, false, true), (10, false, false)], none, 10),
+            (vec![(30, false, true), (10, true, false)], none, 30),
+            (vec![(30, false, true), (10, false, true)], none, end),
+            // The end of one partition is not the end of one that is only silent.
+            (vec![(end, false, false), (10, true, false)], none, 10),
+            (vec![(end, false, false), (10, false, false)], none, 10),
+            (vec![(end, false, false), (end, true, false)], none, end),
+        ] {
+            let told = format!("{partitions:?}");
+            let partitions: Vec<PartitionState> = partitions
+                .into_iter()
+                .map(|(running, idle, ended)| partition(running, idle, ended))
+                .collect();
+            assert_eq!(source_watermark(&partitions, before), expected, "{told} after {before}");
         }
     }
 }

@@ -3,7 +3,9 @@
 use super::checkpoint::{JobStore, Totals};
 use super::control::Control;
 use super::feed::FeedShape;
+use super::monitor::Monitor;
 use super::sink::Sink;
+use super::status::State;
 use super::steps::Run;
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
@@ -12,6 +14,7 @@ use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::log::Log;
 use crate::plan::SharedFlow;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +35,19 @@ pub struct SourceSetup {
     pub is_topic: bool,
     /// How slices become deltas.
     pub shape: FeedShape,
+    /// After how long a silence its partitions are idle, if it is told; zero = never.
+    pub idle_timeout: Option<Duration>,
     /// Where records go that cannot be read as rows (on_bad = 'topic'): columns of [`bad_schema`].
     pub bad_topic: Option<TopicAppender>,
     /// Where late rows go (late_topic): the stream's columns.
     pub late_topic: Option<TopicAppender>,
+}
+
+impl SourceSetup {
+    /// After how long a silence its partitions are idle in a job; zero = never.
+    pub(super) fn idle_after(&self, options: &JobOptions) -> Duration {
+        self.idle_timeout.unwrap_or(options.idle_timeout)
+    }
 }
 
 /// The columns of a topic of bad records: where from, which line, which character, why, and the text.
@@ -94,10 +106,12 @@ pub struct JobPart {
     pub fingerprint: String,
     /// What others see and say.
     pub control: Arc<Control>,
+    /// Its own folder, where others see and say it too; `None` = none can.
+    pub dir: Option<PathBuf>,
 }
 
 /// How the run of a job's statement ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct JobSummary {
     /// Counters of this run.
     pub run: Totals,
@@ -113,16 +127,65 @@ pub struct JobSummary {
     pub resumed_from: Option<u64>,
 }
 
+impl JobSummary {
+    /// This run and `earlier` ones of the same process as one.
+    pub fn after(&self, earlier: &JobSummary) -> JobSummary {
+        JobSummary {
+            run: self.run.plus(&earlier.run),
+            shared: self.shared.plus(&earlier.shared),
+            elapsed: self.elapsed + earlier.elapsed,
+            resumed_from: earlier.resumed_from,
+            ..*self
+        }
+    }
+}
+
 /// Why a job failed, and which of its statements did first.
 pub type JobFailure = (usize, RuntimeError);
+
+/// Why a run of a job ended that did not fail.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEnd {
+    /// All of its statements have ended.
+    Ended,
+    /// It was told to begin again: what each statement has done; those that have not ended wait for that.
+    Restart(Vec<JobSummary>),
+}
 
 impl Job {
     /// Runs until the input ends, the job is told to stop, or it fails. `ended` hears of each statement that comes to
     /// its end, by its number.
-    pub fn run(self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<(), JobFailure> {
+    pub fn run(self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<RunEnd, JobFailure> {
+        let monitor = Arc::new(Monitor::start(&self).map_err(|e| (0, e))?);
+        let result = self.run_watched(monitor.clone(), ended);
+        result.inspect_err(|(blamed, error)| monitor.failed(*blamed, error))
+    }
+
+    fn run_watched(
+        self,
+        monitor: Arc<Monitor>,
+        ended: &mut dyn FnMut(usize, JobSummary),
+    ) -> Result<RunEnd, JobFailure> {
         let manifest = self.store.as_ref().map(JobStore::manifest).transpose().map_err(|e| (0, e))?.flatten();
-        let mut run = Run::start(self, manifest).map_err(|e| (0, e))?;
-        run.run(ended).map_err(|error| (run.blamed(), error))
+        let parts = self.parts.len();
+        let mut run = match Run::start(self, manifest, monitor.clone()) {
+            // It was told to end before it could begin.
+            Err(RuntimeError::StoppedWaiting { .. }) => {
+                for part in 0..parts {
+                    monitor.over(part, Some(State::Stopped));
+                    ended(part, JobSummary::default());
+                }
+                return Ok(RunEnd::Ended);
+            }
+            started => started.map_err(|e| (0, e))?,
+        };
+        run.run(ended).map_err(|error| (run.blamed(), error))?;
+        if run.any_runs() && run.restarts() {
+            run.look().map_err(|e| (0, e))?;
+            let parts = 0..run.parts.len();
+            return Ok(RunEnd::Restart(parts.map(|part| run.summary(part)).collect()));
+        }
+        Ok(RunEnd::Ended)
     }
 
     /// Runs a job of one statement.

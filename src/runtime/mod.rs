@@ -2,22 +2,32 @@
 //!
 //! [`job::Job`] is one statement or several that share their sources and operators; `steps` is its loop. [`feed`] reads
 //! the sources ahead of it; `crew` and `worker` run the operators; `part` and `output` hand each statement's result to
-//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive.
+//! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive,
+//! `retry` what passes; [`rebuild`] begins a table's job afresh. `monitor` tells others of it ([`status`]) and it what they ask
+//! ([`wanted`], `hold`).
 
 pub mod checkpoint;
 mod checkpointer;
 pub mod control;
 mod crew;
 pub mod feed;
+mod hold;
+pub mod instant;
 pub mod job;
 pub mod journal;
+mod monitor;
 mod output;
 mod part;
+pub mod rebuild;
 mod replay;
+mod retry;
+mod seen;
 pub mod sink;
+pub mod status;
 mod steps;
 mod tables;
 pub mod upsert_sink;
+pub mod wanted;
 mod worker;
 
 use crate::connectors::ConnectorError;
@@ -71,9 +81,43 @@ pub enum RuntimeError {
         /// How.
         reason: String,
     },
+    /// The job was told to end while it waited to write something.
+    #[error("it was ended while it waited: {reason}")]
+    StoppedWaiting {
+        /// What it waited for.
+        reason: String,
+    },
     /// The result could not be handed over.
     #[error("{0}")]
     Output(String),
+}
+
+impl RuntimeError {
+    /// What kind of failure it is, in a word that stays the same.
+    pub fn code(&self) -> &'static str {
+        match self {
+            RuntimeError::Connector(_) => "connector",
+            RuntimeError::Log(_) => "log",
+            RuntimeError::Operator(_) | RuntimeError::Arrow(_) => "data",
+            RuntimeError::Disk(_) => "disk",
+            RuntimeError::WorkerGone | RuntimeError::WorkerLost | RuntimeError::Thread(_) => "thread",
+            RuntimeError::State { .. } => "state",
+            RuntimeError::SourceChanged { .. } => "source",
+            RuntimeError::StoppedWaiting { .. } => "stopped",
+            RuntimeError::Output(_) => "sink",
+        }
+    }
+
+    /// What to do about it, where that is known and not in its message.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            RuntimeError::Connector(ConnectorError::Bad(_)) => Some(
+                "mend the record and run the job again; with on_bad = 'skip' or 'topic' in its definition a stream leaves \
+                 such records out",
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// Result of the runtime.

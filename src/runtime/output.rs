@@ -1,6 +1,7 @@
 //! The thread that writes results while the next step computes.
 
 use super::control::Control;
+use super::retry::Patience;
 use super::sink::Sink;
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
@@ -25,7 +26,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn start(mut sink: Box<dyn Sink>, control: Arc<Control>) -> Result<Self> {
+    /// Starts to write into `sink`; what fails for a reason that passes is tried again.
+    pub(super) fn start(mut sink: Box<dyn Sink>, control: Arc<Control>, patience: Patience) -> Result<Self> {
         let (send, receive) = sync_channel::<Written>(OUTPUT_AHEAD);
         let failure = Arc::new(Mutex::new(None));
         let told = failure.clone();
@@ -37,12 +39,13 @@ impl Output {
             for message in receive {
                 match message {
                     Written::Step(step, deltas, watermark) => {
-                        if let Err(error) = sink.write(step, &deltas, watermark) {
+                        let written = patience.until_done(|| sink.write(step, &deltas, watermark));
+                        if let Err(error) = written {
                             return keep(error);
                         }
                     }
                     Written::Drain(done) => {
-                        if let Err(error) = sink.flush() {
+                        if let Err(error) = patience.until_done(|| sink.flush()) {
                             return keep(error);
                         }
                         let _ = done.send(());

@@ -4,9 +4,11 @@ use super::checkpoint::{PartManifest, Totals};
 use super::control::Control;
 use super::job::JobPart;
 use super::output::Output;
+use super::rebuild::Progress;
+use super::retry::Patience;
+use super::seen::NodeSeen;
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
-use crate::operators::OperatorMetrics;
 use crate::plan::FlowPart;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -37,6 +39,8 @@ pub(super) struct Part {
     pub(super) state: PartState,
     flow: FlowPart,
     output: Option<Output>,
+    /// How far it is with what it holds back, if it was begun afresh.
+    rebuild: Option<Arc<Progress>>,
     durable_at_once: bool,
     /// The last step that the sink had when the run began.
     pub(super) committed: Option<u64>,
@@ -46,13 +50,20 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn start(part: JobPart, flow: FlowPart, known: Option<&PartManifest>) -> Result<Self> {
-        let JobPart { name, mut sink, fingerprint, control } = part;
-        let (durable_at_once, committed) = (sink.is_durable_at_once(), sink.last_step()?);
+    pub(super) fn start(
+        part: JobPart,
+        flow: FlowPart,
+        known: Option<&PartManifest>,
+        patience: &Patience,
+    ) -> Result<Self> {
+        let JobPart { name, mut sink, fingerprint, control, dir: _ } = part;
+        let durable_at_once = sink.is_durable_at_once();
+        let committed = patience.of_one(&control).until_done(|| sink.last_step())?;
         let finished = known.is_some_and(|k| k.finished);
+        let rebuild = sink.rebuild().filter(|_| !finished);
         let output = match finished {
             true => None,
-            false => Some(Output::start(sink, control.clone())?),
+            false => Some(Output::start(sink, control.clone(), patience.of_one(&control))?),
         };
         Ok(Part {
             name,
@@ -61,6 +72,7 @@ impl Part {
             state: if finished { PartState::Finished } else { PartState::Running },
             flow,
             output,
+            rebuild,
             durable_at_once,
             committed,
             before: known.map_or(Totals::default(), |k| k.totals),
@@ -70,6 +82,16 @@ impl Part {
 
     pub(super) fn is_running(&self) -> bool {
         self.state == PartState::Running
+    }
+
+    /// Whether its result is held back still.
+    pub(super) fn rebuilds(&self) -> bool {
+        self.is_running() && self.rebuild.as_ref().is_some_and(|r| !r.is_done())
+    }
+
+    /// Has what it holds back written with the next step.
+    pub(super) fn settle(&self) {
+        self.rebuild.iter().for_each(|r| r.set_ready());
     }
 
     /// Whether what its sink takes survives the machine's power at once.
@@ -121,12 +143,7 @@ impl Part {
     }
 
     /// What it counted in this run; of that, what `earlier` statements count too.
-    pub(super) fn counted(
-        &self,
-        earlier: &[Part],
-        read: &[Read],
-        metrics: &[OperatorMetrics],
-    ) -> (Totals, Totals) {
+    pub(super) fn counted(&self, earlier: &[Part], read: &[Read], nodes: &[NodeSeen]) -> (Totals, Totals) {
         let mut run = Totals { rows_out: self.rows_out, ..Totals::default() };
         let mut shared = Totals::default();
         for source in &self.flow.sources {
@@ -140,11 +157,11 @@ impl Part {
         for node in &self.flow.reached {
             let counted = earlier.iter().any(|p| p.reaches(*node));
             for totals in std::iter::once(&mut run).chain(counted.then_some(&mut shared)) {
-                totals.late += metrics[*node].late;
-                totals.after_idle += metrics[*node].after_idle;
-                totals.timeless += metrics[*node].timeless;
-                totals.expired += metrics[*node].expired;
-                totals.ignored += metrics[*node].ignored;
+                totals.late += nodes[*node].metrics.late;
+                totals.after_idle += nodes[*node].metrics.after_idle;
+                totals.timeless += nodes[*node].metrics.timeless;
+                totals.expired += nodes[*node].metrics.expired;
+                totals.ignored += nodes[*node].metrics.ignored;
             }
         }
         (run, shared)

@@ -3,6 +3,7 @@
 //! A sink commits a step's rows and the step's number in one act, and drops a step that it already has: so
 //! a step that is run again after a crash goes out once.
 
+use super::rebuild::Progress;
 use super::{Result, RuntimeError};
 use crate::connectors::Blackhole;
 use crate::connectors::topic::TopicAppender;
@@ -10,6 +11,7 @@ use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
 
 /// Takes a job's result, step by step, in order.
 pub trait Sink: Send {
@@ -29,6 +31,11 @@ pub trait Sink: Send {
     /// Makes sure that all steps so far survive as the sink's durability promises.
     fn flush(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// How far it is, if it holds the result back until all that was there has been read.
+    fn rebuild(&self) -> Option<Arc<Progress>> {
+        None
     }
 }
 

@@ -4,19 +4,22 @@
 //! workers and the results to the sinks. After a crash the last checkpoint is loaded and the journaled steps are
 //! run again with the same input; the sinks drop those that they have.
 
-use super::Result;
 use super::checkpoint::{JobStore, Manifest, PartitionManifest, renumbered};
 use super::checkpointer::{Checkpointer, Order};
 use super::crew::Crew;
 use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
 use super::journal::{Entry, Journal, Moment};
+use super::monitor::Monitor;
 use super::part::{Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
+use super::retry::Patience;
+use super::seen::{Checkpointed, NodeSeen};
+use super::status::State;
+use super::{Result, RuntimeError};
 use crate::clock::Clock;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::log::{Log, Pin};
-use crate::operators::OperatorMetrics;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,23 +33,33 @@ pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
 
 /// A job that runs.
 pub(super) struct Run {
-    crew: Crew,
+    pub(super) crew: Crew,
     /// Where there is a store.
     checkpointer: Option<Checkpointer>,
+    /// The checkpoint that is being written: its step, and since when (monotonic).
+    under_way: Option<(u64, Duration)>,
     sources: Vec<SourceSetup>,
     options: JobOptions,
     store: Option<JobStore>,
     log: Option<Log>,
-    clock: Clock,
-    parts: Vec<Part>,
-    step: u64,
+    pub(super) clock: Clock,
+    pub(super) parts: Vec<Part>,
+    pub(super) step: u64,
     /// For each source its partitions.
-    partitions: Vec<Vec<PartitionState>>,
-    watermarks: Vec<EventTime>,
+    pub(super) partitions: Vec<Vec<PartitionState>>,
+    pub(super) watermarks: Vec<EventTime>,
     /// For each source what was read of it in this run.
-    read: Vec<Read>,
-    /// The nodes' counters at the last step.
-    metrics: Vec<OperatorMetrics>,
+    pub(super) read: Vec<Read>,
+    /// The nodes' counters when they were last looked at.
+    pub(super) nodes: Vec<NodeSeen>,
+    pub(super) monitor: Arc<Monitor>,
+    /// Since when (monotonic) no steps are made.
+    pub(super) held: Option<Duration>,
+    /// How many checkpoints that were asked for have been made.
+    pub(super) answered: u64,
+    pub(super) last_checkpoint: Option<Checkpointed>,
+    /// The step and the checkpoint's step that were last shown, and when (monotonic).
+    pub(super) shown: Option<((u64, u64), Duration)>,
     journal: Option<Journal>,
     /// Since when entries of the journal may not be on disk.
     journal_behind: Option<Duration>,
@@ -61,19 +74,23 @@ pub(super) struct Run {
     dirty: bool,
     /// Which statement failed first, as far as is known.
     blamed: Option<usize>,
+    patience: Patience,
+    /// It was told to end before the journaled steps had all been run again: the journal must stay as it is.
+    interrupted: bool,
 }
 
 impl Run {
-    pub(super) fn start(job: Job, manifest: Option<Manifest>) -> Result<Self> {
+    pub(super) fn start(job: Job, manifest: Option<Manifest>, monitor: Arc<Monitor>) -> Result<Self> {
         let started = job.clock.monotonic();
         let Job { flow, sources, parts, options, store, log, clock } = job;
+        let patience = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
         let mut running = Vec::with_capacity(parts.len());
         for (part, flow) in parts.into_iter().zip(&flow.parts) {
             let known = match (&store, &manifest) {
                 (Some(store), Some(manifest)) => Some(manifest.part(store, &part.name, &part.fingerprint)?),
                 _ => None,
             };
-            running.push(Part::start(part, flow.clone(), known)?);
+            running.push(Part::start(part, flow.clone(), known, &patience)?);
         }
         let moves = match (&store, &manifest) {
             (Some(store), Some(manifest)) => Moves::of(store, manifest, &running, sources.len())?,
@@ -92,8 +109,10 @@ impl Run {
         let watermarks = (0..sources.len()).map(|s| watermark(s).unwrap_or(WATERMARK_NONE)).collect();
         let (journal, pending) = match &store {
             Some(store) => {
-                store.disk.create_dir_all(&store.dir)?;
-                let (journal, pending) = Journal::open(&store.disk, &store.dir, &store.job, step)?;
+                let (journal, pending) = patience.until_done(|| {
+                    store.disk.create_dir_all(&store.dir)?;
+                    Journal::open(&store.disk, &store.dir, &store.job, step)
+                })?;
                 (Some(journal), pending)
             }
             None => (None, Vec::new()),
@@ -104,15 +123,26 @@ impl Run {
             crew.restore(store.read(manifest, &moves.nodes, crew.len())?)?;
         }
         let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));
-        let checkpointer = store.clone().map(|store| Checkpointer::start(store, tables)).transpose()?;
+        let checkpointer =
+            store.clone().map(|store| Checkpointer::start(store, tables, patience.clone())).transpose()?;
         let mut run = Run {
             crew,
             checkpointer,
+            under_way: None,
             step,
             partitions,
             watermarks,
             read: vec![Read::default(); sources.len()],
-            metrics: vec![OperatorMetrics::default(); flow.nodes.len()],
+            nodes: vec![NodeSeen::default(); flow.nodes.len()],
+            monitor,
+            held: None,
+            answered: 0,
+            last_checkpoint: manifest.as_ref().map(|m| Checkpointed {
+                step: m.step,
+                at: None,
+                took: Duration::ZERO,
+            }),
+            shown: None,
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
             journal_behind: None,
@@ -123,6 +153,8 @@ impl Run {
             checkpointed: started,
             dirty: false,
             blamed: None,
+            patience,
+            interrupted: false,
             sources,
             options,
             store,
@@ -130,6 +162,7 @@ impl Run {
             clock,
             parts: running,
         };
+        run.parts.iter().for_each(|p| p.control.set_held(false));
         run.check_committed()?;
         // What the journal's first entries are about must be known before there is one.
         match manifest {
@@ -137,7 +170,7 @@ impl Run {
             // Who ran it before may not have come to it.
             Some(_) => {
                 if let (Some((log, pins)), Some(store)) = (run.pins(), &run.store) {
-                    log.pin(&store.owner(), &pins)?;
+                    run.patience.until_done(|| Ok(log.pin(&store.owner(), &pins)?))?;
                 }
             }
         }
@@ -146,31 +179,45 @@ impl Run {
 
     /// Runs until all statements have ended; tells of each that does.
     pub(super) fn run(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
-        for (i, part) in self.parts.iter().enumerate() {
-            if !part.is_running() {
-                part.control.set_caught_up(true);
-                ended(i, self.summary(i));
+        for i in 0..self.parts.len() {
+            if !self.parts[i].is_running() {
+                self.parts[i].control.set_caught_up(true);
+                self.tell_ended(i, Some(State::Finished), ended)?;
             }
         }
         if !self.any_runs() {
             return Ok(());
         }
-        self.replay()?;
-        self.steps(ended)?;
-        self.check_outputs()?;
-        for part in &self.parts {
-            part.drain()?;
+        self.show(true)?;
+        self.wait_held(WAIT)?;
+        match self.run_steps(ended) {
+            // What it could not write is in the journal.
+            Err(RuntimeError::StoppedWaiting { .. }) => match self.check_outputs() {
+                Err(RuntimeError::StoppedWaiting { .. }) | Ok(()) => {}
+                failed => failed?,
+            },
+            other => other?,
         }
-        if self.any_runs() {
-            self.checkpoint()?;
+        if self.restarts() {
+            return Ok(());
         }
         for i in 0..self.parts.len() {
             if self.parts[i].is_running() {
                 self.parts[i].control.set_caught_up(true);
-                ended(i, self.summary(i));
+                self.tell_ended(i, Some(State::Stopped), ended)?;
             }
         }
         Ok(())
+    }
+
+    fn run_steps(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
+        self.replay()?;
+        if !self.interrupted {
+            self.steps(ended)?;
+        }
+        self.check_outputs()?;
+        self.drain()?;
+        if self.any_runs() { self.checkpoint() } else { Ok(()) }
     }
 
     /// The statement that a failure belongs to: the first of those that it can belong to.
@@ -181,19 +228,28 @@ impl Run {
         self.blamed.or(reached).or(running).unwrap_or_default()
     }
 
-    fn any_runs(&self) -> bool {
+    pub(super) fn any_runs(&self) -> bool {
         self.parts.iter().any(Part::is_running)
     }
 
     fn check_outputs(&mut self) -> Result<()> {
+        let mut stopped = Ok(());
         for (i, part) in self.parts.iter().enumerate() {
-            part.check().inspect_err(|_| self.blamed = Some(i))?;
+            match part.check() {
+                Ok(()) => {}
+                // Perhaps because another one has failed.
+                Err(error @ RuntimeError::StoppedWaiting { .. }) => stopped = Err(error),
+                Err(error) => {
+                    self.blamed = Some(i);
+                    return Err(error);
+                }
+            }
         }
-        Ok(())
+        stopped
     }
 
-    fn summary(&self, part: usize) -> JobSummary {
-        let (run, shared) = self.parts[part].counted(&self.parts[..part], &self.read, &self.metrics);
+    pub(super) fn summary(&self, part: usize) -> JobSummary {
+        let (run, shared) = self.parts[part].counted(&self.parts[..part], &self.read, &self.nodes);
         JobSummary {
             run,
             shared,
@@ -209,6 +265,10 @@ impl Run {
         let pending = std::mem::take(&mut self.pending);
         let mut feeds = if pending.is_empty() { Vec::new() } else { self.open_feeds()? };
         for entry in pending {
+            if self.is_ending() {
+                self.interrupted = true;
+                return Ok(());
+            }
             let mut taken = Vec::new();
             for (s, (source, feeds)) in self.sources.iter().zip(&mut feeds).enumerate() {
                 let mut slices: Taken = feeds.iter().map(|_| (Vec::new(), false)).collect();
@@ -223,6 +283,8 @@ impl Run {
                 taken.push(slices);
             }
             for (s, states) in self.partitions.iter_mut().enumerate() {
+                // An entry names all that were idle.
+                states.iter_mut().for_each(|state| state.idle = false);
                 for e in self.moves.entries_of(&entry, s) {
                     states[e.partition].idle = e.idle;
                     if let Some(last) = e.slices.last() {
@@ -264,8 +326,9 @@ impl Run {
             feeds.push(Feed::start(&source.name, partitions, share, self.crew.len())?);
             shares.push(share);
         }
+        let targets = self.rebuild_targets()?;
         loop {
-            if self.parts.iter().any(|p| p.control.stopping()) {
+            if self.is_ending() {
                 return Ok(());
             }
             self.check_outputs()?;
@@ -273,6 +336,12 @@ impl Run {
             if !self.any_runs() {
                 return Ok(());
             }
+            self.answer_checkpoints()?;
+            if self.is_held()? {
+                std::thread::sleep(WAIT);
+                continue;
+            }
+            self.show(false)?;
             self.look_again(&feeds);
             let caught_up = feeds.iter().all(Feed::caught_up);
             let taken =
@@ -280,9 +349,13 @@ impl Run {
             let fed: Vec<bool> =
                 taken.iter().map(|t| t.iter().any(|(slices, _)| !slices.is_empty())).collect();
             let moved = self.note_idle_and_ended(&taken);
-            if fed.contains(&true) || moved || self.step == 0 {
+            let settles = self.settle(&targets, &feeds)?;
+            if fed.contains(&true) || moved || settles || self.step == 0 {
                 self.running().for_each(|p| p.control.set_caught_up(false));
                 self.one_step(taken, self.moment(), true)?;
+                if settles {
+                    self.checkpoint()?;
+                }
                 self.maybe_checkpoint()?;
                 self.finish_parts(&feeds, &fed, ended)?;
                 continue;
@@ -303,11 +376,47 @@ impl Run {
         }
     }
 
-    fn running(&self) -> impl Iterator<Item = &Part> {
+    /// For each source the end of its partitions now, if it is a topic; nothing if no result is held back.
+    fn rebuild_targets(&self) -> Result<Vec<Option<Vec<u64>>>> {
+        let Some(log) = self.log.as_ref().filter(|_| self.parts.iter().any(Part::rebuilds)) else {
+            return Ok(Vec::new());
+        };
+        let ends = |source: &SourceSetup| -> Result<Option<Vec<u64>>> {
+            if !source.is_topic {
+                return Ok(None);
+            }
+            let topic = log.topic(&source.name)?;
+            Ok(Some((0..topic.partitions()).map(|p| topic.end_offset(p)).collect::<Result<_, _>>()?))
+        };
+        self.sources.iter().map(ends).collect()
+    }
+
+    /// Has results that are held back written with this step, if all has been read that was there when the run began;
+    /// says whether it has.
+    fn settle(&mut self, targets: &[Option<Vec<u64>>], feeds: &[Feed]) -> Result<bool> {
+        if !self.parts.iter().any(Part::rebuilds) {
+            return Ok(false);
+        }
+        let read = |(s, states): (usize, &Vec<PartitionState>)| match targets.get(s) {
+            Some(Some(ends)) => {
+                states.iter().zip(ends).all(|(state, end)| state.ended || state.position.offset >= *end)
+            }
+            _ => feeds.get(s).is_none_or(Feed::caught_up),
+        };
+        if self.step == 0 || !self.partitions.iter().enumerate().all(read) {
+            return Ok(false);
+        }
+        // What the sinks do not have yet is a part of it.
+        self.drain()?;
+        self.parts.iter().filter(|p| p.rebuilds()).for_each(Part::settle);
+        Ok(true)
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().filter(|p| p.is_running())
     }
 
-    fn drain(&mut self) -> Result<()> {
+    pub(super) fn drain(&mut self) -> Result<()> {
         for (i, part) in self.parts.iter().enumerate() {
             part.drain().inspect_err(|_| self.blamed = Some(i))?;
         }
@@ -336,7 +445,7 @@ impl Run {
                     self.drain()?;
                     self.write_checkpoint()?;
                 }
-                ended(i, self.summary(i));
+                self.tell_ended(i, None, ended)?;
             }
         }
         Ok(())
@@ -367,7 +476,7 @@ impl Run {
         self.dirty = true;
         self.checkpoint()?;
         for i in finished {
-            ended(i, self.summary(i));
+            self.tell_ended(i, Some(State::Finished), ended)?;
         }
         Ok(())
     }
@@ -381,13 +490,13 @@ impl Run {
     /// Takes note of partitions that have ended or gone idle; whether that alone may move a watermark.
     fn note_idle_and_ended(&mut self, taken: &[Taken]) -> bool {
         let now = self.clock.monotonic();
-        let timeout = self.options.idle_timeout;
         let mut moved = false;
-        for (states, taken) in self.partitions.iter_mut().zip(taken) {
+        let timeouts = self.sources.iter().map(|s| s.idle_after(&self.options));
+        for ((states, taken), timeout) in self.partitions.iter_mut().zip(taken).zip(timeouts) {
             for (state, (slices, ended)) in states.iter_mut().zip(taken) {
                 if !slices.is_empty() {
                     state.last = now;
-                    state.idle = false;
+                    (state.gave, state.idle) = (true, false);
                 }
                 let idle = !timeout.is_zero() && !state.ended && now.saturating_sub(state.last) >= timeout;
                 moved |= (idle && !state.idle) || (*ended && !state.ended);
@@ -409,7 +518,8 @@ impl Run {
         self.step += 1;
         self.dirty = true;
         if live && let Some(journal) = &mut self.journal {
-            journal.append(&entry(self.step, moment, &taken, &self.partitions))?;
+            let entry = entry(self.step, moment, &taken, &self.partitions);
+            self.patience.until_done(|| journal.append(&entry))?;
             self.journal_behind.get_or_insert(self.clock.monotonic());
             // What was read for a result must not be forgotten while the result is remembered.
             let at_once = self.parts.iter().any(Part::is_durable_at_once);
@@ -422,16 +532,12 @@ impl Run {
         }
         let outputs = self.crew.step(sources, closed, self.watermarks.clone(), moment)?;
         let mut results: Vec<(Vec<Delta>, EventTime)> = vec![(Vec::new(), WATERMARK_NONE); self.parts.len()];
-        self.metrics.fill(OperatorMetrics::default());
         for (worker, output) in outputs.into_iter().enumerate() {
             for ((deltas, watermark), (more, reached)) in results.iter_mut().zip(output.results) {
                 deltas.extend(more);
                 if worker == 0 {
                     *watermark = reached;
                 }
-            }
-            for (sum, metrics) in self.metrics.iter_mut().zip(output.metrics) {
-                sum.add(&metrics);
             }
         }
         for (i, (deltas, watermark)) in results.into_iter().enumerate() {
@@ -464,13 +570,15 @@ impl Run {
         self.read[s].rows += rows;
         let readers = self.parts.iter().filter(|p| p.sources().contains(&s));
         readers.for_each(|p| p.control.add_rows_in(rows));
-        let source = &mut self.sources[s];
+        let (source, step) = (&mut self.sources[s], self.step);
         if let Some(topic) = source.bad_topic.as_mut().filter(|_| !bad.is_empty()) {
-            topic.append(self.step, &bad_batch(&bad)?, None, None)?;
+            let rows = bad_batch(&bad)?;
+            self.patience.until_done(|| Ok(topic.append(step, &rows, None, None)?))?;
         }
         if let Some(topic) = &mut source.late_topic {
             for (i, batch) in late.iter().enumerate() {
-                topic.append((self.step << 16) | i as u64, batch, None, None)?;
+                let number = (step << 16) | i as u64;
+                self.patience.until_done(|| Ok(topic.append(number, batch, None, None)?))?;
             }
         }
         self.watermarks[s] = source_watermark(&self.partitions[s], self.watermarks[s]);
@@ -482,7 +590,7 @@ impl Run {
         let since =
             self.journal_behind.filter(|since| self.clock.monotonic().saturating_sub(*since) >= behind);
         if let (Some(_), Some(journal)) = (since, &self.journal) {
-            journal.sync()?;
+            self.patience.until_done(|| journal.sync())?;
             self.journal_behind = None;
         }
         Ok(())
@@ -511,7 +619,11 @@ impl Run {
         self.sync_journal(JOURNAL_BEHIND)?;
         let now = self.clock.monotonic();
         let busy = self.checkpointer.as_mut().map(Checkpointer::is_busy).transpose()?;
-        let due = now.saturating_sub(self.checkpointed) >= self.options.checkpoint_interval;
+        if busy == Some(false) {
+            self.note_checkpoint();
+        }
+        let rebuilds = self.interrupted || self.parts.iter().any(Part::rebuilds);
+        let due = now.saturating_sub(self.checkpointed) >= self.options.checkpoint_interval && !rebuilds;
         if due && busy == Some(false) && self.dirty {
             self.begin_checkpoint()?;
         }
@@ -519,11 +631,15 @@ impl Run {
     }
 
     /// A checkpoint, if there was a step since the last one, and waits for it.
-    fn checkpoint(&mut self) -> Result<()> {
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        // What a sink holds back is in no checkpoint: the journal gives it again.
+        if self.interrupted || self.parts.iter().any(Part::rebuilds) {
+            return self.drain();
+        }
         if self.dirty {
             self.write_checkpoint()?;
         }
-        Ok(())
+        self.wait_for_checkpoint()
     }
 
     /// Writes a checkpoint and waits for it.
@@ -536,7 +652,17 @@ impl Run {
     }
 
     fn wait_for_checkpoint(&mut self) -> Result<()> {
-        self.checkpointer.as_mut().map_or(Ok(()), Checkpointer::wait)
+        self.checkpointer.as_mut().map_or(Ok(()), Checkpointer::wait)?;
+        self.note_checkpoint();
+        Ok(())
+    }
+
+    /// Takes note that the checkpoint that was under way, if one was, is there.
+    fn note_checkpoint(&mut self) {
+        if let Some((step, began)) = self.under_way.take() {
+            let took = self.clock.monotonic().saturating_sub(began);
+            self.last_checkpoint = Some(Checkpointed { step, at: Some(self.clock.now_ns()), took });
+        }
     }
 
     /// What is to be pinned in the topics that are read: what comes after the checkpoint is read again after a crash.
@@ -556,6 +682,8 @@ impl Run {
         self.checkpointed = self.clock.monotonic();
         let (Some(checkpointer), Some(store)) = (&mut self.checkpointer, &self.store) else { return Ok(()) };
         checkpointer.wait()?;
+        let began = self.clock.monotonic();
+        self.nodes = self.crew.look()?;
         let needed = self.parts.iter().any(Part::is_running) && self.step > 0;
         let workers = if needed { Some(self.crew.snapshot()?) } else { None };
         let mut parts = Vec::with_capacity(self.parts.len());
@@ -563,7 +691,7 @@ impl Run {
         for (i, part) in self.parts.iter().enumerate() {
             drained.extend(part.drained().inspect_err(|_| self.blamed = Some(i))?);
             if part.state != PartState::Left {
-                let (run, _) = part.counted(&self.parts[..i], &self.read, &self.metrics);
+                let (run, _) = part.counted(&self.parts[..i], &self.read, &self.nodes);
                 parts.push(part.manifest(&run));
             }
         }
@@ -582,7 +710,10 @@ impl Run {
             tables: Vec::new(),
         };
         self.journal = match self.journal.take() {
-            Some(journal) => Some(journal.next(&store.disk, &store.dir, self.step)?),
+            Some(journal) => {
+                let patience = self.patience.clone();
+                Some(patience.until_done(|| journal.next(&store.disk, &store.dir, self.step))?)
+            }
             None => None,
         };
         let pins = self.pins();
@@ -590,6 +721,7 @@ impl Run {
             checkpointer.write(Order { manifest, workers, drained, pins })?;
         }
         self.dirty = false;
+        self.under_way = Some((self.step, began));
         Ok(())
     }
 }

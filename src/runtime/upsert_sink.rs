@@ -159,28 +159,44 @@ fn sums(rows: &EncodedRows, step: &Delta) -> Vec<(u32, i64)> {
     sums
 }
 
-impl Sink for UpsertSink {
-    fn write(&mut self, step: u64, deltas: &[Delta], watermark: EventTime) -> Result<()> {
+impl UpsertSink {
+    /// The table that it writes.
+    pub(super) fn target(&self) -> &UpsertTarget {
+        &self.target
+    }
+
+    /// The rows of the table's topic that a step's deltas come to.
+    pub(super) fn rows(&self, deltas: &[Delta]) -> Result<RecordBatch> {
         let mut rows = Vec::with_capacity(deltas.len());
         for delta in deltas.iter().filter(|d| !d.is_empty()) {
             self.target.check_key(&delta.batch)?;
             let batch = fit(&delta.batch, &self.target.schema)?;
             rows.push(Delta::weighted(batch, delta.weights.clone()));
         }
-        let batch = if rows.is_empty() {
-            RecordBatch::new_empty(self.target.topic.clone())
-        } else {
-            let all = Delta::concat(&self.target.schema, &rows)?;
-            let (upserts, tombstones) = self.net(&all)?;
-            self.target.rows(all.batch.columns(), &upserts, &tombstones)?
-        };
+        if rows.is_empty() {
+            return Ok(RecordBatch::new_empty(self.target.topic.clone()));
+        }
+        let all = Delta::concat(&self.target.schema, &rows)?;
+        let (upserts, tombstones) = self.net(&all)?;
+        self.target.rows(all.batch.columns(), &upserts, &tombstones)
+    }
+
+    /// Appends rows of the table's topic.
+    pub(super) fn append(&mut self, step: u64, rows: &RecordBatch, watermark: EventTime) -> Result<()> {
         let end = (self.owns && !self.ended && watermark == WATERMARK_END).then_some(WATERMARK_END);
-        if batch.num_rows() == 0 && end.is_none() {
+        if rows.num_rows() == 0 && end.is_none() {
             return Ok(());
         }
-        self.appender.append(step, &batch, None, end)?;
+        self.appender.append(step, rows, None, end)?;
         self.ended |= end.is_some();
         Ok(())
+    }
+}
+
+impl Sink for UpsertSink {
+    fn write(&mut self, step: u64, deltas: &[Delta], watermark: EventTime) -> Result<()> {
+        let rows = self.rows(deltas)?;
+        self.append(step, &rows, watermark)
     }
 
     fn is_durable_at_once(&self) -> bool {

@@ -9,6 +9,7 @@
 use super::RuntimeError;
 use super::checkpoint::RestoredNode;
 use super::journal::Moment;
+use super::seen::{NodeSeen, RowCount};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
@@ -22,7 +23,7 @@ use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
-use crate::operators::{Emit, Operator, OperatorError, OperatorMetrics, StateChange, StepStart};
+use crate::operators::{Emit, Operator, OperatorError, StateChange, StepStart};
 use crate::plan::{SharedFlow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::Cell;
@@ -36,6 +37,8 @@ pub(super) type NodeState = (usize, StateChange);
 pub(super) enum Command {
     /// Run one step.
     Step(StepInput),
+    /// Tell what the nodes show.
+    Look,
     /// Send the whole state.
     Snapshot,
     /// Take the state of a checkpoint: (node, tables).
@@ -58,6 +61,8 @@ pub(super) struct StepInput {
 pub(super) enum Reply {
     /// A step's result.
     Step(StepOutput),
+    /// What each node shows.
+    Seen(Vec<NodeSeen>),
     /// The state: (node, tables).
     Snapshot(Vec<NodeState>),
     /// A restore is done.
@@ -68,8 +73,6 @@ pub(super) enum Reply {
 pub(super) struct StepOutput {
     /// For each statement its deltas and its watermark.
     pub(super) results: Vec<(Vec<Delta>, EventTime)>,
-    /// For each node its counters so far.
-    pub(super) metrics: Vec<OperatorMetrics>,
 }
 
 /// A reply: whose, and which node failed, if one did.
@@ -102,6 +105,15 @@ enum Running {
     Operator(Box<dyn Operator>),
 }
 
+impl Running {
+    fn operator(&mut self) -> Option<&mut dyn Operator> {
+        match self {
+            Running::Operator(operator) => Some(operator.as_mut()),
+            _ => None,
+        }
+    }
+}
+
 /// Where a node's output goes.
 struct Route {
     /// To which nodes, and there to which input.
@@ -128,6 +140,10 @@ pub(super) struct Worker {
     flow: Arc<SharedFlow>,
     nodes: Vec<Running>,
     routes: Vec<Route>,
+    /// How many rows each node has taken and given.
+    counts: Vec<RowCount>,
+    /// The watermark that each node's output has reached.
+    reached: Vec<EventTime>,
     /// The node that failed.
     failed: Cell<Option<usize>>,
 }
@@ -140,6 +156,7 @@ struct Behind<'a> {
     /// The nodes after it.
     nodes: &'a mut [Running],
     results: &'a mut [Vec<Delta>],
+    counts: &'a [RowCount],
     failed: &'a Cell<Option<usize>>,
 }
 
@@ -148,6 +165,7 @@ impl Emit for Behind<'_> {
         if delta.is_empty() {
             return Ok(());
         }
+        self.counts[self.from].gave(delta.num_rows());
         let route = &self.routes[self.from];
         for part in &route.parts {
             self.results[*part].push(delta.clone());
@@ -166,8 +184,10 @@ impl Behind<'_> {
     fn deliver(&mut self, to: usize, port: usize, delta: Delta) -> Result<(), OperatorError> {
         let (upto, nodes) = self.nodes.split_at_mut(to - self.from);
         let Some(node) = upto.last_mut() else { return Ok(()) };
-        let results = &mut *self.results;
-        let mut behind = Behind { routes: self.routes, from: to, nodes, results, failed: self.failed };
+        self.counts[to].took(delta.num_rows());
+        let (results, counts) = (&mut *self.results, self.counts);
+        let mut behind =
+            Behind { routes: self.routes, from: to, nodes, results, counts, failed: self.failed };
         match node {
             Running::Operator(operator) => operator
                 .push(port, delta, &mut behind)
@@ -206,7 +226,15 @@ pub(super) fn build(
             .zip(exchanges)
             .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh))
             .collect::<Result<_, _>>()?;
-        Ok(Worker { index, flow: flow.clone(), nodes, routes: routes(flow), failed: Cell::new(None) })
+        Ok(Worker {
+            index,
+            flow: flow.clone(),
+            nodes,
+            routes: routes(flow),
+            counts: vec![RowCount::default(); flow.nodes.len()],
+            reached: vec![WATERMARK_NONE; flow.nodes.len()],
+            failed: Cell::new(None),
+        })
     };
     joined.into_iter().enumerate().map(build_one).collect()
 }
@@ -251,6 +279,7 @@ impl Worker {
         for command in commands {
             let reply = match command {
                 Command::Step(input) => self.step(input).map(Reply::Step),
+                Command::Look => Ok(Reply::Seen(self.seen())),
                 Command::Snapshot => self.snapshot().map(Reply::Snapshot),
                 Command::Restore(state) => self.restore(state).map(|()| Reply::Restored),
             };
@@ -271,8 +300,9 @@ impl Worker {
             let least = inputs.map(|n| watermarks[*n]).min().unwrap_or(WATERMARK_NONE);
             let (upto, nodes) = self.nodes.split_at_mut(from + 1);
             let Some(node) = upto.last_mut() else { continue };
-            let failed = &self.failed;
-            let mut behind = Behind { routes: &self.routes, from, nodes, results: &mut results, failed };
+            let (failed, counts) = (&self.failed, self.counts.as_slice());
+            let mut behind =
+                Behind { routes: &self.routes, from, nodes, results: &mut results, counts, failed };
             watermarks.push(match node {
                 Running::Source(s) => {
                     for delta in std::mem::take(&mut input.sources[*s]) {
@@ -302,7 +332,9 @@ impl Worker {
             });
         }
         let reached = self.flow.parts.iter().map(|part| watermarks[part.root()]);
-        Ok(StepOutput { results: results.into_iter().zip(reached).collect(), metrics: self.metrics() })
+        let results = results.into_iter().zip(reached).collect();
+        self.reached = watermarks;
+        Ok(StepOutput { results })
     }
 
     /// Begins a step: tells each operator the watermark that its inputs had reached before, and the time.
@@ -324,12 +356,9 @@ impl Worker {
         }
     }
 
-    fn metrics(&self) -> Vec<OperatorMetrics> {
-        let of = |running: &Running| match running {
-            Running::Operator(operator) => operator.metrics(),
-            _ => OperatorMetrics::default(),
-        };
-        self.nodes.iter().map(of).collect()
+    fn seen(&mut self) -> Vec<NodeSeen> {
+        let nodes = self.nodes.iter_mut().zip(self.counts.iter().zip(&self.reached));
+        nodes.map(|(running, (rows, reached))| NodeSeen::of(running.operator(), rows, *reached)).collect()
     }
 
     fn snapshot(&mut self) -> Result<Vec<NodeState>, RuntimeError> {

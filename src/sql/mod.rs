@@ -5,6 +5,7 @@
 //! query once, brings every window into one form ([`group_window`], [`window`]) and refuses what would be ignored
 //! ([`refuse`]). The planner then asks [`window_call`] what a table factor is, and calls [`expose_metadata`].
 
+mod compare;
 mod cursor;
 mod ddl;
 mod depth;
@@ -12,6 +13,7 @@ mod dialect;
 mod exact;
 mod group_window;
 mod interval;
+mod job;
 mod ksql;
 mod metadata;
 mod parser;
@@ -34,6 +36,7 @@ mod words;
 pub mod diagnostic;
 pub mod statement;
 
+pub use compare::{normalized, same_text, text_changes};
 pub use depth::with_deep_stack;
 pub use diagnostic::Diagnostic;
 pub use exact::{exact_items, exact_values};

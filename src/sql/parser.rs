@@ -4,6 +4,7 @@ use super::cursor::Cursor;
 use super::ddl;
 use super::depth::with_deep_stack;
 use super::diagnostic::Diagnostic;
+use super::job;
 use super::place::LineIndex;
 use super::rewrite;
 use super::statement::{Emit, EmitQuery, Insert, Name, ObjectKind, ParsedStatement, Statement};
@@ -16,8 +17,25 @@ use std::ops::Range;
 
 /// The words that begin a statement.
 const VERBS: &[&str] = &[
-    "CREATE", "INSERT", "UPDATE", "DELETE", "SELECT", "WITH", "VALUES", "DROP", "SHOW", "DESCRIBE", "DESC",
-    "EXPLAIN", "SET", "RESET",
+    "CREATE",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "SELECT",
+    "WITH",
+    "VALUES",
+    "DROP",
+    "SHOW",
+    "DESCRIBE",
+    "DESC",
+    "EXPLAIN",
+    "SET",
+    "RESET",
+    "PAUSE",
+    "RESUME",
+    "STOP",
+    "RESTART",
+    "CHECKPOINT",
 ];
 
 /// Statements that other systems have, with what to write here instead, if anything.
@@ -131,6 +149,7 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
         Some("DESCRIBE" | "DESC") => describe(cursor),
         Some("EXPLAIN") => explain(cursor),
         Some("SET") => set(cursor),
+        Some("PAUSE" | "RESUME" | "STOP" | "RESTART" | "CHECKPOINT") => job::told(cursor),
         Some("RESET") => {
             cursor.parser.advance_token();
             Ok(Statement::Reset(cursor.name("a setting")?))
@@ -233,10 +252,16 @@ fn show(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     if cursor.eat(&["VIEWS"]) {
         return Ok(Statement::Show { kind: ObjectKind::View });
     }
+    if cursor.eat(&["JOBS"]) {
+        return Ok(Statement::ShowJobs);
+    }
     if cursor.eat(&["ALL"]) {
         return Ok(Statement::ShowSetting(None));
     }
-    let expected = "STREAMS, TABLES, VIEWS, ALL or a setting";
+    let expected = "STREAMS, TABLES, VIEWS, JOBS, ALL or a setting";
+    if ["QUERIES", "JOB", "PROCESSLIST"].iter().any(|word| cursor.sees(0, word)) {
+        return Err(cursor.expected(expected).help("write SHOW JOBS"));
+    }
     if ["TOPICS", "SOURCES", "SINKS", "STREAM"].iter().any(|word| cursor.sees(0, word)) {
         return Err(cursor.expected(expected).help("write SHOW STREAMS"));
     }
@@ -248,6 +273,10 @@ fn show(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
 
 fn describe(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     cursor.parser.advance_token();
+    if job::follows(cursor, &["JOB"]) {
+        cursor.eat(&["JOB"]);
+        return Ok(Statement::DescribeJob(job::name(cursor)?));
+    }
     let named = |word: &Token| matches!(word, Token::Word(_));
     let kinds: [&[&str]; 4] = [&["STREAM"], &["TABLE"], &["VIEW"], &["MATERIALIZED", "VIEW"]];
     for words in kinds {
@@ -261,9 +290,16 @@ fn describe(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
 
 fn explain(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     cursor.parser.advance_token();
+    if job::follows(cursor, &["WAITING"]) {
+        cursor.eat(&["WAITING"]);
+        return Ok(Statement::ExplainWaiting(job::name(cursor)?));
+    }
     let begins = ["SELECT", "WITH", "VALUES"].iter().any(|word| cursor.sees(0, word));
     if !begins && cursor.peek().token != Token::LParen {
-        return Err(cursor.expected_one_of("a query after EXPLAIN", &["SELECT", "WITH", "VALUES"]));
+        return Err(cursor.expected_one_of(
+            "a query, or WAITING and a job, after EXPLAIN",
+            &["SELECT", "WITH", "VALUES", "WAITING"],
+        ));
     }
     Ok(Statement::Explain(query(cursor)?))
 }

@@ -187,6 +187,21 @@ pub enum ObjectKind {
     MaterializedView,
 }
 
+/// What a job is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobVerb {
+    /// PAUSE: make no steps.
+    Pause,
+    /// RESUME: make steps again.
+    Resume,
+    /// STOP: end, with a checkpoint.
+    Stop,
+    /// RESTART: end, with a checkpoint, and begin again from it.
+    Restart,
+    /// CHECKPOINT: write one now.
+    Checkpoint,
+}
+
 /// A statement.
 #[derive(Debug, Clone)]
 pub enum Statement {
@@ -215,6 +230,19 @@ pub enum Statement {
     Show {
         /// What to list.
         kind: ObjectKind,
+    },
+    /// SHOW JOBS.
+    ShowJobs,
+    /// DESCRIBE JOB name.
+    DescribeJob(Name),
+    /// EXPLAIN WAITING name: why a job gives no rows.
+    ExplainWaiting(Name),
+    /// PAUSE JOB name, and the like.
+    Job {
+        /// What it is told.
+        verb: JobVerb,
+        /// Which.
+        name: Name,
     },
     /// SHOW ALL (`None`) or SHOW setting.
     ShowSetting(Option<Name>),

@@ -122,6 +122,12 @@ impl KeyedRows {
         there
     }
 
+    /// The row of `key`, if there is one.
+    pub fn get(&self, hash: u64, key: &[u8]) -> Option<&[u8]> {
+        let slot = self.find(hash, key)?;
+        self.entries.get(slot as usize)?.row.as_deref()
+    }
+
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
         let entries = &self.entries;
         let same = |slot: &u32| {

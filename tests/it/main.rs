@@ -3,6 +3,7 @@
 
 mod cli;
 mod crash;
+mod failing;
 mod fed;
 mod fuzz;
 mod golden;

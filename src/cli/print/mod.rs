@@ -71,6 +71,15 @@ impl From<io::Error> for PrintError {
     }
 }
 
+/// Prints sentences for people, one a line.
+pub fn print_prose<T: AsRef<str>>(sentences: &[T]) -> Result<(), PrintError> {
+    let mut out = io::stdout().lock();
+    for sentence in sentences {
+        writeln!(out, "{}", sentence.as_ref())?;
+    }
+    Ok(())
+}
+
 /// The column that says whether a row was added or taken back.
 const OP: &str = "_op";
 /// Rows that are encoded at once, which bounds the text held in memory.

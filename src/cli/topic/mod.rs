@@ -138,9 +138,13 @@ pub(super) fn print(invocation: &Invocation, columns: Vec<(&str, ArrayRef)>) -> 
         columns.iter().map(|(n, c)| Field::new(*n, c.data_type().clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let arrays = columns.into_iter().map(|(_, c)| c).collect();
-    let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(PrintError::from)?;
-    let mut printer = printer(invocation, schema);
-    printer.write(&batch, None)?;
+    print_batch(invocation, &RecordBatch::try_new(schema, arrays).map_err(PrintError::from)?)
+}
+
+/// Prints rows.
+pub(super) fn print_batch(invocation: &Invocation, batch: &RecordBatch) -> Result<(), Failure> {
+    let mut printer = printer(invocation, batch.schema());
+    printer.write(batch, None)?;
     Ok(printer.finish()?)
 }
 

@@ -31,7 +31,7 @@ mod windows;
 
 pub use spec::{AggregateCall, AggregateSpec, EmitMode, WindowKey};
 
-use super::{Emit, Operator, OperatorMetrics, Result, StateChange, StateTable};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use call::misfit;
@@ -284,5 +284,17 @@ impl Operator for Aggregate {
             metrics.state_bytes += bytes as u64;
         }
         metrics
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        let window = self.plan.spec.window?;
+        let (key, pane) = self.panes.iter_mut().next()?;
+        let closes = match pane.least_window(&self.plan) {
+            Some(least) => self.plan.close(Some(least)),
+            None => key.closes(&self.plan, self.width).0,
+        };
+        let end = closes.saturating_sub(window.grace);
+        let waits = !self.plan.emits_changes();
+        (closes != WATERMARK_END).then_some(OpenWindow { end, closes, waits })
     }
 }

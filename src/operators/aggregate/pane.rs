@@ -335,6 +335,15 @@ impl Pane {
         Ok(leaving)
     }
 
+    /// The least of the groups' windows, where the pane holds several windows.
+    pub(super) fn least_window(&mut self, plan: &Plan) -> Option<i64> {
+        if self.window.is_some() {
+            return None;
+        }
+        let windows = plan.windows(&self.keys.columns().ok()?).ok()??;
+        arrow::compute::min(&windows)
+    }
+
     /// The state as tables of named columns; the columns of the keys come first and have no name.
     pub(super) fn save(&mut self, plan: &Plan) -> Result<Vec<PaneTable>> {
         let keys = self.keys.columns()?;

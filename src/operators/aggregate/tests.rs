@@ -422,8 +422,12 @@ fn windows_close_at_their_end_plus_grace() {
             "+ 1 1 1970-01-01T00:00:00\n+ 1 3 1970-01-01T00:00:00\n+ 1 2 1970-01-01T00:00:10\n+ 1 7 null";
         let first = step(&mut op, &schema, rows, 14 * second);
         assert_eq!(op.metrics().state_rows, 3);
+        let open = |end: i64| {
+            Some(OpenWindow { end: end * second, closes: (end + 5) * second, waits: mode == EmitMode::Final })
+        };
+        assert_eq!(op.open_window(), open(10));
         let closed = step(&mut op, &schema, "", 15 * second);
-        assert_eq!(op.metrics().state_rows, 2);
+        assert_eq!((op.metrics().state_rows, op.open_window()), (2, open(20)));
         let ended = step(&mut op, &schema, "", WATERMARK_END);
         assert_eq!(op.metrics().state_rows, 0);
         if mode == EmitMode::Final {
@@ -452,11 +456,11 @@ fn many_small_windows_share_panes() {
         let spec = op.plan.spec.clone();
         let mut random = Random(seed + 77);
         let count = 4000;
-        let times = (0..count).map(|_| random.below(2500) as i64);
+        let times: Vec<i64> = (0..count).map(|_| random.below(2500) as i64).collect();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from_iter_values((0..count).map(|i| i64::from(i % 2)))),
             Arc::new(Int64Array::from_iter_values((0..count).map(i64::from))),
-            Arc::new(TimestampSecondArray::from_iter_values(times)),
+            Arc::new(TimestampSecondArray::from_iter_values(times.iter().copied())),
         ];
         let batch = RecordBatch::try_new(schema, columns).unwrap();
         let mut out = vec![];
@@ -468,6 +472,10 @@ fn many_small_windows_share_panes() {
         let mut emitted = 0;
         for until in [700, 701, 1500, 2499, 2500, 3000] {
             op.finish_step((until + 15) * 1_000_000_000, &mut out).unwrap();
+            // Also where a pane holds several windows, the next is one that is there.
+            let left = times.iter().filter(|t| **t > until).min();
+            let next = op.open_window().map(|next| next.end / 1_000_000_000 - 10);
+            assert_eq!(next, left.copied());
             let tables = op.snapshot().unwrap();
             if until == 701 {
                 op = Aggregate::new(spec.clone(), true).unwrap();

@@ -24,7 +24,7 @@ mod unsaved;
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
 use super::window::unit_ns;
-use super::{Emit, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -356,6 +356,17 @@ impl Operator for Join {
             ignored: self.ages.ignored,
             ..OperatorMetrics::default()
         }
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        // Of rows that wait for a match only those matter that go out without one.
+        let counts = |side: &usize| !self.spec.hold || self.spec.gives_rows_of(*side);
+        let due =
+            (0..2).filter(counts).filter_map(|side| self.due[side].first_key_value().map(|(at, _)| *at));
+        let end = due.chain(self.due_slots.first_key_value().map(|(at, _)| *at)).min()?;
+        // What has no time is over at once; what is bounded by nothing never is.
+        let timely = end != WATERMARK_NONE && end != i64::MAX;
+        timely.then_some(OpenWindow { end, closes: end.saturating_add(1), waits: self.spec.hold })
     }
 }
 

@@ -161,6 +161,7 @@ fn within(join_type: JoinType, before: i64, after: i64, hold: bool) -> (Join, Sc
 #[test]
 fn the_watermark_drops_rows_that_nothing_can_match() {
     let (mut join, side) = within(JoinType::Left, 5, 10, true);
+    let mut next = Vec::new();
     let mut one = |left: &str, right: &str, watermark: i64| {
         let mut out = Vec::new();
         let stamped = |text: &str| text.replace("@", "1970-01-01T00:00:");
@@ -168,6 +169,7 @@ fn the_watermark_drops_rows_that_nothing_can_match() {
         join.push(1, drawn(&side, &stamped(right)), &mut out).unwrap();
         let reached = join.finish_step(watermark * 1_000_000_000, &mut out).unwrap();
         let text = net(&join.spec.schema, &out).replace("1970-01-01T00:00:", "@");
+        next.push(join.open_window().map(|next| (next.end / 1_000_000_000, next.waits)));
         (text, reached / 1_000_000_000, join.metrics().state_rows)
     };
     let out = one("+ 1 @10\n+ 2 @10\n+ 3 null", "+ 1 @20\n+ 1 @21\n+ 1 @04", 8);
@@ -176,6 +178,8 @@ fn the_watermark_drops_rows_that_nothing_can_match() {
     assert_eq!(one("", "+ 2 @20", 20), ("+ 2 @10 2 @20\n".into(), 10, 5));
     assert_eq!(one("+ 4 @20", "", 21), ("".into(), 11, 4));
     assert_eq!(one("", "", 31), ("+ 4 @20 null null\n".into(), 21, 0));
+    // The rows of the right side do not go out when they are over.
+    assert_eq!(next, [Some((20, true)), Some((20, true)), Some((30, true)), None]);
 }
 
 /// A row of either side.

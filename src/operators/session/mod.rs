@@ -21,7 +21,7 @@ mod timeline;
 
 use super::aggregate::EmitMode;
 use super::window::{length, unit_ns};
-use super::{Emit, Operator, OperatorMetrics, Result};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::bag::RowCodec;
 use crate::state::keys::Keys;
@@ -278,5 +278,13 @@ impl Operator for SessionWindow {
                 as u64,
             ..Default::default()
         }
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        let (last, ..) = self.ends.first()?;
+        let end = last.saturating_mul(self.unit).saturating_add(self.spec.gap);
+        // A row exactly at the end would still belong to the session.
+        let closes = end.saturating_add(self.spec.grace).saturating_add(1);
+        Some(OpenWindow { end, closes, waits: self.spec.mode == EmitMode::Final })
     }
 }

@@ -110,6 +110,8 @@ fn a_final_session_goes_out_once_when_the_watermark_has_passed_its_end_and_grace
     let (out, watermark) = step(&mut sessions, "+ a 10 1\n+2 a 13 2\n+ b 13 3\n+ a 30 4", 20 * S);
     // 13 + 5 + 2: a row at 18 that waited for its grace may still come.
     assert_eq!((out.as_str(), watermark), ("", 17 * S));
+    let next = OpenWindow { end: 18 * S, closes: 20 * S + 1, waits: true };
+    assert_eq!(sessions.open_window(), Some(next));
     let (out, watermark) = step(&mut sessions, "+ b 18 5", 20 * S + 1);
     assert_eq!(out, "+ a 10 1 10 18 17\n+ a 13 2 10 18 17\n+ a 13 2 10 18 17\n");
     assert_eq!(watermark, 17 * S + 1);
@@ -117,6 +119,7 @@ fn a_final_session_goes_out_once_when_the_watermark_has_passed_its_end_and_grace
     assert_eq!(step(&mut sessions, "", WATERMARK_END), ("+ a 30 4 30 35 34\n".into(), WATERMARK_END));
     assert_eq!(step(&mut sessions, "", WATERMARK_END).0, "");
     assert_eq!((sessions.size.rows, sessions.ends.len(), sessions.live), (0, 0, 0));
+    assert_eq!(sessions.open_window(), None);
 }
 
 #[test]

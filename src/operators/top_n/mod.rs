@@ -31,7 +31,7 @@ mod walk;
 pub use spec::{RankFunction, TopNSpec, TopNUse};
 
 use super::window::unit_ns;
-use super::{Emit, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
 use crate::state::ranked::{Entry, Growth, Position};
@@ -403,5 +403,12 @@ impl Operator for TopN {
             ignored: self.ages.ignored,
             ..Default::default()
         }
+    }
+
+    fn open_window(&mut self) -> Option<OpenWindow> {
+        let window = self.spec.window?;
+        let closes = self.partitions.next_close().filter(|closes| *closes != WATERMARK_END)?;
+        let end = closes.saturating_sub(window.grace);
+        Some(OpenWindow { end, closes, waits: self.spec.mode == EmitMode::Final })
     }
 }

@@ -126,6 +126,11 @@ impl Partitions {
         number
     }
 
+    /// When the first of the partitions that end with their windows is over.
+    pub(super) fn next_close(&self) -> Option<EventTime> {
+        self.closing.first_key_value().map(|(closes, _)| *closes)
+    }
+
     pub(super) fn get(&self, number: u32) -> Option<&Partition> {
         self.all.get(number as usize)?.as_ref()
     }

@@ -161,10 +161,13 @@ fn a_window_s_rows_go_out_once_it_is_over_and_its_state_with_them() {
     const S: i64 = 1_000_000_000;
     let mut operator = TopN::new(windowed(EmitMode::Final)).unwrap();
     assert_eq!(step(&mut operator, &["+ 10 1 0\n+ 10 2 0\n+ 20 3 0\n+ null 4 4"], 11 * S), "");
+    let open = |end: i64| Some(OpenWindow { end: end * S, closes: (end + 2) * S, waits: true });
+    assert_eq!(operator.open_window(), open(10));
     assert_eq!(step(&mut operator, &["- 10 2 0"], 12 * S), "+ 10 1 0 1\n");
+    assert_eq!(operator.open_window(), open(20));
     assert_eq!(operator.metrics().state_rows, 2);
     assert_eq!(step(&mut operator, &[], WATERMARK_END), "+ 20 3 0 1\n+ null 4 4 1\n");
-    assert_eq!(operator.metrics().state_rows, 0);
+    assert_eq!((operator.metrics().state_rows, operator.open_window()), (0, None));
     let mut changes = TopN::new(windowed(EmitMode::Changes)).unwrap();
     assert_eq!(step(&mut changes, &["+ 10 1 0\n+ 10 2 0"], 0), "+ 10 2 0 1\n");
     let mut out = Vec::new();

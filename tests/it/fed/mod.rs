@@ -137,6 +137,7 @@ impl Fed {
                 open: Box::new(open),
                 is_topic: false,
                 shape: FeedShape { keep: (0..spec.columns.len()).collect(), time: None, late_rule: None },
+                idle_timeout: None,
                 bad_topic: None,
                 late_topic: None,
             }
@@ -146,6 +147,7 @@ impl Fed {
             sink: Box::new(taken.clone()),
             fingerprint: "fed".into(),
             control: Arc::new(Control::default()),
+            dir: None,
         };
         let job = Job {
             flow: shared.clone(),

@@ -173,6 +173,7 @@ pub(super) fn run(
                 open: Box::new(open),
                 is_topic: false,
                 shape: FeedShape { keep: spec.columns.clone(), time, late_rule: None },
+                idle_timeout: None,
                 bad_topic: None,
                 late_topic: None,
             }
@@ -182,6 +183,7 @@ pub(super) fn run(
             sink: Box::new(taken.clone()),
             fingerprint: "oracle".into(),
             control: control.clone(),
+            dir: None,
         });
         let job = Job {
             flow: shared.clone(),
@@ -202,10 +204,10 @@ pub(super) fn run(
         let mut finished = 0;
         let ended = job.run(&mut |_, summary| finished += usize::from(summary.finished));
         match ended.map_err(|(_, error)| error) {
-            Ok(()) if finished == flows.len() => break,
-            Ok(()) if phase.ends.is_some() => {}
+            Ok(_) if finished == flows.len() => break,
+            Ok(_) if phase.ends.is_some() => {}
             Err(error) if phase.ends.is_some_and(|(_, crash)| crash) && error.to_string() == "crash" => {}
-            Ok(()) => return Err("the job ended before its input".into()),
+            Ok(_) => return Err("the job ended before its input".into()),
             Err(error) => return Err(error.to_string()),
         }
     }

@@ -138,6 +138,7 @@ fn run_on(
             open: Box::new(open),
             is_topic: false,
             shape: FeedShape { keep: (0..spec.columns.len()).collect(), time: None, late_rule: None },
+            idle_timeout: None,
             bad_topic: None,
             late_topic: None,
         }
@@ -150,6 +151,7 @@ fn run_on(
             sink: Box::new(taken.clone()),
             fingerprint: "ttl".into(),
             control: Arc::new(Control::default()),
+            dir: None,
         }],
         options: JobOptions {
             workers,

@@ -1,0 +1,98 @@
+//! The session's jobs that do not last: an INSERT that is given on the command line has no folder, so nobody else sees it.
+
+use super::jobs::{JobState, JobView, Jobs};
+use super::steering::{Condition, JobAction, JobAnswer, JobDescription};
+use super::{Engine, EngineError, Result};
+use crate::runtime::checkpoint::Totals;
+use crate::runtime::status::{JobStatus, State};
+use crate::sql::Diagnostic;
+use std::time::Duration;
+
+/// How long is waited for a job of this process at most, and how often it is looked at.
+const ANSWER: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// All jobs that last, and those of the session that do not but run, by name.
+pub(super) fn all(engine: &Engine, jobs: &Jobs) -> Result<Vec<JobDescription>> {
+    let mut all = engine.jobs()?;
+    for view in jobs.views() {
+        if runs(&view) && !all.iter().any(|j| j.name == view.name) {
+            all.push(described(jobs, &view));
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// A job that lasts, or one of the session's.
+pub(super) fn describe(engine: &Engine, jobs: &Jobs, name: &str) -> Result<JobDescription> {
+    engine.describe_job(name).or_else(|unknown| {
+        let view = jobs.views().into_iter().rev().find(|v| v.name == name && runs(v));
+        view.map(|view| described(jobs, &view)).ok_or(unknown)
+    })
+}
+
+/// Tells a job that lasts, or one of the session's, something.
+pub(super) fn ask(engine: &Engine, jobs: &Jobs, name: &str, action: JobAction) -> Result<JobAnswer> {
+    let own = jobs.views().into_iter().rev().find(|v| v.name == name && runs(v));
+    let Some(control) = own.filter(|_| engine.describe_job(name).is_err()).and_then(|_| jobs.control(name))
+    else {
+        return engine.ask_job(name, action);
+    };
+    let done: &dyn Fn(&JobDescription) -> bool = match action {
+        JobAction::Pause => {
+            control.pause(true);
+            &|job| job.is == Condition::Paused
+        }
+        JobAction::Resume => {
+            control.pause(false);
+            &|job| job.is == Condition::Running
+        }
+        JobAction::Stop => {
+            control.stop();
+            &|_| false
+        }
+        _ => {
+            let d = Diagnostic::new(format!("job {name} keeps no state: it ends with this run"));
+            return Err(d.help("INSERT INTO … SELECT in a file that is run keeps its state").into());
+        }
+    };
+    let mut waited = Duration::ZERO;
+    loop {
+        let Ok(job) = describe(engine, jobs, name) else {
+            let said = format!("job {name} has ended");
+            let status = JobStatus { name: name.into(), state: State::Stopped, ..JobStatus::default() };
+            return Ok(JobAnswer { job: JobDescription::of_session(Condition::Stopped, status, ""), said });
+        };
+        if done(&job) {
+            let said = format!("job {name} is {}", job.is.word());
+            return Ok(JobAnswer { job, said });
+        }
+        if waited >= ANSWER {
+            let d =
+                Diagnostic::new(format!("job {name} has not come to it within {} seconds", ANSWER.as_secs()));
+            return Err(EngineError::Sql(d.help("it may be in a long step")));
+        }
+        std::thread::sleep(LOOK);
+        waited += LOOK;
+    }
+}
+
+fn runs(view: &JobView) -> bool {
+    view.state == JobState::Running && view.writes.is_some()
+}
+
+fn described(jobs: &Jobs, view: &JobView) -> JobDescription {
+    let held = jobs.control(&view.name).is_some_and(|c| c.held());
+    let run = Totals { rows_in: view.rows_in, rows_out: view.rows_out, ..Totals::default() };
+    let status = JobStatus {
+        name: view.name.clone(),
+        pid: std::process::id(),
+        state: if held { State::Paused } else { State::Running },
+        run,
+        total: run,
+        ..JobStatus::default()
+    };
+    let is = if held { Condition::Paused } else { Condition::Running };
+    JobDescription::of_session(is, status, view.writes.as_deref().unwrap_or_default())
+}

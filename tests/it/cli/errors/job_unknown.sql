@@ -1,0 +1,2 @@
+-- No job has been made.
+PAUSE JOB board.hourly;
