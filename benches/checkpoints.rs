@@ -129,6 +129,7 @@ fn run(
             open: Box::new(open),
             is_topic: false,
             shape: FeedShape { keep: (0..spec.columns.len()).collect(), time: None, late_rule: None },
+            idle_timeout: None,
             bad_topic: None,
             late_topic: None,
         }],
@@ -137,6 +138,7 @@ fn run(
             sink: Box::new(times.clone()),
             fingerprint: "bench".into(),
             control: Arc::new(Control::default()),
+            dir: None,
         }],
         options: JobOptions {
             workers: 2,

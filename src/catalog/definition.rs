@@ -35,6 +35,11 @@ impl<'de> Deserialize<'de> for Column {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = StoredColumn::deserialize(deserializer)?;
         let data_type = DataType::from_str(&stored.r#type).map_err(serde::de::Error::custom)?;
+        // Some that can be read are written in a way that cannot be.
+        if DataType::from_str(&data_type.to_string()).ok().as_ref() != Some(&data_type) {
+            let reason = format!("there is no type {}", stored.r#type.escape_debug());
+            return Err(serde::de::Error::custom(reason));
+        }
         Ok(Column { name: stored.name, data_type, nullable: stored.nullable })
     }
 }

@@ -55,7 +55,7 @@ impl CatalogStore {
     /// The catalog in the data directory `dir`; its folder is made.
     pub fn open(disk: Disk, dir: &Path) -> Result<Self, CatalogError> {
         let dir = dir.join("catalog");
-        disk.create_dir_all(&dir)?;
+        disk.create_dir_durably(&dir, 0)?;
         Ok(CatalogStore { disk, dir })
     }
 

@@ -7,6 +7,8 @@
 mod crash;
 mod faults;
 mod mounts;
+#[cfg(test)]
+pub(crate) mod seeds;
 pub(crate) mod simulated;
 
 pub use faults::Faults;
@@ -207,6 +209,13 @@ impl Disk {
             return process.create_dir_all(path);
         }
         self.make_dir(path, true)
+    }
+
+    /// Makes a directory and those above it, and makes its name and those of the `above` directories over it durable: who
+    /// made them, now or before, may not have come to that.
+    pub fn create_dir_durably(&self, path: &Path, above: usize) -> Result<()> {
+        self.create_dir_all(path)?;
+        path.ancestors().skip(1).take(above + 1).try_for_each(|dir| self.sync_dir(dir))
     }
 
     /// Makes one directory in an existing one; one that is there already is fine.

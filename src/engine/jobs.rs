@@ -480,7 +480,7 @@ pub(super) fn jobs_dir(engine: &Engine) -> PathBuf {
 pub(super) fn job_home(engine: &Engine, name: &str, sink: &str) -> Result<JobHome> {
     let disk = &engine.0.disk;
     let dir = jobs_dir(engine).join(name);
-    disk.create_dir_all(&dir)?;
+    disk.create_dir_durably(&dir, 1)?;
     let Some(lock) = lock_folder(disk, &dir)? else {
         return Err(EngineError::Busy { job: name.into() });
     };

@@ -260,7 +260,7 @@ fn home_of(engine: &Engine, group: &mut Group) -> Result<(Option<JobStore>, Opti
         let dir = jobs_dir(engine).join(format!("{GROUP}{}", uuid::Uuid::new_v4()));
         JobStore { dir, ..first.store.clone() }
     };
-    store.disk.create_dir_all(&store.dir)?;
+    store.disk.create_dir_durably(&store.dir, 1)?;
     let lock = shared_lock(&store, &first.store)?;
     if let Some(saved) = &group.saved {
         // Nobody may go on from it while it is copied.

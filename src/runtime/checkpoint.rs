@@ -344,7 +344,7 @@ pub fn split(from: &JobStore, names: &[&str], to: &JobStore) -> Result<()> {
     manifest.parts.retain(|p| names.contains(&p.name.as_str()));
     manifest.tables.retain(|t| manifest.parts.iter().any(|p| p.nodes.contains(&t.node)));
     let disk = &from.disk;
-    disk.create_dir_all(&to.dir)?;
+    disk.create_dir_durably(&to.dir, 1)?;
     let journals = Journal::names(disk, &from.dir, manifest.step)?;
     let tables = manifest.tables.iter().flat_map(|table| &table.files).flat_map(TableFile::names);
     for file in tables.chain(journals.iter().map(String::as_str)) {

@@ -18,6 +18,8 @@ pub mod journal;
 mod monitor;
 mod output;
 mod part;
+#[cfg(test)]
+mod power;
 pub mod rebuild;
 mod replay;
 pub mod retry;
@@ -51,6 +53,9 @@ pub enum RuntimeError {
     /// The job's own files failed.
     #[error("{0}")]
     Disk(#[from] DiskError),
+    /// The journal could not be made durable: what it says may be lost.
+    #[error("{0}: the job goes on from its last checkpoint when it is run again")]
+    JournalSync(DiskError),
     /// An Arrow kernel failed.
     #[error("{}", crate::operators::plain(&.0.to_string()))]
     Arrow(#[from] ArrowError),
@@ -99,7 +104,7 @@ impl RuntimeError {
             RuntimeError::Connector(_) => "connector",
             RuntimeError::Log(_) => "log",
             RuntimeError::Operator(_) | RuntimeError::Arrow(_) => "data",
-            RuntimeError::Disk(_) => "disk",
+            RuntimeError::Disk(_) | RuntimeError::JournalSync(_) => "disk",
             RuntimeError::WorkerGone | RuntimeError::WorkerLost | RuntimeError::Thread(_) => "thread",
             RuntimeError::State { .. } => "state",
             RuntimeError::SourceChanged { .. } => "source",

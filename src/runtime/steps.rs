@@ -113,7 +113,7 @@ impl Run {
         let (journal, pending) = match &store {
             Some(store) => {
                 let (journal, pending) = patience.until_done(|| {
-                    store.disk.create_dir_all(&store.dir)?;
+                    store.disk.create_dir_durably(&store.dir, 1)?;
                     Journal::open(&store.disk, &store.dir, &store.job, step)
                 })?;
                 (Some(journal), pending)

@@ -9,7 +9,6 @@ mod power;
 mod power_keep;
 mod repair;
 mod round_trip;
-mod seeds;
 mod sharing;
 mod steps;
 mod synced;

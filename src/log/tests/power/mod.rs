@@ -38,7 +38,7 @@
 mod model;
 mod program;
 
-use super::seeds::Seeds;
+use crate::disk::seeds::Seeds;
 use program::{Done, run};
 
 const CASES: u64 = 500;

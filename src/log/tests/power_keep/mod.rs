@@ -41,7 +41,7 @@ mod model;
 mod program;
 mod rows;
 
-use super::seeds::Seeds;
+use crate::disk::seeds::Seeds;
 use program::{Done, run};
 
 const CASES: u64 = 300;

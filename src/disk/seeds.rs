@@ -1,4 +1,4 @@
-//! Cases drawn from seeds, on all cores, and how they are asked for.
+//! For tests: cases drawn from seeds, on all cores, and how they are asked for.
 //!
 //! `MILLSTREAM_<NAME>_CASES` says how many are run, `MILLSTREAM_<NAME>_FIRST` with which seed they begin;
 //! `MILLSTREAM_<NAME>_SEED` runs one alone. With `--nocapture` what was done is shown.
@@ -9,23 +9,23 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The cases of a test.
-pub(super) struct Seeds<D> {
+pub(crate) struct Seeds<D> {
     /// What they are called in the environment.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// A part of the test's name by which cargo finds it.
-    pub(super) test: &'static str,
+    pub(crate) test: &'static str,
     /// How many are run unless something else is asked for.
-    pub(super) cases: u64,
+    pub(crate) cases: u64,
     /// Runs a case, and keeps a record of it if it is told to; the error says what went wrong.
-    pub(super) run: fn(seed: u64, record: bool) -> Result<D, String>,
+    pub(crate) run: fn(seed: u64, record: bool) -> Result<D, String>,
     /// Adds what a case did.
-    pub(super) add: fn(&mut D, &D),
+    pub(crate) add: fn(&mut D, &D),
 }
 
 impl<D: Default + Debug + Send> Seeds<D> {
     /// Runs the cases; fails with the record of the first that does. Gives what all of them did, unless other ones were
     /// asked for than are usual.
-    pub(super) fn run(&self) -> Option<D> {
+    pub(crate) fn run(&self) -> Option<D> {
         let Seeds { name, test, .. } = self;
         if let Some(seed) = self.asked("SEED") {
             self.case(seed, true).unwrap_or_else(|told| panic!("{told}"));
