@@ -285,10 +285,7 @@ fn a_failed_job_tells_its_failure() {
     );
     place.run(&["run", "file.sql"]).fails(1, &["rows.jsonl:2"]);
     let seen = described(&place, "kept");
-    assert_eq!(
-        (&seen["state"], &seen["status"]["error"]["code"]),
-        (&"failed".into(), &"connector".into())
-    );
+    assert_eq!((&seen["state"], &seen["status"]["error"]["code"]), (&"failed".into(), &"connector".into()));
     let text = why(&place, "kept");
     for words in
         ["Job kept has failed since", "rows.jsonl:2", "with on_bad = 'skip' or 'topic'", "Run it again by"]
