@@ -127,8 +127,8 @@ impl TopicReader {
             .collect();
         projection.sort_unstable();
         projection.dedup();
-        let begin = start.min(topic.end_offset(partition).map_err(other)?);
-        let reader = topic.reader(partition, begin, Some(projection.clone())).map_err(other)?;
+        let begin = start.min(topic.end_offset(partition)?);
+        let reader = topic.reader(partition, begin, Some(projection.clone()))?;
         Ok(TopicReader {
             topic: Arc::clone(topic),
             partition,
@@ -155,7 +155,7 @@ impl TopicReader {
         end: u64,
     ) -> Result<Option<Part>, ConnectorError> {
         if self.held.is_none() {
-            self.held = self.reader.next().map_err(other)?.map(|frame| {
+            self.held = self.reader.next()?.map(|frame| {
                 let before = rows_before(&frame, self.from);
                 (frame, before)
             });
@@ -409,7 +409,7 @@ impl TopicAppender {
     pub fn last_step(&mut self) -> Result<Option<u64>, ConnectorError> {
         let mut last = None;
         for writer in &self.writers {
-            last = last.max(writer.last_step(self.producer).map_err(other)?);
+            last = last.max(writer.last_step(self.producer)?);
         }
         Ok(last)
     }

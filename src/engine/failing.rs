@@ -5,6 +5,7 @@
 
 use super::jobs::{JobState, Jobs};
 use super::{EngineError, Result};
+use crate::runtime::RuntimeError;
 use crate::runtime::control::News;
 use std::collections::HashSet;
 
@@ -86,6 +87,17 @@ impl Jobs {
                 return Ok(());
             }
         }
+    }
+}
+
+/// An error as a job's own: whether it passes can be asked of it.
+pub(super) fn as_failure(error: EngineError) -> RuntimeError {
+    match error {
+        EngineError::Runtime(e) => e,
+        EngineError::Log(e) => RuntimeError::Log(e),
+        EngineError::Connector(e) => RuntimeError::Connector(e),
+        EngineError::Disk(e) => RuntimeError::Disk(e),
+        e => RuntimeError::Output(e.to_string()),
     }
 }
 

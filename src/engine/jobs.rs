@@ -5,6 +5,7 @@
 //! the reader closes its windows, and whoever reads the stream later sees the same end.
 
 use super::asked::Asked;
+use super::failing::as_failure;
 use super::launch::{Edges, Launched};
 use super::sources::appender;
 use super::steering::lock_folder;
@@ -182,10 +183,7 @@ impl Jobs {
                 }
                 return;
             }
-            Err(EngineError::Log(e)) => RuntimeError::Log(e),
-            Err(EngineError::Connector(e)) => RuntimeError::Connector(e),
-            Err(EngineError::Disk(e)) => RuntimeError::Disk(e),
-            Err(e) => RuntimeError::Output(e.to_string()),
+            Err(error) => as_failure(error),
         };
         let Some(entry) = entries.get_mut(number) else { return };
         let mut unclosed = self.unclosed();

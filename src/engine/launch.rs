@@ -10,6 +10,7 @@
 //!
 //! When one of a job's statements fails, the others go on together, as if it had been taken out of the text.
 
+use super::failing::as_failure;
 use super::jobs::{GROUP, JobHome, Jobs, drop_unused_groups, jobs_dir};
 use super::revive::Failed;
 use super::{Engine, Result};
@@ -19,6 +20,7 @@ use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::{JobStore, split};
 use crate::runtime::control::Control;
 use crate::runtime::job::{Job, JobOptions, JobPart, JobSummary, RunEnd, SourceSetup};
+use crate::runtime::retry::Patience;
 use crate::runtime::sink::Sink;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -68,7 +70,7 @@ pub(super) fn launch(
     sources: &MakeSources,
 ) -> Result<()> {
     for group in grouped(pending, &jobs.edges())? {
-        jobs.start(Launched::new(engine, group, sources)?)?;
+        jobs.start(Launched::new(engine, group, sources, None)?)?;
     }
     Ok(())
 }
@@ -85,8 +87,14 @@ pub(super) struct Launched {
 }
 
 impl Launched {
-    fn new(engine: &Engine, mut group: Group, sources: &MakeSources) -> Result<Self> {
-        let (store, lock) = home_of(engine, &mut group)?;
+    /// Makes all that it needs; with `patience`, what fails for a reason that passes is tried again.
+    fn new(
+        engine: &Engine,
+        mut group: Group,
+        sources: &MakeSources,
+        patience: Option<&Patience>,
+    ) -> Result<Self> {
+        let (store, lock) = patiently(patience, || home_of(engine, &mut group))?;
         let flows: Vec<&Dataflow> = group.members.iter().map(|m| m.flow.as_ref()).collect();
         let flow = Arc::new(SharedFlow::of(&flows));
         let part = |m: &Pending| {
@@ -94,10 +102,11 @@ impl Launched {
             let dir = m.home.as_ref().map(|home| home.store.dir.clone());
             Ok(JobPart { name, sink: (m.sink)()?, fingerprint, control, dir })
         };
-        let parts = group.members.iter().map(part).collect::<Result<Vec<_>>>()?;
+        let parts = || group.members.iter().map(part).collect::<Result<Vec<_>>>();
+        let parts = patiently(patience, parts)?;
         let Some(first) = group.members.first() else { return Err(RuntimeError::WorkerLost.into()) };
         let job = Job {
-            sources: sources(&flow, first.producer)?,
+            sources: patiently(patience, || sources(&flow, first.producer))?,
             flow,
             parts,
             options: first.options.clone(),
@@ -116,7 +125,7 @@ impl Launched {
     /// A statement that runs for itself.
     pub(super) fn alone(engine: &Engine, member: Pending, sources: &MakeSources) -> Result<Self> {
         let saved = member.home.as_ref().map(JobHome::saved).transpose()?.flatten();
-        Launched::new(engine, Group { members: vec![member], saved }, sources)
+        Launched::new(engine, Group { members: vec![member], saved }, sources, None)
     }
 
     /// Runs it to its end. If a statement fails, gives the job of the others; if it was told to begin again, that of all.
@@ -157,20 +166,34 @@ impl Launched {
             return None;
         }
         let numbers: Vec<usize> = rest.iter().map(|m| m.number).collect();
+        let controls: Vec<Arc<Control>> = rest.iter().map(|m| m.control.clone()).collect();
+        let patience = Patience::of(controls.clone());
         let saved = rest.first().and_then(|m| m.home.as_ref()).map(JobHome::saved).transpose();
         let again = saved.and_then(|saved| {
-            Launched::new(&engine, Group { members: rest, saved: saved.flatten() }, &sources)
+            let group = Group { members: rest, saved: saved.flatten() };
+            Launched::new(&engine, group, &sources, Some(&patience))
         });
         match again {
             Ok(again) => Some(again),
             Err(error) => {
                 let reason = error.to_string();
                 for number in numbers {
+                    if controls.iter().any(|c| c.stopping()) {
+                        jobs.fell(number);
+                        continue;
+                    }
                     jobs.ended(number, Err(RuntimeError::Output(reason.clone())));
                 }
                 None
             }
         }
+    }
+}
+
+fn patiently<T>(patience: Option<&Patience>, mut act: impl FnMut() -> Result<T>) -> Result<T> {
+    match patience {
+        None => act(),
+        Some(patience) => Ok(patience.until_done(|| act().map_err(as_failure))?),
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a stream's definition to readers of its partitions.
 
 use super::bounded::ExtraTables;
-use super::{Engine, Result};
+use super::{Engine, EngineError, Result};
 use crate::catalog::StreamDef;
 use crate::config::parse_duration;
 use crate::connectors::topic::{TopicAppender, TopicColumn, TopicReader};
@@ -184,8 +184,11 @@ fn setup(
     let idle_timeout = stream.option(super::define::IDLE_TIMEOUT).and_then(parse_duration);
     let open = move |partition, position| match &once {
         Some(once) => once.open(),
-        None => open_partition(&engine, &stream, &wanted, partition, position, false)
-            .map_err(|e| ConnectorError::Other(e.to_string())),
+        None => open_partition(&engine, &stream, &wanted, partition, position, false).map_err(|e| match e {
+            EngineError::Connector(e) => e,
+            EngineError::Log(e) => e.into(),
+            e => ConnectorError::Other(e.to_string()),
+        }),
     };
     let open = Box::new(open);
     Ok(SourceSetup { name, partitions, starts, open, is_topic, shape, idle_timeout, bad_topic, late_topic })

@@ -6,6 +6,7 @@
 //! late does not depend on how the input is cut or interleaved.
 
 use super::checkpoint::PartitionManifest;
+use super::retry::{Over, Patience};
 use super::{Result, RuntimeError};
 use crate::connectors::{BadRecord, PartitionReader, Position, Read, Slice};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
@@ -224,6 +225,8 @@ impl Shared {
 pub struct Feed {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Until it goes, its threads try again what fails for a reason that passes.
+    over: Option<Over>,
 }
 
 impl Feed {
@@ -233,7 +236,9 @@ impl Feed {
         partitions: Vec<PartitionFeed>,
         max_rows: usize,
         threads: usize,
+        patience: &Patience,
     ) -> Result<Self> {
+        let (patience, over) = patience.until_over();
         let slots = partitions
             .iter()
             .map(|_| Slot { ready: VecDeque::new(), pending: None, ended: false, failed: None })
@@ -247,12 +252,12 @@ impl Feed {
         for (i, partition) in partitions.into_iter().enumerate() {
             dealt[i % threads].push((i, partition));
         }
-        let mut feed = Feed { shared, threads: Vec::new() };
+        let mut feed = Feed { shared, threads: Vec::new(), over: Some(over) };
         for partitions in dealt {
-            let shared = feed.shared.clone();
+            let (shared, patience) = (feed.shared.clone(), patience.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("read {name}"))
-                .spawn(move || read_ahead(&shared, partitions, max_rows))
+                .spawn(move || read_ahead(&shared, partitions, max_rows, &patience))
                 .map_err(RuntimeError::Thread)?;
             feed.threads.push(thread);
         }
@@ -312,6 +317,7 @@ impl Feed {
 impl Drop for Feed {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
+        self.over = None;
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
             // A reader that panicked has nothing to add: its partition simply gave nothing more.
@@ -321,7 +327,12 @@ impl Drop for Feed {
 }
 
 /// A reader thread: keeps its partitions' slots filled until it is stopped.
-fn read_ahead(shared: &Arc<Shared>, mut partitions: Vec<(usize, PartitionFeed)>, max_rows: usize) {
+fn read_ahead(
+    shared: &Arc<Shared>,
+    mut partitions: Vec<(usize, PartitionFeed)>,
+    max_rows: usize,
+    patience: &Patience,
+) {
     let told = Arc::clone(shared);
     let news: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
         told.lock().news += 1;
@@ -349,7 +360,7 @@ fn read_ahead(shared: &Arc<Shared>, mut partitions: Vec<(usize, PartitionFeed)>,
                 shared.round
             };
             room_any = true;
-            let next = feed.next(max_rows);
+            let next = patience.until_done(|| feed.next(max_rows));
             let mut shared_slots = shared.lock();
             let slot = &mut shared_slots.slots[*index];
             slot.pending = matches!(next, Ok(Next::Pending)).then_some(round);

@@ -22,7 +22,7 @@ mod part;
 mod power;
 pub mod rebuild;
 mod replay;
-mod retry;
+pub mod retry;
 mod seen;
 pub mod sink;
 pub mod status;

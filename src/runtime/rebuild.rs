@@ -253,3 +253,139 @@ impl Sink for RebuildSink {
         Some(Arc::clone(&self.progress))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::connectors::topic::TopicAppender;
+    use crate::delta::{WATERMARK_NONE, draw, drawn};
+    use crate::disk::Disk;
+    use crate::log::{Log, TopicOptions};
+    use crate::runtime::upsert_sink::UpsertTarget;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::path::Path;
+
+    fn target() -> UpsertTarget {
+        let field = |name, data_type, nullable| Field::new(name, data_type, nullable);
+        let fields = |k: bool| vec![field("k", DataType::Int64, !k), field("v", DataType::Utf8, true)];
+        let topic = [fields(true), vec![field("_deleted", DataType::Boolean, false)]].concat();
+        UpsertTarget {
+            name: "t".into(),
+            schema: Arc::new(Schema::new(fields(true))),
+            topic: Arc::new(Schema::new(topic)),
+            key: vec![0],
+        }
+    }
+
+    fn open(dir: &Path, disk: &Disk) -> (Log, JobStore) {
+        let log = Log::open(dir.join("log"), disk.clone(), Clock::system()).unwrap();
+        std::fs::create_dir_all(dir.join("job")).unwrap();
+        (log, JobStore { disk: disk.clone(), dir: dir.join("job"), job: "j".into() })
+    }
+
+    fn upsert_sink(topic: &Arc<Topic>, producer: u128) -> UpsertSink {
+        let appender = TopicAppender::new(topic, Some(vec![0]), None, producer).unwrap();
+        UpsertSink::new(appender, target(), false, true).unwrap()
+    }
+
+    fn step(sink: &mut dyn Sink, step: u64, text: &str) -> Result<()> {
+        sink.write(step, &[drawn(&target().schema, text)], WATERMARK_NONE)
+    }
+
+    /// Each key's last row, and how many rows `producer` has written of each.
+    fn table(topic: &Arc<Topic>, producer: u128) -> (Vec<String>, Vec<usize>) {
+        let mut rows = std::collections::BTreeMap::<String, (String, usize)>::new();
+        for p in 0..topic.partitions() {
+            let mut reader = topic.reader(p, 0, None).unwrap();
+            while let Some(frame) = reader.next().unwrap() {
+                for line in draw(&[Delta::insert(frame.batch)]).lines() {
+                    let key = line.split_whitespace().nth(1).unwrap().to_string();
+                    let row = rows.entry(key).or_default();
+                    row.0 = line.into();
+                    row.1 += usize::from(frame.producer == producer);
+                }
+            }
+        }
+        let there: Vec<_> = rows.into_values().collect();
+        let shown = there.iter().filter(|(row, _)| !row.ends_with("true")).map(|(row, _)| row.clone());
+        (shown.collect(), there.iter().map(|(_, written)| *written).collect())
+    }
+
+    const STEPS: [&str; 3] = ["+ 1 a\n+ 2 b\n+ 3 c", "- 1 a\n+ 1 z\n+ 5 e\n+ 6 f", "- 5 e\n+ 7 g"];
+
+    fn made(dir: &Path) {
+        let (log, _) = open(dir, &Disk::real());
+        let options = TopicOptions { partitions: 3, ..TopicOptions::default() };
+        let topic = log.create_topic("t", options, target().topic).unwrap();
+        let mut old = upsert_sink(&topic, 7);
+        step(&mut old, 1, "+ 1 a\n+ 2 b\n+ 3 x\n+ 4 d\n+ 5 e\n+ 8 h").unwrap();
+        step(&mut old, 2, "- 8 h").unwrap();
+    }
+
+    fn rebuilding(topic: &Arc<Topic>, store: &JobStore) -> RebuildSink {
+        RebuildSink::new(upsert_sink(topic, 8), topic.clone(), None, store.clone()).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_written_until_all_is_read_and_then_what_differs() {
+        let dir = tempfile::tempdir().unwrap();
+        made(dir.path());
+        let (log, store) = open(dir.path(), &Disk::real());
+        let topic = log.topic("t").unwrap();
+        let before = table(&topic, 8);
+        let mut sink = rebuilding(&topic, &store);
+        for (i, text) in STEPS.into_iter().enumerate() {
+            step(&mut sink, i as u64 + 1, text).unwrap();
+        }
+        assert_eq!(table(&topic, 8), before);
+        sink.progress.set_ready();
+        step(&mut sink, 4, "").unwrap();
+        assert!(sink.progress.is_done());
+        let (rows, written) = table(&topic, 8);
+        assert_eq!(rows, ["+ 1 z false", "+ 2 b false", "+ 3 c false", "+ 6 f false", "+ 7 g false"]);
+        // Keys 1 to 8: 2 stays as it is, 8 had gone before.
+        assert_eq!(written, [1, 0, 1, 1, 1, 1, 1, 0]);
+        step(&mut sink, 5, "- 2 b").unwrap();
+        assert_eq!(table(&topic, 8).0.len(), 4);
+    }
+
+    #[test]
+    fn a_crash_at_any_write_changes_nothing_of_what_is_there_in_the_end() {
+        for n in 1..40 {
+            let dir = tempfile::tempdir().unwrap();
+            made(dir.path());
+            let (disk, faults) = Disk::faulty();
+            let failed = {
+                let (log, store) = open(dir.path(), &disk);
+                let topic = log.topic("t").unwrap();
+                let mut sink = rebuilding(&topic, &store);
+                step(&mut sink, 1, STEPS[0]).unwrap();
+                step(&mut sink, 2, STEPS[1]).unwrap();
+                faults.tear_write(n, 10);
+                sink.progress.set_ready();
+                step(&mut sink, 3, STEPS[2]).is_err()
+            };
+            faults.heal();
+            let (log, store) = open(dir.path(), &disk);
+            let topic = log.topic("t").unwrap();
+            let due = written(&store).unwrap();
+            assert!(due.is_none_or(|due| due == 3), "{due:?}");
+            let mut sink = rebuilding(&topic, &store);
+            for (i, text) in STEPS.into_iter().enumerate() {
+                step(&mut sink, i as u64 + 1, text).unwrap();
+            }
+            // Where nothing had begun to be written, it is in any later step.
+            sink.progress.set_ready();
+            step(&mut sink, 4, "").unwrap();
+            let (rows, counts) = table(&topic, 8);
+            assert_eq!(rows, ["+ 1 z false", "+ 2 b false", "+ 3 c false", "+ 6 f false", "+ 7 g false"]);
+            assert_eq!(counts, [1, 0, 1, 1, 1, 1, 1, 0], "write {n}");
+            if !failed {
+                assert!(n > 3);
+                return;
+            }
+        }
+        panic!("there are more writes than that");
+    }
+}

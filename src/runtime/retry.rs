@@ -1,4 +1,4 @@
-//! Writing what fails for a reason that passes: a full disk, a device that gives an error now and then, a lock that is
+//! Writing (and reading topics) where it fails for a reason that passes: a full disk, a device that gives an error now and then, a lock that is
 //! held. It is tried again, after 100 ms, then after twice as long each time, up to 10 s, until it succeeds or the job
 //! is told to end; meanwhile the job shows what it waits for.
 //!
@@ -13,6 +13,7 @@ use crate::connectors::ConnectorError;
 use crate::disk::DiskError;
 use crate::log::LogError;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
@@ -22,30 +23,51 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The statements of a job, as those see them that write for it.
 #[derive(Debug, Clone)]
-pub(super) struct Patience {
+pub struct Patience {
     /// All of them: if one is told to end, the job ends.
     all: Vec<Arc<Control>>,
     /// Those that wait.
     own: Vec<Arc<Control>>,
+    /// Others that nobody waits for any more once one of them says so.
+    over: Vec<Arc<AtomicBool>>,
+}
+
+/// Ends the waiting of those that write or read for what holds it, when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 impl Patience {
     /// For all statements of a job.
-    pub(super) fn of(all: Vec<Arc<Control>>) -> Self {
-        Patience { own: all.clone(), all }
+    pub fn of(all: Vec<Arc<Control>>) -> Self {
+        Patience { own: all.clone(), all, over: Vec::new() }
+    }
+
+    /// The same until what is given beside it is dropped.
+    pub(super) fn until_over(&self) -> (Self, Over) {
+        let over = Over::default();
+        let mut until = self.clone();
+        until.over.push(Arc::clone(&over.0));
+        (until, over)
     }
 
     /// For what only one of them waits for.
     pub(super) fn of_one(&self, own: &Arc<Control>) -> Self {
-        Patience { own: vec![Arc::clone(own)], all: self.all.clone() }
+        Patience { own: vec![Arc::clone(own)], ..self.clone() }
     }
 
     fn stopping(&self) -> bool {
-        self.all.iter().any(|c| c.stopping())
+        self.all.iter().any(|c| c.stopping() || c.restarting())
+            || self.over.iter().any(|over| over.load(Ordering::Acquire))
     }
 
     /// Does `act` until it succeeds or fails for good, or the job is told to end.
-    pub(super) fn until_done<T>(&self, mut act: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn until_done<T>(&self, mut act: impl FnMut() -> Result<T>) -> Result<T> {
         let error = match act() {
             Err(error) if error.is_passing() => error,
             done => return done,
@@ -136,6 +158,18 @@ mod tests {
         });
         assert!(matches!(refused, Err(RuntimeError::Disk(_))));
         assert_eq!((tries, control.take_news()), (1, vec![]));
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_over() {
+        let control = Arc::new(Control::default());
+        let (patience, over) = Patience::of(vec![control]).until_over();
+        let waits = std::thread::spawn(move || {
+            patience.until_done(|| -> Result<()> { Err(failed(ErrorKind::StorageFull)) })
+        });
+        std::thread::sleep(Duration::from_millis(150));
+        drop(over);
+        assert!(matches!(waits.join().unwrap(), Err(RuntimeError::StoppedWaiting { .. })));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::journal::{Entry, Journal, Moment};
 use super::monitor::Monitor;
 use super::part::{Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
-use super::retry::Patience;
+use super::retry::{Over, Patience};
 use super::seen::{Checkpointed, NodeSeen};
 use super::status::State;
 use super::{Result, RuntimeError};
@@ -33,6 +33,8 @@ pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
 
 /// A job that runs.
 pub(super) struct Run {
+    /// Dropped first: none of the threads below waits any longer then.
+    _over: Over,
     pub(super) crew: Crew,
     /// Where there is a store.
     checkpointer: Option<Checkpointer>,
@@ -83,7 +85,8 @@ impl Run {
     pub(super) fn start(job: Job, manifest: Option<Manifest>, monitor: Arc<Monitor>) -> Result<Self> {
         let started = job.clock.monotonic();
         let Job { flow, sources, parts, options, store, log, clock } = job;
-        let patience = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
+        let all = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
+        let (patience, over) = all.until_over();
         let mut running = Vec::with_capacity(parts.len());
         for (part, flow) in parts.into_iter().zip(&flow.parts) {
             let known = match (&store, &manifest) {
@@ -154,6 +157,7 @@ impl Run {
             dirty: false,
             blamed: None,
             patience,
+            _over: over,
             interrupted: false,
             sources,
             options,
@@ -195,6 +199,11 @@ impl Run {
             Err(RuntimeError::StoppedWaiting { .. }) => match self.check_outputs() {
                 Err(RuntimeError::StoppedWaiting { .. }) | Ok(()) => {}
                 failed => failed?,
+            },
+            // Why a sink's thread is gone, the thread has told.
+            Err(RuntimeError::WorkerLost) => match self.check_outputs() {
+                Err(RuntimeError::StoppedWaiting { .. }) => {}
+                told => told.and(Err(RuntimeError::WorkerLost))?,
             },
             other => other?,
         }
@@ -313,7 +322,7 @@ impl Run {
                 let into = slices.get_mut(partition.partition).zip(feeds.get_mut(partition.partition));
                 let (into, feed) = into.ok_or_else(|| changed(source, "it has fewer partitions"))?;
                 for slice in &partition.slices {
-                    into.0.extend(read_again(source, feed, slice)?);
+                    into.0.extend(self.patience.until_done(|| read_again(source, feed, slice))?);
                 }
                 into.1 = partition.ended;
             }
@@ -328,7 +337,7 @@ impl Run {
             let shape = Arc::new(source.shape.clone());
             let mut partitions = Vec::new();
             for (p, state) in states.iter().enumerate() {
-                let reader = (source.open)(p, state.position)?;
+                let reader = self.patience.until_done(|| Ok((source.open)(p, state.position)?))?;
                 partitions.push(PartitionFeed::new(reader, shape.clone(), state.running));
             }
             feeds.push(partitions);
@@ -342,7 +351,8 @@ impl Run {
         let mut shares = Vec::new();
         for (partitions, source) in self.open_feeds()?.into_iter().zip(&self.sources) {
             let share = self.share_of_step(partitions.len());
-            feeds.push(Feed::start(&source.name, partitions, share, self.crew.len())?);
+            let patience = &self.patience;
+            feeds.push(Feed::start(&source.name, partitions, share, self.crew.len(), patience)?);
             shares.push(share);
         }
         let targets = self.rebuild_targets()?;
@@ -625,8 +635,9 @@ impl Run {
                 &part.name,
                 &format!(
                     "ends at step {last}, but its sink has step {} already: the machine lost what was not yet on disk; start it \
-                     anew with --fresh",
-                    part.committed.unwrap_or_default()
+                     anew with --fresh={}",
+                    part.committed.unwrap_or_default(),
+                    part.name
                 ),
             )),
             _ => Ok(()),

@@ -138,11 +138,12 @@ impl Engine {
         self.want(&job, false, |wanted| wanted.restart += 1)?;
         let begun = |j: &JobDescription| j.status.as_ref().is_some_and(|s| s.started != before);
         let job = match job.runs() {
-            true => self.answered(&job.name, |j| j.runs() && begun(j) || !j.runs())?,
+            true => self.answered(&job.name, |j| begun(j) || !j.runs())?,
             // Its process may live on with other jobs.
             false => self.awaited(&job.name, ALIVE, begun)?,
         };
-        if !job.runs() {
+        // It may have come to its end already.
+        if !begun(&job) || job.is == Condition::Failed {
             return Err(failed_instead(&job));
         }
         let step = job.status.as_ref().and_then(|s| s.checkpoint.as_ref()).map_or(0, |c| c.step);

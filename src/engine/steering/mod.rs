@@ -83,7 +83,7 @@ pub struct JobDescription {
     #[serde(rename = "job")]
     pub name: String,
     /// How it is.
-    #[serde(rename = "condition")]
+    #[serde(rename = "state")]
     pub is: Condition,
     /// Where its result goes.
     pub sink: String,

@@ -245,7 +245,8 @@ fn a_job_that_is_killed_while_it_begins_afresh_goes_on() {
             std::thread::sleep(std::time::Duration::from_millis(30 + dice.below(500)));
             child.kill().unwrap();
             let ran = Ran::of(child.wait_with_output().unwrap());
-            assert!(ran.code.is_none(), "ended by itself:\n{}", ran.err);
+            // It ends by itself only where it was killed before it had begun anew, and is not told to now.
+            assert!(ran.code.is_none() || ran.err.contains("run with --fresh"), "{}", ran.err);
         }
         // Run again without the option it goes on, unless it had not come so far as to begin.
         let ran = run(&place, &[]);

@@ -18,6 +18,7 @@ mod tables;
 mod together;
 mod topics;
 mod tour;
+mod upgrade;
 mod usage;
 
 use std::io::Write;
