@@ -26,6 +26,10 @@ impl Jobs {
                     format!("job {name} waits: {reason}; it tries again by itself")
                 }
                 News::GoesOn => format!("job {name} goes on"),
+                News::Anew { stream, steps } => format!(
+                    "rows of {stream} that job {name} had read are gone, as when the machine loses its power: its last {steps} \
+                     steps, of which no result had been kept, are made anew from what there is"
+                ),
                 News::GaveUp(reason) => {
                     format!("job {name} was ended while it waited ({reason}); the next run goes on from its last checkpoint")
                 }

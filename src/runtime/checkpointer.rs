@@ -1,7 +1,7 @@
 //! The thread that writes checkpoints while steps go on.
 //!
 //! The step loop hands over what the workers have changed since the last checkpoint; the thread waits until the sinks have
-//! written all steps up to there, writes the tables and the manifest, moves the pins in the topics on, and removes the
+//! written all steps up to there and makes durable what was read, writes the tables and the manifest, moves the pins in the topics on, and removes the
 //! journals that are no longer needed. Until the manifest is in its place the checkpoint before holds, with its journal and
 //! the ones behind it.
 
@@ -107,6 +107,12 @@ fn write(store: &JobStore, tables: &mut Vec<TableManifest>, order: Order, patien
     for sink in drained {
         // The sink's own error is told by its thread.
         sink.recv().map_err(|_| RuntimeError::WorkerLost)?;
+    }
+    if let Some((log, pins)) = &pins {
+        // Were the power to take rows that the checkpoint says have been read, others would come to stand in their place.
+        for Pin { topic, partition, .. } in pins {
+            log.topic(topic)?.sync(*partition)?;
+        }
     }
     let step = manifest.step;
     if workers.is_none() {

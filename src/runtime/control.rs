@@ -12,6 +12,13 @@ pub enum News {
     GoesOn,
     /// It was told to end while it waited.
     GaveUp(String),
+    /// Rows of a stream that it had read are gone, so many of its last steps are made anew from what there is.
+    Anew {
+        /// The stream.
+        stream: String,
+        /// The steps, whose results no sink has.
+        steps: usize,
+    },
 }
 
 /// What a job waits for.
@@ -67,6 +74,11 @@ impl Control {
         }
     }
     /// Who waited has been told to end.
+    /// Some steps are made anew.
+    pub(super) fn anew(&self, stream: &str, steps: usize) {
+        self.waiting_now().news.push(News::Anew { stream: stream.into(), steps });
+    }
+    /// It ends without what it waited for.
     pub(super) fn gave_up(&self, reason: &str) {
         let mut waiting = self.waiting_now();
         if !matches!(waiting.news.last(), Some(News::GaveUp(_))) {

@@ -92,6 +92,12 @@ pub enum RuntimeError {
         /// What it waited for.
         reason: String,
     },
+    /// Rows of a stream that were read before are gone.
+    #[error("source {source_name} has changed since the job read it: rows that were read before are gone")]
+    RowsGone {
+        /// The stream.
+        source_name: String,
+    },
     /// The result could not be handed over.
     #[error("{0}")]
     Output(String),
@@ -107,7 +113,7 @@ impl RuntimeError {
             RuntimeError::Disk(_) | RuntimeError::JournalSync(_) => "disk",
             RuntimeError::WorkerGone | RuntimeError::WorkerLost | RuntimeError::Thread(_) => "thread",
             RuntimeError::State { .. } => "state",
-            RuntimeError::SourceChanged { .. } => "source",
+            RuntimeError::SourceChanged { .. } | RuntimeError::RowsGone { .. } => "source",
             RuntimeError::StoppedWaiting { .. } => "stopped",
             RuntimeError::Output(_) => "sink",
         }

@@ -115,7 +115,7 @@ pub(super) fn read_again(
             source,
             &format!("{} rows where {} were read before", prepared.delta.num_rows(), slice.rows),
         )),
-        Next::Pending | Next::End => Err(changed(source, "rows that were read before are gone")),
+        Next::Pending | Next::End => Err(RuntimeError::RowsGone { source_name: source.name.clone() }),
     }
 }
 

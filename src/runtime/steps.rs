@@ -273,24 +273,25 @@ impl Run {
     fn replay(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let mut feeds = if pending.is_empty() { Vec::new() } else { self.open_feeds()? };
-        for entry in pending {
+        let count = pending.len();
+        let mut makes_anew = false;
+        for (i, entry) in pending.into_iter().enumerate() {
             if self.is_ending() {
                 self.interrupted = true;
                 return Ok(());
             }
-            let mut taken = Vec::new();
-            for (s, (source, feeds)) in self.sources.iter().zip(&mut feeds).enumerate() {
-                let mut slices: Taken = feeds.iter().map(|_| (Vec::new(), false)).collect();
-                for partition in self.moves.entries_of(&entry, s) {
-                    let into = slices.get_mut(partition.partition).zip(feeds.get_mut(partition.partition));
-                    let (into, feed) = into.ok_or_else(|| changed(source, "it has fewer partitions"))?;
-                    for slice in &partition.slices {
-                        into.0.extend(self.patience.until_done(|| read_again(source, feed, slice))?);
-                    }
-                    into.1 = partition.ended;
+            let taken = match self.take_again(&entry, &mut feeds) {
+                // When the power goes, a topic may lose rows that were not yet on disk and had been read. Where no sink has
+                // what came of them, it is as if they had not been.
+                Err(RuntimeError::RowsGone { source_name })
+                    if self.parts.iter().all(|p| p.committed < Some(entry.step)) =>
+                {
+                    self.parts.iter().for_each(|p| p.control.anew(&source_name, count - i));
+                    makes_anew = true;
+                    break;
                 }
-                taken.push(slices);
-            }
+                taken => taken?,
+            };
             for (s, states) in self.partitions.iter_mut().enumerate() {
                 // An entry names all that were idle.
                 states.iter_mut().for_each(|state| state.idle = false);
@@ -305,11 +306,29 @@ impl Run {
             self.one_step(taken, entry.moment, false)?;
         }
         // Later entries are about the sources as they are now.
-        if !self.moves.is_identity() {
+        if makes_anew || !self.moves.is_identity() {
             self.drain()?;
             self.write_checkpoint()?;
         }
         Ok(())
+    }
+
+    /// What a journaled step took.
+    fn take_again(&self, entry: &Entry, feeds: &mut [Vec<PartitionFeed>]) -> Result<Vec<Taken>> {
+        let mut taken = Vec::new();
+        for (s, (source, feeds)) in self.sources.iter().zip(feeds).enumerate() {
+            let mut slices: Taken = feeds.iter().map(|_| (Vec::new(), false)).collect();
+            for partition in self.moves.entries_of(entry, s) {
+                let into = slices.get_mut(partition.partition).zip(feeds.get_mut(partition.partition));
+                let (into, feed) = into.ok_or_else(|| changed(source, "it has fewer partitions"))?;
+                for slice in &partition.slices {
+                    into.0.extend(self.patience.until_done(|| read_again(source, feed, slice))?);
+                }
+                into.1 = partition.ended;
+            }
+            taken.push(slices);
+        }
+        Ok(taken)
     }
 
     fn open_feeds(&self) -> Result<Vec<Vec<PartitionFeed>>> {
