@@ -101,7 +101,7 @@ impl Asked {
                 return (format!("the view \"{name}\", which it reads, has changed"), changes);
             }
         }
-        for (old, read) in self.reads.iter().zip(&new.reads).filter(|(a, b)| !a.is_same(b)) {
+        if let Some((old, read)) = self.reads.iter().zip(&new.reads).find(|(a, b)| !a.is_same(b)) {
             let word = read.stream.as_ref().map_or("stream", StreamDef::kind);
             let what = format!("the {word} \"{}\", which it reads, ", read.name);
             let mut changes = match (&old.stream, &read.stream) {

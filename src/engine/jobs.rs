@@ -432,8 +432,9 @@ impl JobHome {
         if group == self.file.group {
             return Ok(());
         }
-        self.file.group = group;
-        self.write()
+        let before = std::mem::replace(&mut self.file.group, group);
+        // If it could not be noted, it has not moved.
+        self.write().inspect_err(|_| self.file.group = before)
     }
 
     /// Writes what the folder says of the job.

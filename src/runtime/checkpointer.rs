@@ -82,9 +82,8 @@ impl Checkpointer {
     /// Has a checkpoint written, after the one that may be under way.
     pub(super) fn write(&mut self, order: Order) -> Result<()> {
         self.wait()?;
-        let sent = self.send.as_ref().map(|send| send.send(order));
-        match sent {
-            Some(Ok(())) => {
+        match &self.send {
+            Some(send) if send.send(order).is_ok() => {
                 self.busy = true;
                 Ok(())
             }

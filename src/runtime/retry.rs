@@ -146,11 +146,11 @@ mod tests {
             if tries < 3 { Err(failed(ErrorKind::StorageFull)) } else { Ok(7) }
         });
         assert_eq!(done.unwrap(), 7);
-        let reason = Some("no space left on device: cannot write f".to_string());
-        assert_eq!(shown.into_inner(), [None, reason.clone(), reason.clone()]);
+        let reason = "no space left on device: cannot write f".to_string();
+        assert_eq!(shown.into_inner(), [None, Some(reason.clone()), Some(reason.clone())]);
         assert_eq!(control.waits_for(), None);
         let news = control.take_news();
-        assert_eq!(news, [News::Waits(reason.unwrap_or_default()), News::GoesOn]);
+        assert_eq!(news, [News::Waits(reason), News::GoesOn]);
         let mut tries = 0;
         let refused = patience.until_done(|| -> Result<()> {
             tries += 1;

@@ -83,6 +83,9 @@ pub struct KeyedRows {
     unsaved: Option<Unsaved>,
 }
 
+/// The slots of keys that have changed, and the keys that have gone.
+pub type ChangedAndGone = (Vec<u32>, Vec<Box<[u8]>>);
+
 /// Keys that have changed since the last checkpoint.
 #[derive(Debug, Default)]
 struct Unsaved {
@@ -215,7 +218,7 @@ impl KeyedRows {
 
     /// The keys that have changed since this was last called, between two steps: those that have rows, and those that have
     /// gone. `None` = that is not noted yet.
-    pub fn take_unsaved(&mut self) -> Option<(Vec<u32>, Vec<Box<[u8]>>)> {
+    pub fn take_unsaved(&mut self) -> Option<ChangedAndGone> {
         let Unsaved { mut slots, gone } = std::mem::take(self.unsaved.as_mut()?);
         slots.retain(|slot| {
             let entry = self.entries.get_mut(*slot as usize);

@@ -69,6 +69,9 @@ pub(super) struct Partitions {
     unsaved: Option<Unsaved>,
 }
 
+/// The numbers of partitions that have changed, and the keys of those that have gone.
+pub(super) type ChangedAndGone = (Vec<u32>, Vec<Box<[u8]>>);
+
 /// What has changed since the last checkpoint.
 #[derive(Debug, Default)]
 struct Unsaved {
@@ -192,7 +195,7 @@ impl Partitions {
 
     /// The partitions that have changed since this was last called, and the keys of those that have gone; `None` = that is
     /// not noted yet.
-    pub(super) fn take_unsaved(&mut self) -> Option<(Vec<u32>, Vec<Box<[u8]>>)> {
+    pub(super) fn take_unsaved(&mut self) -> Option<ChangedAndGone> {
         let Unsaved { mut changed, gone } = std::mem::take(self.unsaved.as_mut()?);
         changed.retain(|number| {
             let partition = self.all.get_mut(*number as usize).and_then(Option::as_mut);

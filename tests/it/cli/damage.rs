@@ -1,5 +1,6 @@
 //! Data directories that are not ours, newer, damaged, full or closed to us.
 
+use super::resume::{signalled, until};
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 
@@ -89,7 +90,7 @@ fn a_directory_that_cannot_be_written() {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_and_the_next_one_goes_on() {
+fn a_full_disk_pauses_the_run_and_the_next_one_goes_on() {
     let place = Place::new();
     place.file("departures.jsonl", departures(20_000));
     place.file(
@@ -103,7 +104,14 @@ fn a_full_disk_ends_the_run_and_the_next_one_goes_on() {
         format!("trap '' XFSZ; ulimit -f 256; exec '{}' run copy.sql", env!("CARGO_BIN_EXE_millstream"));
     let mut command = Command::new("bash");
     command.args(["-c", &script]).current_dir(place.0.path()).env_remove("MILLSTREAM_DATA");
-    Ran::of(command.output().unwrap()).fails(1, &["copy.copy", "too large"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    until(|| place.run(&["job", "list"]).ok().out.contains("\"state\":\"waiting\""));
+    let why = place.run(&["job", "why", "copy.copy", "--format", "table"]).ok().out;
+    assert!(why.contains("cannot go on since") && why.contains("too large"), "{why}");
+    signalled(&child, "TERM");
+    let ran = Ran::of(child.wait_with_output().unwrap()).ok();
+    assert!(ran.err.contains("job copy.copy waits") && ran.err.contains("too large"), "{}", ran.err);
     place.run(&["run", "copy.sql"]).ok();
     let counts = "SELECT count(*) AS n, count(DISTINCT flight_id) AS d FROM copy";
     assert_eq!(json(&place.sql(counts))["n"], 20_000);

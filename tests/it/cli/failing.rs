@@ -5,6 +5,13 @@ use super::*;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+/// Whether a program listens for SIGTERM yet.
+fn listens(child: &Child) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", child.id())) else { return true };
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask & (1 << 14) != 0)
+}
+
 /// Waits for the end of a program that has been told to end: it must not take long.
 #[track_caller]
 fn ends(child: Child, within: Duration) -> Ran {
@@ -180,8 +187,8 @@ fn a_signal_ends_several_jobs_soon_while_they_catch_up_and_while_they_run_steps_
         crashed.kill().unwrap();
         crashed.wait().unwrap();
         let child = spawn(&place, &run);
-        until(|| i > 0 || rows_of(&place, "copy") > 0);
-        std::thread::sleep(Duration::from_millis(wait + 100));
+        until(|| listens(&child) && (i > 0 || rows_of(&place, "copy") > 0));
+        std::thread::sleep(Duration::from_millis(wait));
         signalled(&child, if i % 2 == 0 { "TERM" } else { "INT" });
         ends(child, SOON).ok();
     }
