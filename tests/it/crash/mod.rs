@@ -125,6 +125,7 @@ fn are_right(place: &Place, told: &str) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "how many deaths there were is what a long run is for")]
 fn jobs_that_are_killed_anywhere_write_what_an_undisturbed_run_writes() {
     let (kills, seed) = (asked("MILLSTREAM_KILLS", 50), asked("MILLSTREAM_KILLS_SEED", 1));
     let told =
