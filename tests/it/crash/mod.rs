@@ -11,8 +11,9 @@ mod rows;
 use crate::cli::Place;
 use crate::oracle::draw::Draw;
 use rows::Sources;
+use std::io::Read;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const JOBS: &str = "
 SET step_rows = 40; SET checkpoint_interval = '40 ms'; SET idle_timeout = '0 s';
@@ -83,29 +84,51 @@ const PLACES: [(&str, &str); 15] = [
 const COMPACTING: [(&str, &str); 4] =
     [("write", ".cleaned"), ("rename", ".cleaned"), ("remove", ".log"), ("write", ".index")];
 
+/// How often a process whose death is planned gets rows before it is killed as it has not come to its place.
+const FED: usize = 6;
+
 fn asked(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
 
-/// Waits for the process to die, at most so long; then kills it. Says whether it died by itself.
-fn reap(mut child: Child, most: Duration) -> bool {
-    let begun = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            // An end other than by a signal is an error of the program's.
-            if status.code().is_some() {
-                let output = child.wait_with_output().unwrap();
-                panic!("it ended with {status}: {}", String::from_utf8_lossy(&output.stderr));
-            }
-            return true;
+/// How many checkpoints the jobs have written, in all.
+fn checkpoints(place: &Place) -> u64 {
+    let Ok(jobs) = std::fs::read_dir(place.path(".millstream/jobs")) else { return 0 };
+    let of = |job: std::fs::DirEntry| {
+        let text = std::fs::read(job.path().join("checkpoint.json")).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&text).ok()?["checkpoint"]["generation"].as_u64()
+    };
+    jobs.flatten().filter_map(of).sum()
+}
+
+/// Whether the process has died. An end other than by a signal is an error of the program's.
+fn is_dead(child: &mut Child) -> bool {
+    match child.try_wait().unwrap() {
+        None => false,
+        Some(status) if status.code().is_none() => true,
+        Some(status) => {
+            let mut told = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+            panic!("it ended with {status}: {told}");
         }
-        if begun.elapsed() >= most {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Gives the process rows until it dies, or has written many checkpoints; then kills it. Says whether it died by itself.
+fn feed_until_dead(child: &mut Child, place: &Place, sources: &mut Sources, draw: &mut Draw) -> bool {
+    for _ in 0..FED {
+        let before = checkpoints(place);
+        sources.append(draw);
+        while checkpoints(place) <= before {
+            if is_dead(child) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    false
 }
 
 fn are_right(place: &Place, told: &str) {
@@ -160,14 +183,17 @@ fn jobs_that_are_killed_anywhere_write_what_an_undisturbed_run_writes() {
             (deaths, planned) = (deaths + u64::from(died), planned + u64::from(died));
             continue;
         }
-        let child = command.spawn().unwrap();
-        let most = if planned_one { 400 + draw.below(900) } else { 60 + draw.below(600) };
-        let most = Duration::from_millis(most as u64);
-        if draw.chance(50) {
-            std::thread::sleep(most / 4);
+        let mut child = command.spawn().unwrap();
+        if planned_one {
+            planned += u64::from(feed_until_dead(&mut child, &place, &mut sources, &mut draw));
+        } else {
+            std::thread::sleep(Duration::from_millis(draw.below(300) as u64));
             sources.append(&mut draw);
+            std::thread::sleep(Duration::from_millis(draw.below(300) as u64));
+            assert!(!is_dead(&mut child), "nobody has killed it");
+            child.kill().unwrap();
+            child.wait().unwrap();
         }
-        planned += u64::from(reap(child, most));
         deaths += 1;
         if deaths % 100 == 0 {
             place.run(&["run", "jobs.sql", "--until-caught-up"]).ok();

@@ -126,12 +126,23 @@ impl Part {
     /// Takes in what it has said; whether it is still at it.
     fn listen(&mut self) -> bool {
         while let Ok(line) = self.said.try_recv() {
-            if let Some(step) = line.strip_prefix("acknowledged ") {
-                self.acknowledged = step.parse().unwrap();
-            }
-            self.finished |= line == "finished";
+            self.take(&line);
         }
         !self.finished
+    }
+
+    /// Takes in all that one has said who has ended.
+    fn listen_to_the_end(&mut self) {
+        while let Ok(line) = self.said.recv() {
+            self.take(&line);
+        }
+    }
+
+    fn take(&mut self, line: &str) {
+        if let Some(step) = line.strip_prefix("acknowledged ") {
+            self.acknowledged = step.parse().unwrap();
+        }
+        self.finished |= line == "finished";
     }
 
     fn kill_and_start_again(&mut self, dir: &Path) {
@@ -165,7 +176,7 @@ fn killed_writers_and_readers_lose_and_double_nothing() {
             if part.listen()
                 && let Some(status) = part.child.try_wait().unwrap()
             {
-                part.listen();
+                part.listen_to_the_end();
                 assert!(part.finished, "{} ended with {status} after step {}", part.role, part.acknowledged);
             }
         }
