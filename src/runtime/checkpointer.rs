@@ -111,7 +111,7 @@ fn write(store: &JobStore, tables: &mut Vec<TableManifest>, order: Order, patien
     if let Some((log, pins)) = &pins {
         // Were the power to take rows that the checkpoint says have been read, others would come to stand in their place.
         for Pin { topic, partition, .. } in pins {
-            log.topic(topic)?.sync(*partition)?;
+            patience.until_done(|| Ok(log.topic(topic)?.sync(*partition)?))?;
         }
     }
     let step = manifest.step;
