@@ -230,6 +230,7 @@ fn late_rows_are_told_with_what_would_have_waited_for_them() {
         "CREATE STREAM hourly AS SELECT window_start, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start EMIT FINAL;",
     );
     let child = spawn(&place, &["run", "board.sql"]);
+    until(|| state(&place, "hourly") == "running");
     place.sql(
         "INSERT INTO s VALUES ('2026-01-01 10:10:10'), ('2026-01-01 10:00:20'), ('2026-01-01 10:00:30')",
     );

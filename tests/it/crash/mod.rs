@@ -125,6 +125,7 @@ fn are_right(place: &Place, told: &str) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "how many deaths there were is what a long run is for")]
 fn jobs_that_are_killed_anywhere_write_what_an_undisturbed_run_writes() {
     let (kills, seed) = (asked("MILLSTREAM_KILLS", 50), asked("MILLSTREAM_KILLS_SEED", 1));
     let told =
@@ -175,7 +176,7 @@ fn jobs_that_are_killed_anywhere_write_what_an_undisturbed_run_writes() {
     }
     sources.close();
     place.run(&["run", "jobs.sql", "--workers", "2", "--until-caught-up"]).ok();
-    println!("{deaths} deaths, {planned} of them at a chosen place; {} orders", sources.orders());
+    eprintln!("{deaths} deaths, {planned} of them at a chosen place; {} orders", sources.orders());
     assert!(planned > deaths / 5, "{planned} of {deaths} were at a chosen place");
     are_right(&place, &told);
 }
