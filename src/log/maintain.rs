@@ -8,6 +8,7 @@ use super::pins::Pins;
 use super::segment::{Segment, list_segments, segment_path};
 use super::topic::{Topic, TopicInfo};
 use super::{Compacted, Log, Removed, Result};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -140,14 +141,13 @@ impl Partition {
     fn remove_orphans(&self) -> Result<()> {
         // A segment before the active one never comes back.
         let active = self.published()?.segment;
+        let held: HashSet<u64> = list_segments(&self.disk, &self.dir)?.into_iter().collect();
         for name in self.disk.list(&self.dir)? {
             let Some((stem, "index" | "producers")) = name.rsplit_once('.') else { continue };
             let Ok(base) = stem.parse::<u64>() else { continue };
-            if base < active && !self.disk.exists(&segment_path(&self.dir, base))? {
-                match self.disk.remove_file(&self.dir.join(&name)) {
-                    Err(e) if e.is_not_found() => {}
-                    removed => removed?,
-                }
+            // Asked again, as a listing may miss a file that is renamed meanwhile.
+            if base < active && !held.contains(&base) && !self.disk.exists(&segment_path(&self.dir, base))? {
+                self.remove_segment(base)?;
             }
         }
         Ok(())

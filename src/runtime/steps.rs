@@ -282,9 +282,9 @@ impl Run {
             }
             let taken = match self.take_again(&entry, &mut feeds) {
                 // When the power goes, a topic may lose rows that were not yet on disk and had been read. Where no sink has
-                // what came of them, it is as if they had not been.
+                // what came of them, it is as if they had not been. (What a sink holds back only the journal gives again.)
                 Err(RuntimeError::RowsGone { source_name })
-                    if self.parts.iter().all(|p| p.committed < Some(entry.step)) =>
+                    if self.parts.iter().all(|p| p.committed < Some(entry.step) && !p.rebuilds()) =>
                 {
                     self.parts.iter().for_each(|p| p.control.anew(&source_name, count - i));
                     makes_anew = true;
