@@ -206,7 +206,7 @@ impl JobStore {
         RuntimeError::State {
             job: self.job.clone(),
             path: path.display().to_string(),
-            reason: format!("is damaged: {reason}"),
+            reason: format!("is damaged: {reason} ('millstream job reset {}' begins the job anew)", self.job),
         }
     }
 
