@@ -8,6 +8,7 @@ use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
 use super::launch::{MakeSink, MakeSources, Pending, launch};
+use super::memory;
 use super::own_jobs;
 use super::sources::{appender, setups};
 use super::steering::{job_rows, jobs_rows, why_rows};
@@ -538,6 +539,7 @@ impl Session {
     }
 
     fn job_options(&self, until_caught_up: bool) -> JobOptions {
+        memory::set_limit(&self.engine, self.settings.memory_limit);
         JobOptions {
             workers: self.settings.workers,
             step_rows: self.settings.step_rows,
@@ -582,6 +584,7 @@ impl Session {
             store: None,
             log: None,
             clock: self.engine.0.clock.clone(),
+            spill: Some(memory::spill_to(&self.engine)?),
         };
         let changes = emit_mode(query) == EmitMode::Changes;
         Ok(Outcome::Continuous(Box::new(Continuous {

@@ -6,6 +6,7 @@ use super::seen::NodeSeen;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
+use crate::operators::spill::SpillTo;
 use crate::plan::SharedFlow;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -22,11 +23,16 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn start(flow: &Arc<SharedFlow>, workers: usize, fresh: bool) -> Result<Self> {
+    pub(super) fn start(
+        flow: &Arc<SharedFlow>,
+        workers: usize,
+        fresh: bool,
+        spill: Option<&SpillTo>,
+    ) -> Result<Self> {
         let (send, replies) = channel();
         let mut crew =
             Crew { commands: Vec::new(), replies, threads: Vec::new(), failed_at: Cell::new(None) };
-        for (i, worker) in build(flow, workers, fresh)?.into_iter().enumerate() {
+        for (i, worker) in build(flow, workers, fresh, spill)?.into_iter().enumerate() {
             let (commands, receive) = channel();
             let send = send.clone();
             let thread = std::thread::Builder::new()

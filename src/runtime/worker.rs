@@ -19,6 +19,7 @@ use crate::operators::join::Join;
 use crate::operators::project::Project;
 use crate::operators::session::SessionWindow;
 use crate::operators::single_row::SingleRow;
+use crate::operators::spill::{SpillTo, Spilling};
 use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
@@ -203,11 +204,13 @@ impl Behind<'_> {
     }
 }
 
-/// The workers of a dataflow, their exchanges joined. `fresh` = not restored from a checkpoint.
+/// The workers of a dataflow, their exchanges joined. `fresh` = not restored from a checkpoint; `spill` = where state goes
+/// that does not fit into memory.
 pub(super) fn build(
     flow: &Arc<SharedFlow>,
     workers: usize,
     fresh: bool,
+    spill: Option<&SpillTo>,
 ) -> Result<Vec<Worker>, OperatorError> {
     let mut joined: Vec<Vec<Option<Exchange>>> = (0..workers).map(|_| Vec::new()).collect();
     for node in &flow.nodes {
@@ -224,7 +227,7 @@ pub(super) fn build(
             .nodes
             .iter()
             .zip(exchanges)
-            .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh))
+            .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh, spill))
             .collect::<Result<_, _>>()?;
         Ok(Worker {
             index,
@@ -252,7 +255,14 @@ fn running(
     exchange: Option<Exchange>,
     first: bool,
     fresh: bool,
+    spill: Option<&SpillTo>,
 ) -> Result<Running, OperatorError> {
+    let stateful = |operator: Box<dyn Operator>| {
+        Running::Operator(match spill {
+            Some(to) => Box::new(Spilling::new(operator, to)),
+            None => operator,
+        })
+    };
     Ok(match (spec, exchange) {
         (_, Some(exchange)) => Running::Exchange(exchange),
         (Spec::Source(i), _) => Running::Source(*i),
@@ -262,14 +272,14 @@ fn running(
         (Spec::Project(s), _) => Running::Operator(Box::new(Project::new(s.clone()))),
         (Spec::Window(s), _) => Running::Operator(Box::new(WindowAssign::new(s.clone()))),
         (Spec::InTime(s), _) => Running::Operator(Box::new(InTime::new(s.clone()))),
-        (Spec::Session(s), _) => Running::Operator(Box::new(SessionWindow::new(s.clone())?)),
+        (Spec::Session(s), _) => stateful(Box::new(SessionWindow::new(s.clone())?)),
         (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
         (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),
-        (Spec::Upsert(s), _) => Running::Operator(Box::new(Upsert::new(s.clone())?)),
-        (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
-        (Spec::Join(s), _) => Running::Operator(Box::new(Join::new(s.as_ref().clone())?)),
+        (Spec::Upsert(s), _) => stateful(Box::new(Upsert::new(s.clone())?)),
+        (Spec::Aggregate(s), _) => stateful(Box::new(Aggregate::new(s.clone(), first)?)),
+        (Spec::Join(s), _) => stateful(Box::new(Join::new(s.as_ref().clone())?)),
         (Spec::SingleRow, _) => Running::Operator(Box::new(SingleRow::default())),
-        (Spec::TopN(s), _) => Running::Operator(Box::new(TopN::new(s.clone())?)),
+        (Spec::TopN(s), _) => stateful(Box::new(TopN::new(s.clone())?)),
     })
 }
 

@@ -210,6 +210,16 @@ impl KeyTable {
         self.codec.decode(slots.map(|slot| self.arena.get(self.keys[slot as usize].span)))
     }
 
+    /// Whether a slot is in use.
+    pub fn is_used(&self, slot: u32) -> bool {
+        self.keys.get(slot as usize).is_some_and(|key| key.used)
+    }
+
+    /// Bytes that the keys take, without room that is only reserved.
+    pub fn live_bytes(&self) -> usize {
+        self.len() * (size_of::<Key>() + 5) + self.arena.live_bytes()
+    }
+
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
         self.keys.capacity() * size_of::<Key>() + self.table.capacity() * 5 + self.arena.size()

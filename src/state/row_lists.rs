@@ -194,6 +194,12 @@ impl RowLists {
         self.len() == 0
     }
 
+    /// Bytes that the rows take, without room that is only reserved.
+    pub fn live_bytes(&self) -> usize {
+        let index = if self.index.is_some() { 5 } else { 0 };
+        self.len() * (size_of::<RowEntry>() + index) + self.arena.live_bytes()
+    }
+
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.capacity() * 5);
