@@ -109,6 +109,8 @@ pub struct OperatorMetrics {
     pub state_bytes: u64,
     /// Bytes of state held on disk now.
     pub disk_bytes: u64,
+    /// How often state could not be moved to disk, and stayed in memory.
+    pub disk_failures: u64,
 }
 
 impl OperatorMetrics {
@@ -123,6 +125,7 @@ impl OperatorMetrics {
         self.state_rows += other.state_rows;
         self.state_bytes += other.state_bytes;
         self.disk_bytes += other.disk_bytes;
+        self.disk_failures += other.disk_failures;
     }
 }
 
@@ -211,6 +214,12 @@ pub trait Operator: Send {
     /// How its state can leave memory key by key; `None` = it stays.
     fn keyed(&mut self) -> Option<&mut dyn spill::KeyedState> {
         None
+    }
+
+    /// Whether it can be restored by several calls, each with some of the rows; those of a key may come in several, a table
+    /// after another.
+    fn restores_in_parts(&mut self) -> bool {
+        false
     }
 
     /// The counters so far.

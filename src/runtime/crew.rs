@@ -1,6 +1,6 @@
 //! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
 
-use super::checkpoint::RestoredNode;
+use super::checkpoint::RestoredPart;
 use super::journal::Moment;
 use super::seen::NodeSeen;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
@@ -131,8 +131,14 @@ impl Crew {
         states.collect()
     }
 
-    pub(super) fn restore(&self, state: Vec<Vec<RestoredNode>>) -> Result<()> {
-        self.ask(state.into_iter().map(Command::Restore).collect()).map(|_| ())
+    /// Gives each worker some rows of a checkpoint's state.
+    pub(super) fn restore(&self, parts: Vec<RestoredPart>) -> Result<()> {
+        self.ask(parts.into_iter().map(Command::Restore).collect()).map(|_| ())
+    }
+
+    /// The workers have all of the checkpoint's state.
+    pub(super) fn end_restore(&self) -> Result<()> {
+        self.ask((0..self.len()).map(|_| Command::EndRestore).collect()).map(|_| ())
     }
 }
 

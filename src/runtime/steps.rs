@@ -123,7 +123,8 @@ impl Run {
         if let (Some(store), Some(manifest)) = (&store, &manifest)
             && step > 0
         {
-            crew.restore(store.read(manifest, &moves.nodes, crew.len())?)?;
+            store.read(manifest, &moves.nodes, crew.len(), &mut |parts| crew.restore(parts))?;
+            crew.end_restore()?;
         }
         let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));
         let checkpointer =

@@ -106,6 +106,8 @@ pub struct Spilling {
     leaves: bool,
     /// Rows on disk.
     cold_rows: u64,
+    /// How often the disk would not take state.
+    failures: u64,
     /// Whether it is asked what changes.
     asked: bool,
     /// The hashes of keys on disk of which the last checkpoint does not have what they are now.
@@ -126,6 +128,7 @@ impl Spilling {
             aging: false,
             leaves: true,
             cold_rows: 0,
+            failures: 0,
             asked: false,
             unsaved: HashSet::new(),
         }
@@ -205,6 +208,11 @@ impl Spilling {
         Ok(())
     }
 
+    /// Looks at how much it holds when that may have become much more, or the budget is exceeded.
+    fn fit_some(&mut self) -> Result<()> {
+        if self.rows >= ROWS_BETWEEN_LOOKS || self.budget.is_exceeded() { self.fit() } else { Ok(()) }
+    }
+
     /// Tells the budget how much it holds.
     fn tell(&mut self) {
         let own = match self.inner.keyed() {
@@ -245,6 +253,7 @@ impl Spilling {
             }
             // A disk that is full or cannot write takes nothing; the state stays where it was.
             Err(_) => {
+                self.failures += 1;
                 let unsaved = (0u32..).zip(&evicted.unsaved).filter(|(_, unsaved)| **unsaved);
                 let unsaved = UInt32Array::from_iter_values(unsaved.map(|(key, _)| key));
                 let unsaved = match self.asked && !unsaved.is_empty() {
@@ -324,6 +333,9 @@ impl Operator for Spilling {
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
+        if self.aging && !self.cold.is_empty() {
+            self.warm_all()?;
+        }
         self.warm_due(watermark)?;
         let reached = self.inner.finish_step(watermark, out)?;
         self.steps += 1;
@@ -357,23 +369,29 @@ impl Operator for Spilling {
         if !self.asked {
             self.asked = true;
             self.inner.restore(tables)?;
-            return self.fit();
+            return self.fit_some();
         }
         // More of it, perhaps of keys of which some rows have come and gone to disk.
         for table in tables {
             let keys: Vec<ArrayRef> = table.batch.columns()[..table.key_columns].to_vec();
             self.warm(&keys, table.batch.num_rows())?;
             let Some(keyed) = self.inner.keyed() else { return Err(lost()) };
+            self.rows += table.batch.num_rows();
             keyed.admit(vec![table], None)?;
-            self.fit()?;
+            self.fit_some()?;
         }
         Ok(())
+    }
+
+    fn restores_in_parts(&mut self) -> bool {
+        self.inner.keyed().is_some()
     }
 
     fn metrics(&self) -> OperatorMetrics {
         let mut metrics = self.inner.metrics();
         metrics.state_rows += self.cold_rows;
         metrics.disk_bytes += self.cold.bytes();
+        metrics.disk_failures += self.failures;
         metrics
     }
 
