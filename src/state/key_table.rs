@@ -174,12 +174,17 @@ impl KeyTable {
         self.arena.free(span);
         self.free.push(slot);
         if self.arena.is_wasteful() {
-            let mut arena = self.arena.successor();
-            for key in self.keys.iter_mut().filter(|key| key.used) {
-                key.span = arena.push(self.arena.get(key.span));
-            }
-            self.arena = arena;
+            self.compact();
         }
+    }
+
+    /// Gives all memory of removed keys' bytes back.
+    pub fn compact(&mut self) {
+        let mut arena = self.arena.successor();
+        for key in self.keys.iter_mut().filter(|key| key.used) {
+            key.span = arena.push(self.arena.get(key.span));
+        }
+        self.arena = arena;
     }
 
     /// The greatest number of slots so far: slots are below it.

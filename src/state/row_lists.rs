@@ -161,9 +161,13 @@ impl RowLists {
 
     /// Gives memory of removed rows back if they are many. Bytes move; entries stay.
     pub fn sweep(&mut self) {
-        if !self.arena.is_wasteful() {
-            return;
+        if self.arena.is_wasteful() {
+            self.compact();
         }
+    }
+
+    /// Gives all memory of removed rows' bytes back.
+    pub fn compact(&mut self) {
         let mut arena = self.arena.successor();
         for row in self.rows.iter_mut().filter(|row| row.slot != NO_ROW) {
             row.span = arena.push(self.arena.get(row.span));

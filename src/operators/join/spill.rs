@@ -154,7 +154,8 @@ impl KeyedState for Join {
             self.slots[slot as usize] = Slot::default();
             self.keys.remove(slot);
         }
-        self.rows.iter_mut().for_each(|rows| rows.sweep());
+        self.rows.iter_mut().for_each(|rows| rows.compact());
+        self.keys.compact();
         self.forget_due();
         Ok(Some(evicted))
     }

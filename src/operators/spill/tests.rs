@@ -123,11 +123,13 @@ proptest! {
         let mut plain = join();
         let (disk, faults) = Disk::faulty();
         let mut spilled = spilling(limit, &disk, &dir);
-        let (mut there, mut saved) = (Vec::new(), Saved::default());
+        let mut there: Vec<(bool, i64, i64, i64)> = Vec::new();
+        let mut saved = Saved::default();
         for (new, checkpoint, what) in steps {
             // Some of the rows that are there go again.
             let gone = there.len() / 3;
-            let mut rows: Vec<(bool, i64, i64, i64)> = there.drain(..gone).map(|(s, k, v, w)| (s, k, v, -w)).collect();
+            let mut rows: Vec<(bool, i64, i64, i64)> = there.drain(..gone).collect();
+            rows.iter_mut().for_each(|row| row.3 = -row.3);
             there.extend(new.iter().copied());
             rows.extend(new);
             match what {
@@ -171,10 +173,10 @@ fn what_does_not_fit_goes_to_disk_and_stays_in_memory_when_the_disk_is_full() {
     let budget = operator.budget.clone();
     let rows: Vec<_> = (0..5000).map(|k| (k % 2 == 0, k, 1, 1)).collect();
     faults.full_after(0);
-    step(&mut operator, None, &rows[..2500]);
+    step(&mut operator, None, &rows[..4500]);
     assert!(budget.is_exceeded() && operator.metrics().disk_bytes == 0);
     faults.heal();
-    step(&mut operator, None, &rows[2500..]);
+    step(&mut operator, None, &rows[4500..]);
     assert!(budget.used() <= 100_000, "{} bytes", budget.used());
     let metrics = operator.metrics();
     assert_eq!(metrics.state_rows, 5000);
