@@ -16,7 +16,7 @@ use std::process::Child;
 use std::time::Duration;
 
 const JOBS: &str = "
-SET step_rows = 40; SET checkpoint_interval = '40 ms'; SET idle_timeout = '0 s';
+SET step_rows = 40; SET checkpoint_interval = '40 ms'; SET idle_timeout = '0 s'; SET memory_limit = '20 kB';
 CREATE STREAM orders (ts TIMESTAMP, id BIGINT, customer BIGINT, amount BIGINT,
   WATERMARK FOR ts AS ts - INTERVAL '5 seconds') WITH (partitions = 3, segment_bytes = '64 KiB');
 CREATE STREAM payments (id BIGINT, ok BOOLEAN) WITH (partitions = 2, segment_bytes = '64 KiB');

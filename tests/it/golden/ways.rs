@@ -77,7 +77,10 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(dir: &Path, source: &str, way: Way) -> Self {
         let engine = Engine::open_dir(dir).unwrap();
-        let settings = Settings { workers: way.workers, step_rows: way.step_rows, ..Settings::default() };
+        // With small steps all state that can goes to disk after each.
+        let memory_limit = (way.step_rows < 65_536).then_some(0);
+        let (workers, step_rows) = (way.workers, way.step_rows);
+        let settings = Settings { workers, step_rows, memory_limit, ..Settings::default() };
         let session = Session::new(&engine, settings, Some("case"), true);
         Run { session, engine, source: source.into() }
     }
