@@ -6,6 +6,7 @@ use super::feed::{Next, PartitionFeed, PartitionState, Prepared};
 use super::job::{SourceSetup, bad_schema};
 use super::journal::{Entry, Moment, PartitionEntry, SliceEntry};
 use super::part::Part;
+use super::retry::Patience;
 use super::steps::Taken;
 use super::{Result, RuntimeError};
 use crate::connectors::BadRecord;
@@ -98,24 +99,47 @@ pub(super) fn entry(step: u64, moment: Moment, taken: &[Taken], states: &[Vec<Pa
     Entry { step, moment, sources }
 }
 
-/// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells.
+/// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells. Where reading
+/// fails in the middle for a reason that passes, the rest comes as a slice of its own.
 pub(super) fn read_again(
     source: &SourceSetup,
     feed: &mut PartitionFeed,
     slice: &SliceEntry,
-) -> Result<Option<Prepared>> {
-    if slice.rows == 0 && feed.position() == slice.end {
-        return Ok(None);
+    patience: &Patience,
+) -> Result<Vec<Prepared>> {
+    let gone = || RuntimeError::RowsGone { source_name: source.name.clone() };
+    let mut parts: Vec<Prepared> = Vec::new();
+    let mut rows = 0;
+    if slice.rows == 0 && feed.position().offset == slice.end.offset {
+        return Ok(parts);
     }
-    match feed.again(slice.end, slice.asked)? {
-        Next::Rows(prepared) if prepared.end == slice.end && prepared.delta.num_rows() == slice.rows => {
-            Ok(Some(*prepared))
+    loop {
+        let asked = slice.asked.saturating_sub(rows).max(1);
+        match patience.until_done(|| feed.again(slice.end, asked))? {
+            Next::Rows(prepared) => {
+                rows += prepared.delta.num_rows();
+                let end = prepared.end;
+                parts.push(*prepared);
+                if end.offset < slice.end.offset {
+                    continue;
+                }
+                // Others have come in the place of those that the machine has lost.
+                if source.is_topic && slice.end.line != 0 && end.line != slice.end.line {
+                    return Err(gone());
+                }
+                if end != slice.end && slice.end.line != 0 || rows != slice.rows {
+                    return Err(changed(
+                        source,
+                        &format!("{rows} rows where {} were read before", slice.rows),
+                    ));
+                }
+                return Ok(parts);
+            }
+            Next::Pending | Next::End if parts.is_empty() || source.is_topic => return Err(gone()),
+            Next::Pending | Next::End => {
+                return Err(changed(source, &format!("{rows} rows where {} were read before", slice.rows)));
+            }
         }
-        Next::Rows(prepared) => Err(changed(
-            source,
-            &format!("{} rows where {} were read before", prepared.delta.num_rows(), slice.rows),
-        )),
-        Next::Pending | Next::End => Err(RuntimeError::RowsGone { source_name: source.name.clone() }),
     }
 }
 
