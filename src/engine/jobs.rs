@@ -132,12 +132,7 @@ impl Jobs {
         let jobs = self.clone();
         let thread = std::thread::Builder::new()
             .name(format!("job {}", launched.names().join(", ")))
-            .spawn(move || {
-                let mut next = Some(launched);
-                while let Some(launched) = next.take() {
-                    next = launched.run(&jobs);
-                }
-            })
+            .spawn(move || launched.run_on(&jobs))
             .map_err(EngineError::Start)?;
         self.keep(thread);
         Ok(())

@@ -161,3 +161,86 @@ pub(super) fn bad_batch(bad: &[BadRecord]) -> Result<RecordBatch> {
         ],
     )?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connectors::{ConnectorError, PartitionReader, Position, Read, Slice};
+    use crate::delta::WATERMARK_NONE;
+    use crate::log::LogError;
+    use crate::runtime::feed::FeedShape;
+    use arrow::array::ArrayRef;
+    use std::collections::VecDeque;
+
+    /// Gives what it is told: so many rows, or a failure.
+    struct Told {
+        at: u64,
+        gives: VecDeque<Result<u64, ConnectorError>>,
+    }
+
+    impl PartitionReader for Told {
+        fn read(&mut self, max_rows: usize) -> Result<Read, ConnectorError> {
+            let Some(gives) = self.gives.pop_front() else { return Ok(Read::Pending) };
+            let rows = gives?.min(max_rows as u64);
+            let numbers: ArrayRef =
+                Arc::new(Int64Array::from_iter_values(self.at as i64..(self.at + rows) as i64));
+            let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+            self.at += rows;
+            let end = self.position();
+            Ok(Read::Rows(Slice { batch, marks: None, stated: false, watermark: None, bad: vec![], end }))
+        }
+
+        fn position(&self) -> Position {
+            Position { offset: self.at, line: 4 }
+        }
+    }
+
+    /// Reads the slice of 5 rows that was read under `epoch` from what gives `gives`: the rows of each part.
+    fn again(gives: Vec<Result<u64, ConnectorError>>, epoch: u64) -> Result<Vec<usize>> {
+        let shape = FeedShape { keep: vec![0], time: None, late_rule: None };
+        let reader = Told { at: 0, gives: gives.into() };
+        let mut feed = PartitionFeed::new(Box::new(reader), Arc::new(shape.clone()), WATERMARK_NONE);
+        let source = SourceSetup {
+            name: "s".into(),
+            partitions: 1,
+            starts: vec![],
+            open: Box::new(|_, _| Err(ConnectorError::Other("it is open".into()))),
+            is_topic: true,
+            shape,
+            idle_timeout: None,
+            bad_topic: None,
+            late_topic: None,
+        };
+        let end = Position { offset: 5, line: epoch };
+        let slice = SliceEntry { asked: 9, rows: 5, end, running: WATERMARK_NONE };
+        let parts = read_again(&source, &mut feed, &slice, &Patience::of(vec![]))?;
+        Ok(parts.iter().map(|p| p.delta.num_rows()).collect())
+    }
+
+    /// What a device answers, as the log tells it; one that has no number does not pass.
+    fn failure(passes: bool) -> ConnectorError {
+        let source = match passes {
+            true => std::io::Error::from_raw_os_error(5),
+            false => std::io::Error::other("it is broken"),
+        };
+        let path = "/there".into();
+        LogError::Disk(crate::disk::DiskError { doing: "read", path, source }).into()
+    }
+
+    #[test]
+    fn what_fails_in_the_middle_of_a_slice_is_told_as_what_it_is_or_tried_again() {
+        assert_eq!(again(vec![Ok(5)], 4).unwrap(), [5]);
+        assert_eq!(again(vec![Ok(2), Err(failure(true)), Ok(3)], 4).unwrap(), [2, 3]);
+        let error = again(vec![Ok(2), Err(failure(false)), Ok(3)], 4).unwrap_err().to_string();
+        assert!(error.contains("it is broken"), "{error}");
+    }
+
+    #[test]
+    fn rows_that_are_gone_or_others_in_their_place_are_told_apart_from_those_that_were_read() {
+        let gone = |gives, epoch| matches!(again(gives, epoch), Err(RuntimeError::RowsGone { .. }));
+        assert!(gone(vec![], 4));
+        assert!(gone(vec![Ok(3)], 4), "the last of them are gone");
+        assert!(gone(vec![Ok(5)], 3), "rows of a later epoch");
+        assert_eq!(again(vec![Ok(5)], 0).unwrap(), [5], "read by a version that kept no epoch");
+    }
+}

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-const CASES: u64 = 60;
+const CASES: u64 = 200;
 const OPERATIONS: usize = 80;
 const KEYS: usize = 7;
 /// How a job says that it cannot go on.
