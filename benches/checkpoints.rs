@@ -1,10 +1,13 @@
-//! What checkpoints cost a job whose state is large and changes little.
+//! What journal and checkpoints cost a job whose state is large and changes little, and how long it takes to go on from one.
 //!
 //!     cargo bench --bench checkpoints
 //!
-//! KEYS (100,000 1,000,000 8,000,000), HOT (20,000), STEPS (400), STEP_ROWS (8,192) and EVERY_MS (200) are taken from the
-//! environment. The job groups by a key and keeps count, sum, least and greatest. First each key comes once; then STEPS steps
-//! follow with rows of HOT keys, while a checkpoint is written every EVERY_MS. The same is done without checkpoints.
+//! KEYS (100,000 1,000,000 8,000,000), HOT (20,000), STEPS (400), STEP_ROWS (8,192), EVERY_MS (200) and RUNS (3) are taken from
+//! the environment. The job groups by a key and keeps count, sum, least and greatest. First each key comes once; then STEPS
+//! steps follow with rows of HOT keys. That is done without journal and checkpoints, with a journal alone, and with a checkpoint every
+//! EVERY_MS, in turns RUNS times. Shown are the times between the results of two steps that follow each other, of all RUNS
+//! runs, while the keys come (the longest) and after that; the seconds of the quickest whole run; and of the last, how
+//! long it took to begin again from its checkpoint, and how large that was.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -50,7 +53,8 @@ impl PartitionReader for Reader {
         let Size { keys, hot, step_rows, steps } = self.size;
         let end = keys + steps * step_rows;
         if self.at == end {
-            return Ok(Read::End);
+            // More might come: the state is kept.
+            return Ok(Read::Pending);
         }
         let limit = if self.at < keys { keys } else { end };
         let rows = self.at..limit.min(self.at + max_rows);
@@ -106,13 +110,23 @@ fn flow() -> Result<Arc<SharedFlow>, Box<dyn Error>> {
     Ok(Arc::new(SharedFlow::from(&planner.dataflow(&plan, EmitMode::Changes).map_err(|e| format!("{e:?}"))?)))
 }
 
-/// The times between the results of the steps behind the first `keys` rows, ascending.
-fn run(
-    flow: &Arc<SharedFlow>,
-    dir: &Path,
-    size: Size,
-    every: Duration,
-) -> Result<Vec<Duration>, Box<dyn Error>> {
+/// What a run has shown.
+struct Shown {
+    /// The times between the results of two steps, as the keys come and behind that.
+    loading: Vec<Duration>,
+    gaps: Vec<Duration>,
+    took: Duration,
+}
+
+/// How state is kept.
+#[derive(Clone, Copy)]
+enum Kept {
+    No,
+    Every(Duration),
+}
+
+/// Runs the job over what there is.
+fn run(flow: &Arc<SharedFlow>, dir: &Path, size: Size, kept: Kept) -> Result<Shown, Box<dyn Error>> {
     let times = Times::default();
     let spec = flow.sources.first().ok_or("no source")?;
     let (columns, schema) = (spec.columns.clone(), spec.schema.clone());
@@ -145,20 +159,39 @@ fn run(
             step_rows: size.step_rows,
             idle_timeout: Duration::ZERO,
             state_ttl: None,
-            checkpoint_interval: every,
-            until_caught_up: false,
+            checkpoint_interval: match kept {
+                Kept::No => Duration::MAX,
+                Kept::Every(every) => every,
+            },
+            until_caught_up: true,
         },
-        store: Some(JobStore { disk: Disk::real(), dir: dir.into(), job: "bench".into() }),
+        store: match kept {
+            Kept::No => None,
+            Kept::Every(_) => Some(JobStore { disk: Disk::real(), dir: dir.into(), job: "bench".into() }),
+        },
         log: None,
         clock: Clock::system(),
         spill: None,
     };
+    let began = Instant::now();
     job.run_alone()?;
+    let took = began.elapsed();
     let times = times.0.lock().map_err(|_| "a sink failed")?;
     let last = times.len().saturating_sub(size.steps);
-    let mut gaps: Vec<Duration> = times[last..].windows(2).map(|pair| pair[1] - pair[0]).collect();
-    gaps.sort_unstable();
-    Ok(gaps)
+    let gaps = |times: &[Instant]| times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    Ok(Shown { loading: gaps(&times[..last]), gaps: gaps(&times[last..]), took })
+}
+
+/// The bytes of the checkpoint's tables.
+fn state_bytes(dir: &Path) -> Result<u64, Box<dyn Error>> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("state-") {
+            sum += entry.metadata()?.len();
+        }
+    }
+    Ok(sum)
 }
 
 fn numbers(name: &str, default: &[usize]) -> Vec<usize> {
@@ -171,27 +204,51 @@ fn main() -> Result<(), Box<dyn Error>> {
     let flow = flow()?;
     let one = |name: &str, default: usize| numbers(name, &[default])[0];
     let every = Duration::from_millis(one("EVERY_MS", 200) as u64);
-    println!("steps of {} rows of {} keys; times in ms", one("STEP_ROWS", 8192), one("HOT", 20_000));
-    println!("    keys  checkpoints       p50     p90     p99  longest  sum of all steps");
+    let (step_rows, hot, runs) = (one("STEP_ROWS", 8192), one("HOT", 20_000), one("RUNS", 3));
+    println!(
+        "steps of {step_rows} rows, then of {hot} keys; times between results in ms; best of {runs} runs in seconds"
+    );
+    println!(
+        "    keys  checkpoints  while keys come      p50     p90     p99  longest  seconds   begun again  state MiB"
+    );
     for keys in numbers("KEYS", &[100_000, 1_000_000, 8_000_000]) {
-        let size = Size {
-            keys,
-            hot: one("HOT", 20_000).min(keys),
-            step_rows: one("STEP_ROWS", 8192),
-            steps: one("STEPS", 400),
-        };
-        for (name, every) in [("none", Duration::MAX), ("every", every)] {
-            let dir = tempfile::tempdir()?;
-            let gaps = run(&flow, dir.path(), size, every)?;
-            let at = |part: f64| gaps[((gaps.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
-            println!(
-                "{keys:8}  {name:11} {:9.2} {:7.2} {:7.2} {:8.2} {:9.0}",
+        let size = Size { keys, hot: hot.min(keys), step_rows, steps: one("STEPS", 400) };
+        let ways = [
+            ("none at all", Kept::No),
+            ("journal", Kept::Every(Duration::MAX)),
+            ("every", Kept::Every(every)),
+        ];
+        let mut shown: Vec<Vec<Shown>> = ways.iter().map(|_| Vec::new()).collect();
+        let mut again = Vec::new();
+        for _ in 0..runs {
+            for ((_, kept), shown) in ways.iter().zip(&mut shown) {
+                let dir = tempfile::tempdir()?;
+                shown.push(run(&flow, dir.path(), size, *kept)?);
+                if let Kept::Every(_) = kept {
+                    again = vec![run(&flow, dir.path(), size, *kept)?.took.as_secs_f64()];
+                    again.push(state_bytes(dir.path())? as f64 / f64::from(1 << 20));
+                }
+            }
+        }
+        for ((name, _), shown) in ways.iter().zip(shown) {
+            let ms = |d: Duration| d.as_secs_f64() * 1e3;
+            let mut gaps: Vec<Duration> = shown.iter().flat_map(|s| s.gaps.iter().copied()).collect();
+            gaps.sort_unstable();
+            let at = |part: f64| ms(gaps[((gaps.len() - 1) as f64 * part) as usize]);
+            let loading = shown.iter().flat_map(|s| s.loading.iter().copied()).max().unwrap_or_default();
+            let took = shown.iter().map(|s| s.took).min().unwrap_or_default().as_secs_f64();
+            print!(
+                "{keys:8}  {name:11}  {:15.2}  {:7.2} {:7.2} {:7.2} {:8.2} {took:8.2}",
+                ms(loading),
                 at(0.5),
                 at(0.9),
                 at(0.99),
-                at(1.0),
-                gaps.iter().sum::<Duration>().as_secs_f64() * 1e3
+                at(1.0)
             );
+            match again.as_slice() {
+                [seconds, state] if *name == "every" => println!("  {seconds:12.2} {state:10.1}"),
+                _ => println!(),
+            }
         }
     }
     Ok(())

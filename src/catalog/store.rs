@@ -97,7 +97,11 @@ impl CatalogStore {
         let path = self.dir.join("catalog.json");
         let bytes = serde_json::to_vec_pretty(&file)
             .map_err(|e| CatalogError::Damaged { path: path.display().to_string(), reason: e.to_string() })?;
-        self.disk.write_atomically(&path, &bytes)?;
+        // A file of statements that is run again changes nothing, and then a full disk is no matter.
+        let unchanged = self.disk.exists(&path)? && self.disk.read(&path)? == bytes;
+        if !unchanged {
+            self.disk.write_atomically(&path, &bytes)?;
+        }
         Ok(result)
     }
 }

@@ -46,7 +46,8 @@ pub enum OnBad {
 pub struct Position {
     /// How far the partition has been read.
     pub offset: u64,
-    /// How many lines or records lie before it; 0 where that means nothing.
+    /// How many lines or records lie before it; 0 where that means nothing. In a topic: the writer's epoch of the row before
+    /// it, 0 where it is not known; rows that have taken the place of lost ones have a greater one.
     pub line: u64,
 }
 

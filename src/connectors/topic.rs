@@ -4,7 +4,7 @@
 //! exactly once: each frame carries the job and the step, and a step that a partition already has is dropped.
 
 use super::{ConnectorError, ConnectorInfo, OptionInfo, PartitionReader, Position, Read, Slice};
-use crate::log::{Append, Frame, Fsync, LogReader, PartitionWriter, Topic};
+use crate::log::{Append, Feeder, Frame, Fsync, LogReader, PartitionWriter, Topic};
 use arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions,
     TimestampNanosecondArray, UInt32Array,
@@ -100,6 +100,8 @@ pub struct TopicReader {
     /// The least offset that is given.
     from: u64,
     position: u64,
+    /// The writer's epoch of the last frame of which rows were given; 0 = none were yet.
+    epoch: u32,
     until: Option<u64>,
     /// Somebody wants to be told of news.
     is_told: bool,
@@ -139,6 +141,7 @@ impl TopicReader {
             held: None,
             from: start,
             position: start,
+            epoch: 0,
             until,
             is_told: false,
             failed: None,
@@ -176,6 +179,7 @@ impl TopicReader {
         };
         // What compaction took away before `end` has been read with the rows around it.
         self.position = frame.offset(given + taken).min(end).max(self.from);
+        self.epoch = frame.epoch;
         if taken < rows {
             self.held = Some((frame, given + taken));
         }
@@ -239,7 +243,7 @@ impl PartitionReader for TopicReader {
     }
 
     fn position(&self) -> Position {
-        Position { offset: self.position, line: 0 }
+        Position { offset: self.position, line: u64::from(self.epoch) }
     }
 }
 
@@ -300,6 +304,17 @@ impl TopicReader {
         let stated = parts.iter().any(|p| p.stated);
         Ok(Slice { batch, marks, stated, watermark, bad: Vec::new(), end: self.position() })
     }
+}
+
+/// A job that writes a topic, see [`Feeder`].
+#[derive(Debug, Clone, Copy)]
+pub struct FedBy<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The bits behind its steps in the steps of what is appended.
+    pub step_bits: u32,
+    /// The topics that it reads.
+    pub reads: &'a [String],
 }
 
 /// Appends rows to a topic: by the hash of the key columns, else whole steps round the partitions.
@@ -403,6 +418,16 @@ impl TopicAppender {
     /// Whether what is appended is durable at once.
     pub fn is_durable_at_once(&self) -> bool {
         self.topic.settings().fsync == Fsync::Step
+    }
+
+    /// Remembers beside the topic that a job writes it.
+    pub fn fed_by(&self, job: &FedBy) -> Result<(), ConnectorError> {
+        Ok(self.topic.fed_by(&Feeder {
+            name: job.name.into(),
+            producer: self.producer,
+            step_bits: job.step_bits,
+            reads: job.reads.to_vec(),
+        })?)
     }
 
     /// The last step of the producer that any partition has.

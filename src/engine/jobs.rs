@@ -16,6 +16,7 @@ use crate::runtime::RuntimeError;
 use crate::runtime::checkpoint::JobStore;
 use crate::runtime::control::Control;
 use crate::runtime::job::JobSummary;
+use crate::runtime::settled::JobFolders;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -131,12 +132,7 @@ impl Jobs {
         let jobs = self.clone();
         let thread = std::thread::Builder::new()
             .name(format!("job {}", launched.names().join(", ")))
-            .spawn(move || {
-                let mut next = Some(launched);
-                while let Some(launched) = next.take() {
-                    next = launched.run(&jobs);
-                }
-            })
+            .spawn(move || launched.run_on(&jobs))
             .map_err(EngineError::Start)?;
         self.keep(thread);
         Ok(())
@@ -470,6 +466,17 @@ pub(super) fn read_job_file(disk: &Disk, dir: &Path) -> Result<Option<JobFile>> 
         return Err(state(format!("was written by a newer millstream ({known})")).into());
     }
     Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
+}
+
+/// The jobs' folders, as the log sees them.
+pub(super) fn folders(disk: &Disk, dir: &Path) -> JobFolders {
+    let (files, jobs) = (disk.clone(), dir.join("jobs"));
+    JobFolders::new(disk.clone(), move |feeder| {
+        let file = read_job_file(&files, &jobs.join(&feeder.name)).ok().flatten()?;
+        let producer = u128::from_str_radix(&file.producer, 16).ok()?;
+        let folder = file.group.as_deref().unwrap_or(&feeder.name);
+        (producer == feeder.producer).then(|| jobs.join(folder))
+    })
 }
 
 /// The folder of all jobs' folders.

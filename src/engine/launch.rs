@@ -71,9 +71,61 @@ pub(super) fn launch(
     sources: &MakeSources,
 ) -> Result<()> {
     for group in grouped(pending, &jobs.edges())? {
-        jobs.start(Launched::new(engine, group, sources, None)?)?;
+        match Launched::new(engine, group, sources, None) {
+            Ok(launched) => jobs.start(launched)?,
+            Err(failed) if failed.error.is_passing() => {
+                let (jobs_of, engine, sources) = (jobs.clone(), engine.clone(), sources.clone());
+                let begin = move || failed.group.begin(&engine, &jobs_of, &sources);
+                let thread = std::thread::Builder::new().name("begin".into()).spawn(begin);
+                jobs.keep(thread.map_err(super::EngineError::Start)?);
+            }
+            Err(failed) => return Err(failed.error),
+        }
     }
     Ok(())
+}
+
+/// Statements that could not be made ready to run.
+struct NotLaunched {
+    group: Group,
+    error: super::EngineError,
+}
+
+impl super::EngineError {
+    /// Whether what failed may succeed when it is tried again.
+    fn is_passing(&self) -> bool {
+        match self {
+            super::EngineError::Runtime(error) => error.is_passing(),
+            super::EngineError::Log(crate::log::LogError::Disk(error)) => error.is_passing(),
+            super::EngineError::Disk(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+}
+
+impl Group {
+    /// Runs the job, once what it needs to begin can be had. What keeps it from that passes.
+    fn begin(self, engine: &Engine, jobs: &Arc<Jobs>, sources: &MakeSources) {
+        let numbers: Vec<usize> = self.members.iter().map(|m| m.number).collect();
+        let controls: Vec<Arc<Control>> = self.members.iter().map(|m| m.control.clone()).collect();
+        let patience = Patience::of(controls.clone());
+        match Launched::new(engine, self, sources, Some(&patience)) {
+            Ok(launched) => launched.run_on(jobs),
+            Err(failed) => could_not_begin(jobs, numbers, &controls, &failed.error),
+        }
+    }
+}
+
+/// Takes note of why statements could not begin.
+fn could_not_begin(jobs: &Jobs, numbers: Vec<usize>, controls: &[Arc<Control>], error: &super::EngineError) {
+    let stopped = controls.iter().any(|c| c.stopping());
+    let reason = error.to_string();
+    for number in numbers {
+        match stopped {
+            true => jobs.fell(number),
+            false => jobs.ended(number, Err(RuntimeError::Output(reason.clone()))),
+        }
+    }
 }
 
 /// A job that is ready to run.
@@ -88,14 +140,30 @@ pub(super) struct Launched {
 }
 
 impl Launched {
-    /// Makes all that it needs; with `patience`, what fails for a reason that passes is tried again.
+    /// Makes all that it needs; with `patience`, what fails for a reason that passes is tried again. Where it fails, the
+    /// statements are given back.
     fn new(
         engine: &Engine,
         mut group: Group,
         sources: &MakeSources,
         patience: Option<&Patience>,
-    ) -> Result<Self> {
-        let (store, lock) = patiently(patience, || home_of(engine, &mut group))?;
+    ) -> Result<Self, Box<NotLaunched>> {
+        match Launched::job(engine, &mut group, sources, patience) {
+            Ok((job, lock)) => {
+                let members = group.members.into_iter().map(Some).collect();
+                Ok(Launched { engine: engine.clone(), sources: sources.clone(), job, members, lock })
+            }
+            Err(error) => Err(Box::new(NotLaunched { group, error })),
+        }
+    }
+
+    fn job(
+        engine: &Engine,
+        group: &mut Group,
+        sources: &MakeSources,
+        patience: Option<&Patience>,
+    ) -> Result<(Job, Option<DiskLock>)> {
+        let (store, lock) = patiently(patience, || home_of(engine, group))?;
         let flows: Vec<&Dataflow> = group.members.iter().map(|m| m.flow.as_ref()).collect();
         let flow = Arc::new(SharedFlow::of(&flows));
         let part = |m: &Pending| {
@@ -116,8 +184,15 @@ impl Launched {
             clock: engine.0.clock.clone(),
             spill: Some(memory::spill_to(engine)?),
         };
-        let members = group.members.into_iter().map(Some).collect();
-        Ok(Launched { engine: engine.clone(), sources: sources.clone(), job, members, lock })
+        Ok((job, lock))
+    }
+
+    /// Runs it, and what it becomes, to the end, on this thread.
+    pub(super) fn run_on(self, jobs: &Arc<Jobs>) {
+        let mut next = Some(self);
+        while let Some(launched) = next.take() {
+            next = launched.run(jobs);
+        }
     }
 
     pub(super) fn names(&self) -> Vec<&str> {
@@ -127,7 +202,7 @@ impl Launched {
     /// A statement that runs for itself.
     pub(super) fn alone(engine: &Engine, member: Pending, sources: &MakeSources) -> Result<Self> {
         let saved = member.home.as_ref().map(JobHome::saved).transpose()?.flatten();
-        Launched::new(engine, Group { members: vec![member], saved }, sources, None)
+        Launched::new(engine, Group { members: vec![member], saved }, sources, None).map_err(|f| f.error)
     }
 
     /// Runs it to its end. If a statement fails, gives the job of the others; if it was told to begin again, that of all.
@@ -173,19 +248,12 @@ impl Launched {
         let saved = rest.first().and_then(|m| m.home.as_ref()).map(JobHome::saved).transpose();
         let again = saved.and_then(|saved| {
             let group = Group { members: rest, saved: saved.flatten() };
-            Launched::new(&engine, group, &sources, Some(&patience))
+            Launched::new(&engine, group, &sources, Some(&patience)).map_err(|failed| failed.error)
         });
         match again {
             Ok(again) => Some(again),
             Err(error) => {
-                let reason = error.to_string();
-                for number in numbers {
-                    if controls.iter().any(|c| c.stopping()) {
-                        jobs.fell(number);
-                        continue;
-                    }
-                    jobs.ended(number, Err(RuntimeError::Output(reason.clone())));
-                }
+                could_not_begin(jobs, numbers, &controls, &error);
                 None
             }
         }

@@ -157,6 +157,7 @@ impl Engine {
     /// Opens the data directory `dir`, making it if it is not there.
     pub fn open(dir: &Path, disk: Disk, clock: Clock) -> Result<Self> {
         let log = Log::open(dir, disk.clone(), clock.clone())?;
+        log.ask_about_jobs(Arc::new(jobs::folders(&disk, dir)));
         let catalog = CatalogStore::open(disk.clone(), dir)?;
         let tokio =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(EngineError::Start)?;

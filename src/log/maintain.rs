@@ -155,6 +155,7 @@ impl Partition {
 
     /// Closes the active segment if it has rows.
     fn close_active(&self) -> Result<()> {
+        self.topic.feeders.sync_before()?;
         let mut entered = self.enter()?;
         if entered.core.state.next_offset > entered.core.state.segment {
             entered.roll()?;

@@ -4,7 +4,7 @@
 //! ```text
 //! DIR/FORMAT            "millstream 1"; who does not know the version keeps out
 //! DIR/lock              held while a topic is created or deleted
-//! DIR/topics/<uuid>/    topic.json, and a directory per partition (partition.rs)
+//! DIR/topics/<uuid>/    topic.json, a directory per partition (partition.rs), the jobs that write it (feeders.rs)
 //! DIR/groups/<uuid>/    group.json, and what the group has read of topics (group/mod.rs)
 //! ```
 //!
@@ -17,6 +17,7 @@
 mod body;
 mod compaction;
 mod error;
+mod feeders;
 mod find;
 mod frame;
 mod group;
@@ -46,6 +47,7 @@ mod writer;
 pub use body::Codec;
 pub use compaction::Compacted;
 pub use error::{Corruption, LogError};
+pub use feeders::{Feeder, Jobs};
 pub use group::{Assignment, Gained, Group, GroupInfo, GroupPartition, Member};
 pub use maintain::Maintained;
 pub use partition::Recovery;
@@ -62,6 +64,7 @@ pub use writer::{Append, Appended, PartitionWriter};
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskError, Open};
 use arrow::datatypes::SchemaRef;
+use feeders::Feeders;
 use partition::guard;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -90,6 +93,7 @@ struct Inner {
     open: Mutex<HashMap<String, Arc<Topic>>>,
     syncer: Syncer,
     watched: Watched,
+    jobs: feeders::Asked,
 }
 
 impl Log {
@@ -112,7 +116,15 @@ impl Log {
         check_format(&dir, &disk)?;
         let syncer = Syncer::new(clock.clone());
         let watched = Watched::new(disk.clone());
-        Ok(Log(Arc::new(Inner { dir, disk, clock, open: Mutex::default(), syncer, watched })))
+        Ok(Log(Arc::new(Inner {
+            dir,
+            disk,
+            clock,
+            open: Mutex::default(),
+            syncer,
+            watched,
+            jobs: Mutex::default(),
+        })))
     }
 
     /// The data directory.
@@ -239,9 +251,11 @@ impl Log {
             return Arc::clone(topic);
         }
         let name = info.name.clone();
+        let feeders = Feeders::new(&dir, &self.0.disk, Arc::downgrade(&self.0));
         let topic = Arc::new(Topic::new(
             info,
             dir,
+            feeders,
             &self.0.disk,
             &self.0.clock,
             self.0.syncer.handle(),

@@ -12,6 +12,7 @@
 //! files are as `tail` says, recovering if they are not (recover.rs). Readers only look at `tail`.
 
 use super::error::{Corruption, LogError};
+use super::feeders::Limits;
 use super::known::Known;
 use super::segment::{Fault, list_segments, segment_path};
 use super::settings::Fsync;
@@ -43,17 +44,24 @@ pub struct Recovery {
     pub bytes: u64,
     /// Rows among them that readers may have seen.
     pub rows: u64,
+    /// Among them are rows of a job that were whole, but of which the machine lost what they were made of: the job makes
+    /// them anew.
+    pub ahead: bool,
     /// The offset that the next row will get.
     pub next_offset: u64,
 }
 
 impl fmt::Display for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Recovery { topic, partition, bytes, rows, next_offset, .. } = self;
-        write!(
-            f,
-            "recovered partition {partition} of the topic {topic:?}: cut {bytes} bytes of an unfinished append"
-        )?;
+        let Recovery { topic, partition, bytes, rows, next_offset, ahead, .. } = self;
+        write!(f, "recovered partition {partition} of the topic {topic:?}: cut {bytes} bytes of ")?;
+        match ahead {
+            true => write!(
+                f,
+                "results whose job lost, with the machine's power, what it had made them of; it makes them anew"
+            )?,
+            false => write!(f, "an unfinished append")?,
+        }
         if *rows > 0 {
             write!(f, ", with {rows} rows that were not yet safe on disk")?;
         }
@@ -186,7 +194,15 @@ impl Partition {
     /// Enters the partition to change it, recovering it first if need be.
     pub(super) fn enter(&self) -> Result<Entered<'_>> {
         let mut entered = self.hold()?;
-        entered.catch_up()?;
+        if !entered.catch_up(None)? {
+            // What its jobs can make again is looked up without the lock: their sources may have to be recovered too.
+            drop(entered);
+            let limits = self.topic.feeders.limits()?;
+            // Recovery makes all that it keeps durable.
+            self.topic.feeders.sync_before()?;
+            entered = self.hold()?;
+            entered.catch_up(Some(&limits))?;
+        }
         Ok(entered)
     }
 
@@ -249,7 +265,7 @@ impl Partition {
     }
 
     /// Notes what recovery did.
-    pub(super) fn note(&self, position: u64, bytes: u64, rows: u64, state: &Tail) {
+    pub(super) fn note(&self, position: u64, bytes: u64, rows: u64, ahead: bool, state: &Tail) {
         guard(&self.recoveries).push(Recovery {
             topic: self.topic.name.clone(),
             partition: self.index,
@@ -257,6 +273,7 @@ impl Partition {
             position,
             bytes,
             rows,
+            ahead,
             next_offset: state.next_offset,
         });
     }
@@ -309,11 +326,13 @@ impl Partition {
 }
 
 impl Entered<'_> {
-    /// Takes in what other processes did, and makes sure that the files are as the tail says.
-    fn catch_up(&mut self) -> Result<()> {
+    /// Takes in what other processes did, and makes sure that the files are as the tail says. Where they have to be
+    /// recovered and it is not known up to where to believe the topic's jobs, that is told (false).
+    fn catch_up(&mut self, limits: Option<&Limits>) -> Result<bool> {
         let found = self.tail()?.read()?;
         let Some(tail) = found.newest.filter(|tail| !found.torn && tail.boot == self.partition.boot) else {
-            return self.recover(found.newest);
+            let Some(limits) = limits else { return Ok(false) };
+            return self.recover(found.newest, limits).map(|()| true);
         };
         // Of a segment that this process began but could not publish: another has removed it and begun it anew, so what
         // is open here is a file that nobody else sees.
@@ -328,10 +347,10 @@ impl Entered<'_> {
         };
         self.core.state = tail;
         if len == tail.written {
-            return Ok(());
+            return Ok(true);
         }
         if len < tail.written {
-            return self.recover(Some(tail));
+            return self.recover(Some(tail), &Limits::default()).map(|()| true);
         }
         // A writer died between writing and publishing. Nobody saw those bytes, and the page cache is
         // whole: cut them off, under a new epoch so that none of them can ever pass for the next frame.
@@ -340,8 +359,8 @@ impl Entered<'_> {
         // Or the power may go when others stand in their place, and bring them back.
         self.sync(&file)?;
         self.publish(Tail { epoch: tail.epoch.wrapping_add(1), ..tail })?;
-        self.partition.note(tail.written, len - tail.written, 0, &tail);
-        Ok(())
+        self.partition.note(tail.written, len - tail.written, 0, false, &tail);
+        Ok(true)
     }
 
     pub(super) fn boot(&self) -> [u8; 16] {

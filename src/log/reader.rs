@@ -39,6 +39,8 @@ pub struct Frame {
     pub step: u64,
     /// When it was appended, in nanoseconds since the epoch.
     pub append_time: i64,
+    /// The writer's epoch: rows that take the place of lost ones have a greater one.
+    pub epoch: u32,
 }
 
 impl Frame {
@@ -143,6 +145,7 @@ impl LogReader {
             producer: header.producer,
             step: header.step,
             append_time: header.append_time,
+            epoch: header.epoch,
         };
         frame.start_at(self.from);
         self.step_over(&header);

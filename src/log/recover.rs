@@ -6,10 +6,14 @@
 //! than that of the frame before; the frames of a step count when all of them do. The first one that does not count
 //!
 //! * in the last segment is a torn tail: an append that did not get through. It is cut off, and noted;
+//! * in the last segment may also be rows of a job that cannot be made again (feeders.rs): they are cut off too, unless
+//!   rows of others lie behind them;
 //! * elsewhere, or when the file ends before what was synced, is corruption: nothing is changed, and
 //!   nothing more is appended.
 
 use super::error::LogError;
+use super::feeders::Limits;
+use super::frame::Header;
 use super::partition::Entered;
 use super::segment::{Fault, Segment, list_segments, segment_path};
 use super::tail::{Tail, UNSURE};
@@ -29,6 +33,17 @@ struct Scan {
     whole: (u64, u64),
     /// It stopped before the segment's end.
     stopped: bool,
+    ahead: Ahead,
+}
+
+/// Rows of jobs that these cannot make again as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    None,
+    /// From this place (segment, position, offset) on there are no others.
+    From(u64, u64, u64),
+    /// Others lie behind them, that are to stay: then all do.
+    Mixed,
 }
 
 impl Scan {
@@ -42,11 +57,38 @@ impl Scan {
     fn is_whole(&self) -> bool {
         self.whole == (self.position, self.offset)
     }
+
+    /// Takes in the next frame.
+    fn take_in(&mut self, header: &Header, limits: &Limits) {
+        let exceeded = limits.exceeded_by(header.producer, header.step);
+        self.ahead = match self.ahead {
+            Ahead::None if exceeded => Ahead::From(self.segment, self.whole.0, self.whole.1),
+            Ahead::From(..) if !exceeded => Ahead::Mixed,
+            ahead => ahead,
+        };
+        self.position += header.frame_len();
+        self.offset = header.next_offset();
+        self.epoch = header.epoch;
+        if !header.continues {
+            self.whole = (self.position, self.offset);
+        }
+    }
+
+    /// The scan as it ends where rows that cannot be made again are cut off, and whether there are any.
+    fn believed(self) -> (Self, bool) {
+        match self.ahead {
+            Ahead::From(segment, position, offset) if segment == self.segment => {
+                (Scan { position, offset, stopped: true, ..self }, true)
+            }
+            _ => (self, false),
+        }
+    }
 }
 
 impl Entered<'_> {
-    /// Brings the partition into a state that can be believed, from the newest tail that could be read.
-    pub(super) fn recover(&mut self, prior: Option<Tail>) -> Result<(), LogError> {
+    /// Brings the partition into a state that can be believed, from the newest tail that could be read; up to `limits`
+    /// what jobs have written.
+    pub(super) fn recover(&mut self, prior: Option<Tail>, limits: &Limits) -> Result<(), LogError> {
         self.core.active = None;
         let segments = self.without_strays(prior)?;
         let Some(&last) = segments.last() else { return self.start_empty(prior) };
@@ -62,6 +104,7 @@ impl Entered<'_> {
             epoch: 0,
             whole: (known.durable, known.durable_offset),
             stopped: false,
+            ahead: Ahead::None,
         };
         for &segment in segments.iter().filter(|&&base| base >= known.segment) {
             if segment != at.segment {
@@ -70,9 +113,10 @@ impl Entered<'_> {
                 }
                 at = Scan { segment, position: 0, whole: (0, at.offset), ..at };
             }
-            at = self.scan(at, segment == last, end)?;
+            at = self.scan(at, segment == last, end, limits)?;
         }
-        self.settle(at, known, segments.first().copied().unwrap_or(last))
+        let (at, ahead) = at.believed();
+        self.settle(at, known, ahead, segments.first().copied().unwrap_or(last))
     }
 
     /// The partition's segments without those that were made but never came to hold a frame: who made
@@ -103,7 +147,7 @@ impl Entered<'_> {
     }
 
     /// Scans the frames of one segment from `at` on.
-    fn scan(&self, mut at: Scan, is_last: bool, end_offset: u64) -> Result<Scan, LogError> {
+    fn scan(&self, mut at: Scan, is_last: bool, end_offset: u64, limits: &Limits) -> Result<Scan, LogError> {
         let partition = self.partition;
         let mut segment = Segment::open(&partition.disk, &partition.dir, at.segment)?;
         let end = segment.len()?;
@@ -111,19 +155,14 @@ impl Entered<'_> {
             // Scanning from the start says which rows are left.
             let start = (0, at.segment);
             let from_start = Scan { position: 0, offset: at.segment, epoch: 0, whole: start, ..at };
-            let left = self.scan(from_start, false, end_offset)?;
+            let left = self.scan(from_start, false, end_offset, limits)?;
             let reason = format!("the file was synced up to byte {}, but ends at byte {end}", at.position);
             return Err(partition.damaged(at.segment, left.position, left.offset, end_offset, reason));
         }
         while at.position < end {
             match segment.frame(at.position, end) {
                 Ok((header, _)) if header.base_offset == at.offset && header.epoch >= at.epoch => {
-                    at.position += header.frame_len();
-                    at.offset = header.next_offset();
-                    at.epoch = header.epoch;
-                    if !header.continues {
-                        at.whole = (at.position, at.offset);
-                    }
+                    at.take_in(&header, limits);
                 }
                 Err(Fault::Disk(e)) => return Err(e.into()),
                 _ if is_last => return Ok(at.cut()),
@@ -147,7 +186,7 @@ impl Entered<'_> {
     }
 
     /// Cuts the last segment where the scan stopped, makes the rest durable, and publishes it.
-    fn settle(&mut self, at: Scan, known: Tail, first: u64) -> Result<(), LogError> {
+    fn settle(&mut self, at: Scan, known: Tail, ahead: bool, first: u64) -> Result<(), LogError> {
         // Who made the segment may have died before its name was durable.
         self.partition.disk.sync_dir(&self.partition.dir)?;
         self.partition.disk.sync_dir(&self.partition.topic.dir)?;
@@ -177,7 +216,7 @@ impl Entered<'_> {
         let rows = known.next_offset.saturating_sub(at.offset);
         if cut > 0 || rows > 0 {
             let state = self.core.state;
-            self.partition.note(at.position, cut, rows, &state);
+            self.partition.note(at.position, cut, rows, ahead, &state);
         }
         Ok(())
     }

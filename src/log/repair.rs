@@ -7,6 +7,7 @@
 
 use super::body::{Decoder, Encoder};
 use super::error::LogError;
+use super::feeders::Limits;
 use super::frame::{HEADER_LEN, Header, Sparse};
 use super::partition::{Entered, Partition};
 use super::segment::{list_segments, segment_path};
@@ -182,13 +183,8 @@ impl Entered<'_> {
         let Some(&last) = list_segments(&partition.disk, &partition.dir)?.last() else { return Ok(()) };
         self.core.known = None;
         self.core.state = known;
-        self.recover(Some(Tail {
-            segment: last,
-            written: 0,
-            next_offset: last,
-            durable: 0,
-            durable_offset: last,
-            ..known
-        }))
+        let known =
+            Tail { segment: last, written: 0, next_offset: last, durable: 0, durable_offset: last, ..known };
+        self.recover(Some(known), &Limits::default())
     }
 }

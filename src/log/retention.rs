@@ -34,6 +34,10 @@ impl Partition {
             return Ok(Removed::default());
         }
         self.check_sound()?;
+        if settings.retention.is_some() {
+            // Closing a segment makes its rows durable.
+            self.topic.feeders.sync_before()?;
+        }
         let mut entered = self.enter()?;
         let oldest = settings.retention.map(|keep| now_ns.saturating_sub(nanoseconds(keep)));
         if let Some(oldest) = oldest {

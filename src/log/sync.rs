@@ -166,6 +166,16 @@ impl Partition {
         // Those who come while one syncs are all served by the next sync.
         let wanted = self.state()?.written_place();
         let _turn = guard(&self.sync_turn);
+        self.sync_up_to(wanted)
+    }
+
+    /// The same for who syncs what comes after it. It does not wait for its turn: jobs may read what they write, by way of
+    /// others, and then two would wait for each other.
+    pub(super) fn sync_for_another(&self) -> Result<(), LogError> {
+        self.sync_up_to(self.state()?.written_place()).map(drop)
+    }
+
+    fn sync_up_to(&self, wanted: (u64, u64)) -> Result<bool, LogError> {
         let (file, mark) = {
             let mut entered = self.enter()?;
             let mark = entered.core.state;
@@ -175,6 +185,9 @@ impl Partition {
             (entered.open_active(mark.segment)?, mark)
         };
         // Outside the locks that appends take: the others may append meanwhile.
+        if !self.topic.feeders.sync_before()? {
+            return Ok(false);
+        }
         if let Err(e) = file.sync_data() {
             self.sync_has_failed();
             return Err(e.into());

@@ -14,6 +14,7 @@
 
 use super::body::{Codec, stored_schema};
 use super::error::LogError;
+use super::feeders::Feeders;
 use super::partition::{Partition, Recovery, guard};
 use super::reader::LogReader;
 use super::settings::TopicSettings;
@@ -184,6 +185,8 @@ pub(super) struct Identity {
     pub(super) name: String,
     pub(super) dir: PathBuf,
     settings: Mutex<Arc<TopicSettings>>,
+    /// The jobs that write it.
+    pub(super) feeders: Feeders,
 }
 
 impl Identity {
@@ -214,13 +217,14 @@ impl Topic {
     pub(super) fn new(
         info: TopicInfo,
         dir: PathBuf,
+        feeders: Feeders,
         disk: &Disk,
         clock: &Clock,
         syncer: SyncHandle,
         watched: Watched,
     ) -> Self {
         let settings = Mutex::new(Arc::new(info.settings.clone()));
-        let identity = Arc::new(Identity { name: info.name.clone(), dir, settings });
+        let identity = Arc::new(Identity { name: info.name.clone(), dir, settings, feeders });
         let partitions = (0..info.partitions)
             .map(|index| Partition::new(Arc::clone(&identity), index, disk.clone()))
             .collect();
@@ -356,6 +360,10 @@ impl Topic {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    pub(super) fn feeders(&self) -> &Feeders {
+        &self.identity.feeders
     }
 
     pub(super) fn dir(&self) -> &Path {

@@ -124,13 +124,20 @@ impl PartitionWriter {
                 ..*header
             };
         }
+        let len = frames.iter().map(|(header, _)| header.frame_len()).sum();
+        let segment_bytes = topic.settings().segment_bytes;
         let mut entered = partition.enter()?;
+        if !entered.has_room(len, segment_bytes) {
+            // Closing a segment makes its rows durable. What has to be before them takes locks of other partitions.
+            drop(entered);
+            partition.topic.feeders.sync_before()?;
+            entered = partition.enter()?;
+        }
         if append.producer != 0 && entered.last_step(append.producer)? >= Some(append.step) {
             let next_offset = entered.core.state.next_offset;
             return Ok(Appended { base_offset: next_offset, next_offset, duplicate: true });
         }
-        let len = frames.iter().map(|(header, _)| header.frame_len()).sum();
-        entered.make_room(len, topic.settings().segment_bytes)?;
+        entered.make_room(len, segment_bytes)?;
         let appended = entered.write(&mut frames, topic.clock().now_ns());
         frames.into_iter().for_each(|(_, frame)| encoder.reuse(frame));
         appended
@@ -186,14 +193,16 @@ fn unfit(topic: &Topic, error: ArrowError) -> LogError {
 }
 
 impl Entered<'_> {
-    /// Closes the active segment if it holds rows and frames of `len` bytes would make it too long.
-    fn make_room(&mut self, len: u64, segment_bytes: u64) -> Result<(), LogError> {
+    /// Whether frames of `len` bytes go into the active segment.
+    fn has_room(&self, len: u64, segment_bytes: u64) -> bool {
         let state = self.core.state;
         // Two segments must not start at one offset: one that only holds watermarks goes on growing.
-        if state.next_offset == state.segment || state.written.saturating_add(len) <= segment_bytes {
-            return Ok(());
-        }
-        self.roll()
+        state.next_offset == state.segment || state.written.saturating_add(len) <= segment_bytes
+    }
+
+    /// Closes the active segment if it holds rows and frames of `len` bytes would make it too long.
+    fn make_room(&mut self, len: u64, segment_bytes: u64) -> Result<(), LogError> {
+        if self.has_room(len, segment_bytes) { Ok(()) } else { self.roll() }
     }
 
     /// Closes the active segment, which holds rows, and begins the next one.

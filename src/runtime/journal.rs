@@ -1,7 +1,8 @@
 //! The journal: what each step read, written before the step's output is, so that the step can be run again.
 //!
 //! A file per checkpoint, `journal-<step of the checkpoint>`, of lines, one [`Entry`] each, in step order: the CRC32C of the
-//! entry's JSON in hexadecimal, a blank, the JSON. (An older layout had the JSON alone.)
+//! entry's JSON in hexadecimal, a blank, the JSON. (An older layout had the JSON alone.) The first line of a file also names
+//! the topics that the sources are.
 //!
 //! What stands behind the first line that is not sound is dropped: when the power goes, what was not yet made durable may be
 //! there in pieces. No sink must have a step from there on; who goes on from a journal makes sure of that.
@@ -63,10 +64,50 @@ pub struct SliceEntry {
     pub running: EventTime,
 }
 
+/// For each source the topic that it is, if it is one.
+pub(super) type Topics = Vec<Option<String>>;
+
+/// The first line of a file.
+#[derive(Serialize)]
+struct First<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    topics: &'a Topics,
+}
+
+/// What it says beside its entry.
+#[derive(Deserialize)]
+struct Named {
+    topics: Option<Topics>,
+}
+
 /// An open journal.
 pub struct Journal {
     file: DiskFile,
     length: u64,
+    topics: Topics,
+}
+
+/// What is sound of a file.
+struct Sound {
+    entries: Vec<Entry>,
+    bytes: usize,
+    topics: Option<Topics>,
+}
+
+impl Sound {
+    fn of(bytes: &[u8]) -> Self {
+        let mut sound = Sound { entries: Vec::new(), bytes: 0, topics: None };
+        for line in bytes.split_inclusive(|b| *b == b'\n') {
+            let Some((entry, json)) = line.strip_suffix(b"\n").and_then(read) else { break };
+            if sound.bytes == 0 {
+                sound.topics = serde_json::from_slice::<Named>(json).ok().and_then(|named| named.topics);
+            }
+            sound.entries.push(entry);
+            sound.bytes += line.len();
+        }
+        sound
+    }
 }
 
 impl Journal {
@@ -101,17 +142,38 @@ impl Journal {
 
     fn open_file(disk: &Disk, path: &Path) -> Result<(Self, Vec<Entry>)> {
         let bytes = if disk.exists(path)? { disk.read(path)? } else { Vec::new() };
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut whole = 0;
-        for line in bytes.split_inclusive(|b| *b == b'\n') {
-            let Some(entry) = line.strip_suffix(b"\n").and_then(read) else { break };
-            entries.push(entry);
-            whole += line.len();
-        }
+        let Sound { entries, bytes: whole, .. } = Sound::of(&bytes);
         // Whoever wrote it may have died before it was on disk, or been told that a sync failed: then nobody can tell
         // what the system still means to write.
         disk.write_atomically(path, &bytes[..whole])?;
-        Ok((Journal { file: disk.open(path, Open::Create)?, length: whole as u64 }, entries))
+        let file = disk.open(path, Open::Create)?;
+        Ok((Journal { file, length: whole as u64, topics: Vec::new() }, entries))
+    }
+
+    /// Has it say which topics the sources are.
+    pub(super) fn of_topics(self, topics: Topics) -> Self {
+        Journal { topics, ..self }
+    }
+
+    /// The entries that follow the checkpoint of `step`, and the topics that the sources are, without touching anything;
+    /// `None` = that is not known.
+    pub(super) fn look(disk: &Disk, dir: &Path, step: u64) -> Result<Option<(Vec<Entry>, Topics)>> {
+        let mut all: Vec<Entry> = Vec::new();
+        let mut topics = Vec::new();
+        for name in Journal::names(disk, dir, step)? {
+            let sound = Sound::of(&disk.read(&dir.join(name))?);
+            for entry in sound.entries {
+                if entry.step != all.last().map_or(step, |e| e.step) + 1 {
+                    return Ok(None);
+                }
+                all.push(entry);
+            }
+            if sound.bytes > 0 {
+                let Some(named) = sound.topics else { return Ok(None) };
+                topics = named;
+            }
+        }
+        Ok(Some((all, topics)))
     }
 
     /// An empty journal for what follows the checkpoint of `step`. What came before is made durable first: this one goes on
@@ -121,9 +183,14 @@ impl Journal {
         let file = disk.open(&dir.join(name(step)), Open::Create)?;
         // Left by a run that was cut short before it wrote into it.
         file.truncate(0)?;
+        // Of steps behind this one, that could not be made again and are made anew. Were they to stay, this one would lead to
+        // them, and the next checkpoint would come to begin the journal that is being written.
+        for later in Journal::names(disk, dir, step + 1)? {
+            disk.remove_file(&dir.join(later))?;
+        }
         // Or what is made durable in it would be lost with its name.
         disk.sync_dir(dir)?;
-        Ok(Journal { file, length: 0 })
+        Ok(Journal { file, length: 0, topics: self.topics.clone() })
     }
 
     /// Makes its entries durable. If that fails it must not be tried again: the system may then take for written what is not.
@@ -141,7 +208,12 @@ impl Journal {
 
     /// Adds the entry of the next step.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        let json = serde_json::to_vec(entry).map_err(|e| RuntimeError::Output(e.to_string()))?;
+        let first = self.length == 0 && !self.topics.is_empty();
+        let json = match first {
+            true => serde_json::to_vec(&First { entry, topics: &self.topics }),
+            false => serde_json::to_vec(entry),
+        };
+        let json = json.map_err(|e| RuntimeError::Output(e.to_string()))?;
         let mut line = format!("{} ", checksum(&json)).into_bytes();
         line.extend(json);
         line.push(b'\n');
@@ -162,8 +234,8 @@ impl Journal {
     }
 }
 
-/// The entry in a line, if there is a sound one.
-fn read(line: &[u8]) -> Option<Entry> {
+/// The entry in a line, if there is a sound one, and its text.
+fn read(line: &[u8]) -> Option<(Entry, &[u8])> {
     let json = match line.split_at_checked(9) {
         Some((crc, json)) if crc[8] == b' ' => {
             if crc[..8] != *checksum(json).as_bytes() {
@@ -173,7 +245,7 @@ fn read(line: &[u8]) -> Option<Entry> {
         }
         _ => line,
     };
-    serde_json::from_slice(json).ok()
+    Some((serde_json::from_slice(json).ok()?, json))
 }
 
 /// The name of the file that follows the checkpoint of `step`.
@@ -260,6 +332,13 @@ mod tests {
         journal.append(&entry(7)).unwrap();
         let steps = |step| open(step).unwrap().1.iter().map(|e| e.step).collect::<Vec<_>>();
         assert_eq!((steps(5), steps(6)), (vec![6, 7], vec![7]));
+        // Steps that are made anew leave no journal of later ones behind.
+        let anew = Journal::open(&disk, dir.path(), "j", 6).unwrap().0.next(&disk, dir.path(), 6).unwrap();
+        assert_eq!(Journal::names(&disk, dir.path(), 0).unwrap(), ["journal-5", "journal-6"]);
+        drop(anew);
+        let (mut journal, _) = open(6).unwrap();
+        journal.append(&entry(7)).unwrap();
+        let _never_written = journal.next(&disk, dir.path(), 9).unwrap();
         let (mut last, _) = open(5).unwrap();
         last.append(&entry(9)).unwrap();
         let error = open(5).err().unwrap().to_string();

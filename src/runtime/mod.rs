@@ -3,7 +3,7 @@
 //! [`job::Job`] is one statement or several that share their sources and operators; `steps` is its loop. [`feed`] reads
 //! the sources ahead of it; `crew` and `worker` run the operators; `part` and `output` hand each statement's result to
 //! its [`sink`]; [`journal`], [`checkpoint`] and `replay` make it survive,
-//! `retry` what passes; [`rebuild`] begins a table's job afresh. `monitor` tells others of it ([`status`]) and it what they ask
+//! [`settled`] which steps can be made again, `retry` what passes; [`rebuild`] begins a table's job afresh. `monitor` tells others of it ([`status`]) and it what they ask
 //! ([`wanted`], `hold`).
 
 pub mod checkpoint;
@@ -24,11 +24,14 @@ pub mod rebuild;
 mod replay;
 pub mod retry;
 mod seen;
+pub mod settled;
 pub mod sink;
 pub mod status;
 mod steps;
 mod table_files;
 mod tables;
+#[cfg(test)]
+mod tests;
 pub mod upsert_sink;
 pub mod wanted;
 mod worker;

@@ -1,13 +1,14 @@
 //! A statement of a running job: its sink, how far it is, and what it counts.
 
-use super::checkpoint::{PartManifest, Totals};
+use super::checkpoint::{JobStore, PartManifest, Totals};
 use super::control::Control;
-use super::job::JobPart;
+use super::job::{JobPart, SourceSetup};
 use super::output::Output;
 use super::rebuild::Progress;
 use super::retry::Patience;
 use super::seen::NodeSeen;
 use super::{Result, RuntimeError};
+use crate::connectors::topic::FedBy;
 use crate::delta::{Delta, EventTime};
 use crate::plan::FlowPart;
 use std::sync::Arc;
@@ -49,16 +50,57 @@ pub(super) struct Part {
     rows_out: u64,
 }
 
+/// The bits behind a step's number in a topic of late rows: a step may append several times.
+pub(super) const LATE_STEP_BITS: u32 = 16;
+
+/// What topics that a job writes are told of it: which ones it reads.
+pub(super) struct Home {
+    reads: Vec<String>,
+}
+
+impl Home {
+    /// Of a job that keeps a journal.
+    pub(super) fn of(store: Option<&JobStore>, sources: &[SourceSetup]) -> Option<Self> {
+        store?;
+        let mut reads: Vec<String> = sources.iter().filter(|s| s.is_topic).map(|s| s.name.clone()).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        Some(Home { reads })
+    }
+
+    /// Tells the topics of bad and of late rows, which the first statement, `name`, writes for all.
+    pub(super) fn tell_side_topics(&self, name: &str, sources: &[SourceSetup]) -> Result<()> {
+        for source in sources {
+            for (topic, step_bits) in [(&source.bad_topic, 0), (&source.late_topic, LATE_STEP_BITS)] {
+                if let Some(topic) = topic {
+                    topic.fed_by(&self.fed_by(name, step_bits))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How a topic is told of the statement `name`.
+    pub(super) fn fed_by<'a>(&'a self, name: &'a str, step_bits: u32) -> FedBy<'a> {
+        FedBy { name, step_bits, reads: &self.reads }
+    }
+}
+
 impl Part {
     pub(super) fn start(
         part: JobPart,
         flow: FlowPart,
         known: Option<&PartManifest>,
+        home: Option<&Home>,
         patience: &Patience,
     ) -> Result<Self> {
         let JobPart { name, mut sink, fingerprint, control, dir: _ } = part;
         let durable_at_once = sink.is_durable_at_once();
         let committed = patience.of_one(&control).until_done(|| sink.last_step())?;
+        if let Some(home) = home {
+            // Behind what the topic believes of what it has, and before there is more.
+            patience.of_one(&control).until_done(|| sink.fed_by(&home.fed_by(&name, 0)))?;
+        }
         let finished = known.is_some_and(|k| k.finished);
         let rebuild = sink.rebuild().filter(|_| !finished);
         let output = match finished {

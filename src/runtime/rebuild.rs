@@ -10,6 +10,7 @@ use super::checkpoint::JobStore;
 use super::sink::Sink;
 use super::upsert_sink::UpsertSink;
 use super::{Result, RuntimeError};
+use crate::connectors::topic::FedBy;
 use crate::delta::{Delta, EventTime, hash_columns};
 use crate::log::Topic;
 use crate::state::keyed_rows::{KeyedRows, RowBytes};
@@ -239,6 +240,10 @@ impl Sink for RebuildSink {
 
     fn flush(&mut self) -> Result<()> {
         self.sink.flush()
+    }
+
+    fn fed_by(&mut self, job: &FedBy) -> Result<()> {
+        self.sink.fed_by(job)
     }
 
     fn is_durable_at_once(&self) -> bool {

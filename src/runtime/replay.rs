@@ -6,6 +6,7 @@ use super::feed::{Next, PartitionFeed, PartitionState, Prepared};
 use super::job::{SourceSetup, bad_schema};
 use super::journal::{Entry, Moment, PartitionEntry, SliceEntry};
 use super::part::Part;
+use super::retry::Patience;
 use super::steps::Taken;
 use super::{Result, RuntimeError};
 use crate::connectors::BadRecord;
@@ -98,24 +99,47 @@ pub(super) fn entry(step: u64, moment: Moment, taken: &[Taken], states: &[Vec<Pa
     Entry { step, moment, sources }
 }
 
-/// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells.
+/// Reads a slice as it was read before; nothing where it only moved the watermark, which the journal tells. Where reading
+/// fails in the middle for a reason that passes, the rest comes as a slice of its own.
 pub(super) fn read_again(
     source: &SourceSetup,
     feed: &mut PartitionFeed,
     slice: &SliceEntry,
-) -> Result<Option<Prepared>> {
-    if slice.rows == 0 && feed.position() == slice.end {
-        return Ok(None);
+    patience: &Patience,
+) -> Result<Vec<Prepared>> {
+    let gone = || RuntimeError::RowsGone { source_name: source.name.clone() };
+    let mut parts: Vec<Prepared> = Vec::new();
+    let mut rows = 0;
+    if slice.rows == 0 && feed.position().offset == slice.end.offset {
+        return Ok(parts);
     }
-    match feed.again(slice.end, slice.asked)? {
-        Next::Rows(prepared) if prepared.end == slice.end && prepared.delta.num_rows() == slice.rows => {
-            Ok(Some(*prepared))
+    loop {
+        let asked = slice.asked.saturating_sub(rows).max(1);
+        match patience.until_done(|| feed.again(slice.end, asked))? {
+            Next::Rows(prepared) => {
+                rows += prepared.delta.num_rows();
+                let end = prepared.end;
+                parts.push(*prepared);
+                if end.offset < slice.end.offset {
+                    continue;
+                }
+                // Others have come in the place of those that the machine has lost.
+                if source.is_topic && slice.end.line != 0 && end.line != slice.end.line {
+                    return Err(gone());
+                }
+                if end != slice.end && slice.end.line != 0 || rows != slice.rows {
+                    return Err(changed(
+                        source,
+                        &format!("{rows} rows where {} were read before", slice.rows),
+                    ));
+                }
+                return Ok(parts);
+            }
+            Next::Pending | Next::End if parts.is_empty() || source.is_topic => return Err(gone()),
+            Next::Pending | Next::End => {
+                return Err(changed(source, &format!("{rows} rows where {} were read before", slice.rows)));
+            }
         }
-        Next::Rows(prepared) => Err(changed(
-            source,
-            &format!("{} rows where {} were read before", prepared.delta.num_rows(), slice.rows),
-        )),
-        Next::Pending | Next::End => Err(RuntimeError::RowsGone { source_name: source.name.clone() }),
     }
 }
 
@@ -136,4 +160,87 @@ pub(super) fn bad_batch(bad: &[BadRecord]) -> Result<RecordBatch> {
             Arc::new(StringArray::from_iter_values(bad.iter().map(|b| &b.raw))),
         ],
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connectors::{ConnectorError, PartitionReader, Position, Read, Slice};
+    use crate::delta::WATERMARK_NONE;
+    use crate::log::LogError;
+    use crate::runtime::feed::FeedShape;
+    use arrow::array::ArrayRef;
+    use std::collections::VecDeque;
+
+    /// Gives what it is told: so many rows, or a failure.
+    struct Told {
+        at: u64,
+        gives: VecDeque<Result<u64, ConnectorError>>,
+    }
+
+    impl PartitionReader for Told {
+        fn read(&mut self, max_rows: usize) -> Result<Read, ConnectorError> {
+            let Some(gives) = self.gives.pop_front() else { return Ok(Read::Pending) };
+            let rows = gives?.min(max_rows as u64);
+            let numbers: ArrayRef =
+                Arc::new(Int64Array::from_iter_values(self.at as i64..(self.at + rows) as i64));
+            let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+            self.at += rows;
+            let end = self.position();
+            Ok(Read::Rows(Slice { batch, marks: None, stated: false, watermark: None, bad: vec![], end }))
+        }
+
+        fn position(&self) -> Position {
+            Position { offset: self.at, line: 4 }
+        }
+    }
+
+    /// Reads the slice of 5 rows that was read under `epoch` from what gives `gives`: the rows of each part.
+    fn again(gives: Vec<Result<u64, ConnectorError>>, epoch: u64) -> Result<Vec<usize>> {
+        let shape = FeedShape { keep: vec![0], time: None, late_rule: None };
+        let reader = Told { at: 0, gives: gives.into() };
+        let mut feed = PartitionFeed::new(Box::new(reader), Arc::new(shape.clone()), WATERMARK_NONE);
+        let source = SourceSetup {
+            name: "s".into(),
+            partitions: 1,
+            starts: vec![],
+            open: Box::new(|_, _| Err(ConnectorError::Other("it is open".into()))),
+            is_topic: true,
+            shape,
+            idle_timeout: None,
+            bad_topic: None,
+            late_topic: None,
+        };
+        let end = Position { offset: 5, line: epoch };
+        let slice = SliceEntry { asked: 9, rows: 5, end, running: WATERMARK_NONE };
+        let parts = read_again(&source, &mut feed, &slice, &Patience::of(vec![]))?;
+        Ok(parts.iter().map(|p| p.delta.num_rows()).collect())
+    }
+
+    /// What a device answers, as the log tells it; one that has no number does not pass.
+    fn failure(passes: bool) -> ConnectorError {
+        let source = match passes {
+            true => std::io::Error::from_raw_os_error(5),
+            false => std::io::Error::other("it is broken"),
+        };
+        let path = "/there".into();
+        LogError::Disk(crate::disk::DiskError { doing: "read", path, source }).into()
+    }
+
+    #[test]
+    fn what_fails_in_the_middle_of_a_slice_is_told_as_what_it_is_or_tried_again() {
+        assert_eq!(again(vec![Ok(5)], 4).unwrap(), [5]);
+        assert_eq!(again(vec![Ok(2), Err(failure(true)), Ok(3)], 4).unwrap(), [2, 3]);
+        let error = again(vec![Ok(2), Err(failure(false)), Ok(3)], 4).unwrap_err().to_string();
+        assert!(error.contains("it is broken"), "{error}");
+    }
+
+    #[test]
+    fn rows_that_are_gone_or_others_in_their_place_are_told_apart_from_those_that_were_read() {
+        let gone = |gives, epoch| matches!(again(gives, epoch), Err(RuntimeError::RowsGone { .. }));
+        assert!(gone(vec![], 4));
+        assert!(gone(vec![Ok(3)], 4), "the last of them are gone");
+        assert!(gone(vec![Ok(5)], 3), "rows of a later epoch");
+        assert_eq!(again(vec![Ok(5)], 0).unwrap(), [5], "read by a version that kept no epoch");
+    }
 }

@@ -6,7 +6,7 @@
 use super::rebuild::Progress;
 use super::{Result, RuntimeError};
 use crate::connectors::Blackhole;
-use crate::connectors::topic::TopicAppender;
+use crate::connectors::topic::{FedBy, TopicAppender};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
@@ -30,6 +30,11 @@ pub trait Sink: Send {
 
     /// Makes sure that all steps so far survive as the sink's durability promises.
     fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Remembers, where its rows go, that they are a job's.
+    fn fed_by(&mut self, _job: &FedBy) -> Result<()> {
         Ok(())
     }
 
@@ -94,6 +99,10 @@ impl Sink for TopicSink {
 
     fn flush(&mut self) -> Result<()> {
         Ok(self.appender.sync()?)
+    }
+
+    fn fed_by(&mut self, job: &FedBy) -> Result<()> {
+        Ok(self.appender.fed_by(job)?)
     }
 }
 

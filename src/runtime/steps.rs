@@ -11,7 +11,7 @@ use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermar
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
 use super::journal::{Entry, Journal, Moment};
 use super::monitor::Monitor;
-use super::part::{Part, PartState, Read};
+use super::part::{Home, LATE_STEP_BITS, Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use super::retry::{Over, Patience};
 use super::seen::{Checkpointed, NodeSeen};
@@ -87,13 +87,17 @@ impl Run {
         let Job { flow, sources, parts, options, store, log, clock, spill } = job;
         let all = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
         let (patience, over) = all.until_over();
+        let home = Home::of(store.as_ref(), &sources);
         let mut running = Vec::with_capacity(parts.len());
         for (part, flow) in parts.into_iter().zip(&flow.parts) {
             let known = match (&store, &manifest) {
                 (Some(store), Some(manifest)) => Some(manifest.part(store, &part.name, &part.fingerprint)?),
                 _ => None,
             };
-            running.push(Part::start(part, flow.clone(), known, &patience)?);
+            running.push(Part::start(part, flow.clone(), known, home.as_ref(), &patience)?);
+        }
+        if let (Some(home), Some(first)) = (&home, running.first()) {
+            patience.until_done(|| home.tell_side_topics(&first.name, &sources))?;
         }
         let moves = match (&store, &manifest) {
             (Some(store), Some(manifest)) => Moves::of(store, manifest, &running, sources.len())?,
@@ -116,7 +120,8 @@ impl Run {
                     store.disk.create_dir_durably(&store.dir, 1)?;
                     Journal::open(&store.disk, &store.dir, &store.job, step)
                 })?;
-                (Some(journal), pending)
+                let topics = sources.iter().map(|s| s.is_topic.then(|| s.name.clone())).collect();
+                (Some(journal.of_topics(topics)), pending)
             }
             None => (None, Vec::new()),
         };
@@ -271,7 +276,7 @@ impl Run {
     }
 
     /// Runs the journaled steps again.
-    fn replay(&mut self) -> Result<()> {
+    pub(super) fn replay(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let mut feeds = if pending.is_empty() { Vec::new() } else { self.open_feeds()? };
         let count = pending.len();
@@ -323,7 +328,7 @@ impl Run {
                 let into = slices.get_mut(partition.partition).zip(feeds.get_mut(partition.partition));
                 let (into, feed) = into.ok_or_else(|| changed(source, "it has fewer partitions"))?;
                 for slice in &partition.slices {
-                    into.0.extend(self.patience.until_done(|| read_again(source, feed, slice))?);
+                    into.0.extend(read_again(source, feed, slice, &self.patience)?);
                 }
                 into.1 = partition.ended;
             }
@@ -332,7 +337,7 @@ impl Run {
         Ok(taken)
     }
 
-    fn open_feeds(&self) -> Result<Vec<Vec<PartitionFeed>>> {
+    pub(super) fn open_feeds(&self) -> Result<Vec<Vec<PartitionFeed>>> {
         let mut feeds = Vec::new();
         for (source, states) in self.sources.iter().zip(&self.partitions) {
             let shape = Arc::new(source.shape.clone());
@@ -537,14 +542,14 @@ impl Run {
     }
 
     /// Now, and what leaves by its age then.
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         let now = self.clock.now_ns();
         let age = |ttl: Duration| i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX);
         Moment { now, keep_since: self.options.state_ttl.map(|ttl| now.saturating_sub(age(ttl))) }
     }
 
     /// One step over `taken`; with `live`, it is journaled first.
-    fn one_step(&mut self, taken: Vec<Taken>, moment: Moment, live: bool) -> Result<()> {
+    pub(super) fn one_step(&mut self, taken: Vec<Taken>, moment: Moment, live: bool) -> Result<()> {
         self.step += 1;
         self.dirty = true;
         if live && let Some(journal) = &mut self.journal {
@@ -607,7 +612,7 @@ impl Run {
         }
         if let Some(topic) = &mut source.late_topic {
             for (i, batch) in late.iter().enumerate() {
-                let number = (step << 16) | i as u64;
+                let number = (step << LATE_STEP_BITS) | i as u64;
                 self.patience.until_done(|| Ok(topic.append(number, batch, None, None)?))?;
             }
         }

@@ -5,7 +5,7 @@
 
 use super::sink::{Sink, fit};
 use super::{Result, RuntimeError};
-use crate::connectors::topic::TopicAppender;
+use crate::connectors::topic::{FedBy, TopicAppender};
 use crate::delta::{Delta, EventTime, WATERMARK_END};
 use crate::state::keyed_rows::{EncodedRows, RowBytes};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
@@ -209,6 +209,10 @@ impl Sink for UpsertSink {
 
     fn flush(&mut self) -> Result<()> {
         Ok(self.appender.sync()?)
+    }
+
+    fn fed_by(&mut self, job: &FedBy) -> Result<()> {
+        Ok(self.appender.fed_by(job)?)
     }
 }
 

@@ -18,10 +18,9 @@
 
 use super::place::{Found, Place, PlaceFile};
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskError, DiskLock, Open};
+use crate::disk::{Disk, DiskLock, Open};
 use crate::log::Topic;
 use crate::log::error::LogError;
-use crate::log::segment::{Segment, list_segments};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -160,7 +159,7 @@ impl Member {
         let file = PlaceFile::create(&self.disk, &self.dir.join(partition.to_string()))?;
         let Some(lock) = file.try_lock()? else { return Ok(None) };
         let Found::Place(place) = file.read()? else { return Err(self.damaged(&file)) };
-        let gained = resume(&self.topic, &self.disk, partition, &place)?;
+        let gained = resume(&self.topic, partition, &place)?;
         // From here on it can be told whose it is.
         let place = Place { sequence: place.sequence + 1, pid: std::process::id(), ..place };
         file.write(&place)?;
@@ -257,56 +256,12 @@ pub(super) fn live(disk: &Disk, dir: &Path, own: Option<&str>) -> Result<Vec<(St
 
 /// Where a group goes on in a partition: at what it committed, but not behind rows that it has not seen.
 /// After a crash of the machine rows that were not yet on disk are gone, and others may have their offsets.
-pub(super) fn resume(topic: &Topic, disk: &Disk, partition: u32, place: &Place) -> Result<Gained> {
+pub(super) fn resume(topic: &Topic, partition: u32, place: &Place) -> Result<Gained> {
     let tail = topic.partition(partition)?.published()?;
     let Some(committed) = place.offset else { return Ok(Gained { partition, committed: None, missed: 0 }) };
-    let mut offset = committed.min(tail.next_offset);
-    if place.epoch != tail.epoch {
-        offset = offset.min(first_newer(topic, disk, partition, offset, place.epoch)?);
-    }
+    let offset = topic.kept_until(partition, committed, place.epoch)?;
     let missed = tail.log_start.saturating_sub(offset);
     Ok(Gained { partition, committed: Some(offset + missed), missed })
-}
-
-/// The offset of the first frame before `offset` that was written under a greater epoch than `epoch`, or
-/// `offset`.
-fn first_newer(topic: &Topic, disk: &Disk, partition: u32, offset: u64, epoch: u32) -> Result<u64> {
-    let dir = &topic.partition(partition)?.dir;
-    let mut first = offset;
-    // Epochs only grow: what is not newer has nothing newer before it.
-    for base in list_segments(disk, dir)?.into_iter().rev().filter(|&base| base < offset) {
-        let newer = match newer_in(disk, dir, base, offset, epoch) {
-            // Retention takes segments away while this looks.
-            Err(e) if e.is_not_found() => break,
-            newer => newer?,
-        };
-        match newer {
-            Some(newer) => first = newer,
-            None => break,
-        }
-        if first > base {
-            break;
-        }
-    }
-    Ok(first)
-}
-
-/// The same within one segment; `None` = there is no such frame. A damaged place is told when it is read.
-fn newer_in(disk: &Disk, dir: &Path, base: u64, offset: u64, epoch: u32) -> Result<Option<u64>, DiskError> {
-    let mut segment = Segment::open(disk, dir, base)?;
-    let end = segment.len()?;
-    let mut position = 0;
-    while position < end {
-        let Ok(header) = segment.header(position, end) else { return Ok(None) };
-        if header.base_offset >= offset {
-            return Ok(None);
-        }
-        if header.epoch > epoch && header.next_offset() > header.base_offset {
-            return Ok(Some(header.base_offset));
-        }
-        position += header.frame_len();
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

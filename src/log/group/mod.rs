@@ -257,7 +257,7 @@ impl Group {
             return Err(LogError::PlaceDamaged { group: self.info.name.clone(), path });
         };
         row.owner = file.try_lock()?.is_none().then_some(place.pid);
-        let resumed = member::resume(topic, &self.log.0.disk, partition, &place)?;
+        let resumed = member::resume(topic, partition, &place)?;
         if let Some(offset) = resumed.committed {
             // The end was looked at before; the group may have read on since.
             (row.committed, row.end, row.lag) = (Some(offset), end.max(offset), end.saturating_sub(offset));

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 const JOBS: &str = "
 SET step_rows = 40; SET checkpoint_interval = '40 ms'; SET idle_timeout = '0 s'; SET memory_limit = '20 kB';
+CREATE STREAM orders_late (ts TIMESTAMP, id BIGINT, customer BIGINT, amount BIGINT) WITH (partitions = 2);
 CREATE STREAM orders (ts TIMESTAMP, id BIGINT, customer BIGINT, amount BIGINT,
-  WATERMARK FOR ts AS ts - INTERVAL '5 seconds') WITH (partitions = 3, segment_bytes = '64 KiB');
+  WATERMARK FOR ts AS ts - INTERVAL '5 seconds') WITH (partitions = 3, segment_bytes = '64 KiB', late_topic = 'orders_late');
 CREATE STREAM payments (id BIGINT, ok BOOLEAN) WITH (partitions = 2, segment_bytes = '64 KiB');
 CREATE TABLE customers (customer BIGINT, city TEXT, PRIMARY KEY (customer)) WITH (partitions = 2);
 CREATE STREAM paid WITH (partitions = 2, segment_bytes = '64 KiB') AS
@@ -205,4 +206,8 @@ fn jobs_that_are_killed_anywhere_write_what_an_undisturbed_run_writes() {
     eprintln!("{deaths} deaths, {planned} of them at a chosen place; {} orders", sources.orders());
     assert!(planned > deaths / 5, "{planned} of {deaths} were at a chosen place");
     are_right(&place, &told);
+    let kept = place.rows("SELECT id FROM orders_late");
+    let mut late: Vec<String> = sources.late().iter().map(|id| format!("{{\"id\":{id}}}")).collect();
+    late.sort_unstable();
+    assert!(kept == late, "{} late orders are kept instead of {} ({told})", kept.len(), late.len());
 }

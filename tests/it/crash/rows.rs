@@ -1,4 +1,5 @@
-//! The rows that the jobs read: orders that are late for nothing, payments of some of them, customers that move.
+//! The rows that the jobs read: orders, of which few are late and those for certain, payments of some of them, customers that
+//! move.
 
 use crate::cli::Place;
 use crate::oracle::draw::Draw;
@@ -14,6 +15,10 @@ pub(super) struct Sources {
     log: Log,
     orders: i64,
     paid: i64,
+    /// The greatest time of an order in each partition, in seconds.
+    reached: [i64; 3],
+    /// The orders that are late for their minute.
+    late: Vec<i64>,
 }
 
 const CUSTOMERS: usize = 40;
@@ -23,12 +28,17 @@ impl Sources {
     /// Of jobs that have run once.
     pub(super) fn open(place: &Place) -> Self {
         let log = Log::open(place.path(".millstream"), Disk::real(), Clock::system()).unwrap();
-        Sources { log, orders: 0, paid: 0 }
+        Sources { log, orders: 0, paid: 0, reached: [0; 3], late: Vec::new() }
     }
 
     /// How many orders there are.
     pub(super) fn orders(&self) -> i64 {
         self.orders
+    }
+
+    /// Those that are late, by id.
+    pub(super) fn late(&self) -> &[i64] {
+        &self.late
     }
 
     /// Appends some rows to each.
@@ -37,12 +47,22 @@ impl Sources {
         let ids: Vec<i64> = (self.orders..self.orders + rows).collect();
         self.orders += rows;
         // Two seconds between them, give or take four: none is late by more than the delay of its partition.
-        let times = ids.iter().map(|id| (1_700_000_000 + id * 2 + draw.below(3) as i64) * 1_000_000);
-        let times: ArrayRef =
-            Arc::new(TimestampMicrosecondArray::from_iter_values(times.collect::<Vec<_>>()));
+        let partition = draw.below(3);
+        let mut times = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let reached = self.reached[partition];
+            // Ten minutes behind is late by far.
+            let late = reached > 0 && draw.chance(3);
+            let time = if late { reached - 600 } else { 1_700_000_000 + id * 2 + draw.below(3) as i64 };
+            self.late.extend(late.then_some(*id));
+            self.reached[partition] = reached.max(time);
+            times.push(time * 1_000_000);
+        }
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(times));
         let customers: Int64Array = ids.iter().map(|_| draw.below(CUSTOMERS) as i64).collect();
         let amounts: Int64Array = ids.iter().map(|_| draw.below(1000) as i64).collect();
-        self.put("orders", vec![times, numbers(&ids), Arc::new(customers), Arc::new(amounts)], draw);
+        let orders = vec![times, numbers(&ids), Arc::new(customers), Arc::new(amounts)];
+        self.put_at("orders", orders, partition as u32);
         if self.paid < self.orders {
             let ids: Vec<i64> = (self.paid..self.orders).step_by(1 + draw.below(3)).collect();
             self.paid = self.orders;

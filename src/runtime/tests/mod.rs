@@ -1,0 +1,4 @@
+//! Tests of jobs as a whole.
+
+mod machine;
+mod whole;
