@@ -32,6 +32,23 @@ Exit codes:
   1  failed while running, or one of the jobs did
   2  the command line is wrong
   3  the SQL is wrong; nothing after the mistake was run, unless --keep-going is given
+  6  a test failed
+";
+
+const TESTS: &str = "\
+A test is a SQL file. The comments right behind a query are its result: the names of the columns, then the rows, with | between \
+the columns. Rows are compared in their order if the query has an ORDER BY. What else can stand between statements:
+  -- RESTART          the engine ends with a checkpoint and begins again; jobs go on
+  -- CLOCK + 20 s     the clock, which stands still otherwise, moves on
+
+  CREATE STREAM s (at TIMESTAMP, a BIGINT, WATERMARK FOR at AS at);
+  CREATE MATERIALIZED VIEW sums AS SELECT sum(a) AS a FROM s;
+  INSERT INTO s VALUES ('2026-01-31 12:00:00', 1), ('2026-01-31 12:00:01', 2);
+  SELECT * FROM sums;
+  -- a
+  -- 3
+
+Each file has a data directory of its own, which is removed afterwards. The exit code is 6 if a test fails.
 ";
 
 const FRESH: &str = "\
@@ -136,6 +153,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run SQL files that say in comments what their queries give, and show what differs
+    #[command(after_help = TESTS)]
+    Test {
+        /// Files, or folders of them
+        #[arg(required = true, value_name = "FILE.sql|DIR")]
+        paths: Vec<PathBuf>,
+        /// Write what the queries give into the files
+        #[arg(long)]
+        bless: bool,
+    },
     /// Run SQL files, one after the other
     Run {
         /// The files
@@ -175,6 +202,8 @@ pub enum Action {
     Demo(Demo, Option<u32>),
     /// Tell what is wrong in these SQL files; as JSON?
     Check(Vec<PathBuf>, bool),
+    /// Run these tests; write their results into them?
+    Test(Vec<PathBuf>, bool),
     /// Run these SQL files, in order.
     Files(Vec<PathBuf>),
     /// Run these SQL texts, in order.
@@ -235,6 +264,9 @@ impl Invocation {
             (Some(Command::Demo { name, speed }), true) => (Action::Demo(name, speed), RunOptions::default()),
             (Some(Command::Check { files, json }), true) => {
                 (Action::Check(files, json), RunOptions::default())
+            }
+            (Some(Command::Test { paths, bless }), true) => {
+                (Action::Test(paths, bless), RunOptions::default())
             }
             (None, false) => (Action::Sql(args.sql), RunOptions::default()),
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
@@ -424,6 +456,7 @@ mod tests {
             "demo",
             "demo trains",
             "check",
+            "test",
             "-f",
             "-f a.sql -c x",
             "-f a.sql topic list",

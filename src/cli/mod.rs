@@ -12,6 +12,7 @@ mod prompt;
 pub mod report;
 mod run;
 pub mod terminal;
+mod test;
 mod topic;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ pub enum Exit {
     Usage = 2,
     /// The SQL is wrong.
     Sql = 3,
+    /// A test gives other rows than it says.
+    Tests = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
             match &invocation.action {
                 args::Action::Prompt if prompt::is_typed() => prompt::run(&invocation, None).into(),
                 args::Action::Demo(demo, speed) => prompt::run(&invocation, Some((*demo, *speed))).into(),
+                args::Action::Test(paths, bless) => test::run(&invocation, paths, *bless).into(),
                 args::Action::Check(files, json) => check::run(&invocation, files, *json).into(),
                 args::Action::Topic(command) => topic::run(&invocation, command).into(),
                 args::Action::Group(command) => group::run(&invocation, command).into(),

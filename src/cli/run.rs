@@ -291,7 +291,11 @@ impl Runner {
         if self.interrupt.has_come() {
             return Ok(());
         }
-        let outcome = self.session.execute(source, statement)?;
+        let outcome = self.session.execute(source, statement);
+        if let Some(guess) = self.session.take_guess() {
+            tell(&format!("note: {guess}"));
+        }
+        let outcome = outcome?;
         for warning in self.session.take_warnings() {
             tell(&report::warning(&warning, name, source, self.screen));
         }

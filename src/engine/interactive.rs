@@ -5,8 +5,22 @@ use super::asked::Asked;
 use super::jobs::{JobState, jobs_dir, read_job_file};
 use super::steering::lock_folder;
 use super::{Result, Session};
+use crate::connectors::StdinSource;
+
+/// What is told of standard input once its first records have been looked at.
+pub(super) fn told(source: &StdinSource) -> String {
+    let schema = source.schema();
+    let columns =
+        schema.fields().iter().map(|f| format!("{} {}", f.name(), crate::delta::type_name(f.data_type())));
+    format!("stdin is read as {}: {}", source.guess().name(), columns.collect::<Vec<_>>().join(", "))
+}
 
 impl Session {
+    /// What standard input was taken for, in words; told once.
+    pub fn take_guess(&mut self) -> Option<String> {
+        self.guessed.take()
+    }
+
     /// Statements are typed: VALUES, UPDATE and DELETE are done each time, and INSERT … SELECT runs as a job of its own name.
     pub fn set_interactive(&mut self) {
         self.interactive = true;

@@ -2,6 +2,7 @@
 //! embedders, call. Knows no terminal and no colours.
 
 mod asked;
+mod bench;
 mod bounded;
 mod change;
 mod check;
@@ -33,6 +34,7 @@ mod upkeep;
 mod warnings;
 mod ways;
 
+pub use bench::TestClock;
 pub use bounded::Bounded;
 pub use describe::Rows;
 pub use groups::GroupRow;

@@ -70,6 +70,8 @@ pub struct Session {
     /// Statements that have not been started: it is still open what they can be run together with.
     pending: Mutex<Vec<Pending>>,
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
+    /// What standard input was taken for, until that is told.
+    pub(super) guessed: Option<String>,
     names: HashSet<String>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) chosen: Chosen,
@@ -90,6 +92,7 @@ impl Session {
             jobs: Jobs::new(engine.clone()),
             pending: Mutex::default(),
             stdin: None,
+            guessed: None,
             names: HashSet::new(),
             warnings: Vec::new(),
             chosen: Chosen::default(),
@@ -230,6 +233,7 @@ impl Session {
             return Ok(open.clone());
         }
         let mut source = StdinSource::open()?;
+        self.guessed = Some(super::interactive::told(&source));
         let columns = source.schema();
         let columns = columns.fields().iter().map(|f| Column {
             name: f.name().clone(),

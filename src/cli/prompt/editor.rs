@@ -50,7 +50,7 @@ impl Line {
             .color_mode(if colour { ColorMode::Enabled } else { ColorMode::Disabled })
             .build();
         let mut editor = Editor::with_config(config)?;
-        editor.set_helper(Some(Knows { names, colour }));
+        editor.set_helper(Some(Knows { names, colour, asking: false }));
         let file = history::file();
         if let Some(file) = &file {
             // The first time there is none; one that cannot be read is no reason not to work.
@@ -81,6 +81,19 @@ impl Line {
         }
     }
 
+    /// Asks something that is answered in a line.
+    pub(super) fn ask(&mut self, prompt: &str) -> Typed {
+        let asking = |editor: &mut Editor<Knows, FileHistory>, asking| {
+            if let Some(knows) = editor.helper_mut() {
+                knows.asking = asking;
+            }
+        };
+        asking(&mut self.editor, true);
+        let answer = self.read(prompt, "");
+        asking(&mut self.editor, false);
+        answer
+    }
+
     /// Keeps a text in the history, in the file as well.
     pub(super) fn keep(&mut self, text: &str) {
         let kept = history::kept(text.trim());
@@ -109,6 +122,8 @@ impl Line {
 struct Knows {
     names: Arc<Mutex<Names>>,
     colour: bool,
+    /// An answer is typed, not SQL.
+    asking: bool,
 }
 
 impl Helper for Knows {}
@@ -119,7 +134,7 @@ impl Hinter for Knows {
 
 impl Validator for Knows {
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
-        Ok(if is_whole(context.input()) {
+        Ok(if self.asking || is_whole(context.input()) {
             ValidationResult::Valid(None)
         } else {
             ValidationResult::Incomplete
@@ -128,7 +143,7 @@ impl Validator for Knows {
 }
 
 /// Whether a text is run when Enter is pressed, or has a further line.
-fn is_whole(text: &str) -> bool {
+pub(super) fn is_whole(text: &str) -> bool {
     is_command(text) || lex(text).ends()
 }
 

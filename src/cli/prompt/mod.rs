@@ -74,8 +74,19 @@ struct Shell {
     variables: Vec<(String, String)>,
     last_query: Option<String>,
     replay: Option<Replay>,
+    /// What was typed while a query ran.
+    ahead: String,
     /// The directory, as it is to be named in commands.
     data: PathBuf,
+}
+
+/// Ctrl-C is a key here: between two of them, while the terminal is as others left it, it ends nothing.
+fn outlive_interrupts(engine: &Engine) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _runtime = engine.tokio().enter();
+    if let Ok(mut interrupts) = signal(SignalKind::interrupt()) {
+        engine.tokio().spawn(async move { while interrupts.recv().await.is_some() {} });
+    }
 }
 
 /// The session, whoever had it last.
@@ -121,6 +132,7 @@ pub(super) fn run(invocation: &Invocation, demo: Option<(Demo, Option<u32>)>) ->
     if let Err(error) = shell.begin(script) {
         return failed(&error);
     }
+    outlive_interrupts(&shell.engine);
     shell.go();
     drop(shell);
     drop(folder);
@@ -155,6 +167,7 @@ impl Shell {
             variables: invocation.variables.clone(),
             last_query: None,
             replay: None,
+            ahead: String::new(),
             data: invocation.data.clone(),
             engine,
         };
@@ -219,7 +232,10 @@ impl Shell {
             self.news().iter().for_each(|line| say(line));
             self.refresh_names(false);
             busy.store(false, Ordering::Release);
-            let typed = self.line.read(PROMPT, &std::mem::take(&mut begun));
+            let typed = match self.typed_ahead(&mut begun) {
+                Some(text) => Typed::Text(text),
+                None => self.line.read(PROMPT, &std::mem::take(&mut begun)),
+            };
             busy.store(true, Ordering::Release);
             let next = match typed {
                 Typed::Nothing => Next::GoOn,
@@ -235,6 +251,22 @@ impl Shell {
         }
         if let Some(stop) = notices {
             stop.store(true, Ordering::Release);
+        }
+    }
+
+    /// A whole text that was typed while a query ran, as if it was typed now; what is not whole is begun.
+    fn typed_ahead(&mut self, begun: &mut String) -> Option<String> {
+        let (whole, rest) = split_ahead(&std::mem::take(&mut self.ahead));
+        match whole {
+            Some(text) => {
+                self.ahead = rest;
+                say(&format!("{PROMPT}{text}"));
+                Some(text)
+            }
+            None => {
+                begun.push_str(&rest);
+                None
+            }
         }
     }
 
@@ -295,7 +327,7 @@ impl Shell {
         let mut choice = lock(&self.session).settings.on_exit;
         while choice == OnExit::Ask {
             say(&format!("{jobs}. [s]top with a checkpoint and leave, [w]ait for the end, or [c]ancel?"));
-            choice = match self.line.read("s/w/c> ", "") {
+            choice = match self.line.ask("s/w/c> ") {
                 Typed::Text(text) => match text.trim().trim_end_matches(';').to_ascii_lowercase().as_str() {
                     "s" | "stop" | "y" | "yes" | "" => OnExit::Stop,
                     "w" | "wait" => OnExit::Wait,
@@ -392,6 +424,16 @@ fn news(session: &Session, background: &Mutex<Background>) -> Vec<String> {
     background.lock().unwrap_or_else(PoisonError::into_inner).news(session)
 }
 
+/// The first whole text of what was typed, and the rest.
+fn split_ahead(typed: &str) -> (Option<String>, String) {
+    for (at, _) in typed.match_indices('\n') {
+        if !typed[..at].trim().is_empty() && editor::is_whole(&typed[..at]) {
+            return (Some(typed[..at].trim_start().into()), typed[at + 1..].into());
+        }
+    }
+    (None, typed.trim_start().into())
+}
+
 fn lock_names(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
     names.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -403,5 +445,18 @@ fn origin(data: &Path, file: &Path) -> Origin {
         file: word(file),
         command: vec!["millstream".into(), "-d".into(), word(data), "run".into(), word(file)],
         directory: word(&std::env::current_dir().unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_ahead_is_run_when_it_is_whole() {
+        assert_eq!(split_ahead(""), (None, "".into()));
+        assert_eq!(split_ahead("SELECT 1"), (None, "SELECT 1".into()));
+        assert_eq!(split_ahead("SELECT\n1;\n\\d\nSEL"), (Some("SELECT\n1;".into()), "\\d\nSEL".into()));
+        assert_eq!(split_ahead("\n\\d\nSEL"), (Some("\\d".into()), "SEL".into()));
     }
 }

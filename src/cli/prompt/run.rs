@@ -210,7 +210,7 @@ impl Shell {
         let mut rows = 0;
         let failed = loop {
             let pressed = keys.wait(Duration::ZERO);
-            if pressed.iter().any(|k| matches!(k, Key::Interrupt | Key::Char('q') | Key::End)) {
+            if self.typed_while(&pressed) {
                 stop.store(true, Ordering::Release);
                 break None;
             }
@@ -246,6 +246,23 @@ impl Shell {
             say(&format!("{} {}{tail}", grouped(rows), if rows == 1 { "row" } else { "rows" }));
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Keeps what is typed while a query runs that does not look at keys; whether it is to be stopped.
+    fn typed_while(&mut self, keys: &[Key]) -> bool {
+        for key in keys {
+            match key {
+                Key::Interrupt => {
+                    self.ahead.clear();
+                    return true;
+                }
+                Key::Char(c) => self.ahead.push(*c),
+                Key::Enter => self.ahead.push('\n'),
+                Key::Back => drop(self.ahead.pop()),
+                Key::End | Key::Escape => {}
+            }
+        }
+        false
     }
 
     fn continuous(&mut self, query: Continuous, text: &str, statement: &Statement) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ mod late;
 mod mistakes;
 mod output;
 mod resume;
+mod sql_tests;
 mod statements;
 mod tables;
 mod together;

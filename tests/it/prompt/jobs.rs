@@ -25,9 +25,15 @@ fn jobs_run_in_the_background_and_are_seen_and_stopped_by_number() {
     terminal.line("\\job 1");
     terminal.shows("rows in");
     terminal.prompts();
-    terminal.line("\\why 1");
+    // What a job says of itself is a second old at most.
+    for _ in 0..100 {
+        terminal.line("\\why 1");
+        if terminal.prompts().contains("waits for rows") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
     terminal.shows("waits for rows");
-    terminal.prompts();
     terminal.line("\\stop 1");
     terminal.shows("stopped");
     terminal.line("\\stop 7");

@@ -68,6 +68,10 @@ impl Terminal {
     /// Types a line.
     pub(super) fn line(&mut self, text: &str) {
         self.types(text);
+        // Once it stands there, a prompt without it is a new one.
+        let bare = |text: &str| text.split_whitespace().collect::<String>();
+        let typed = bare(text);
+        self.until("what was typed", |screen| bare(screen).ends_with(&typed));
         self.types("\r");
     }
 
