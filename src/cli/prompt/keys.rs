@@ -95,6 +95,18 @@ fn keys(bytes: &mut Vec<u8>) -> Vec<Key> {
     let mut at = 0;
     while let Some(first) = bytes.get(at) {
         let rest = &bytes[at..];
+        let single = match first {
+            0x03 => Some(Key::Interrupt),
+            0x04 => Some(Key::End),
+            b'\r' | b'\n' => Some(Key::Enter),
+            0x08 | 0x7f => Some(Key::Back),
+            _ => None,
+        };
+        if let Some(key) = single {
+            found.push(key);
+            at += 1;
+            continue;
+        }
         match first {
             0x1b if rest.len() == 1 => break,
             // Arrows and the like mean nothing here.
@@ -106,10 +118,6 @@ fn keys(bytes: &mut Vec<u8>) -> Vec<Key> {
                 found.push(Key::Escape);
                 at += 1;
             }
-            0x03 => (at, _) = (at + 1, found.push(Key::Interrupt)),
-            0x04 => (at, _) = (at + 1, found.push(Key::End)),
-            b'\r' | b'\n' => (at, _) = (at + 1, found.push(Key::Enter)),
-            0x08 | 0x7f => (at, _) = (at + 1, found.push(Key::Back)),
             0x00..0x20 => at += 1,
             _ => {
                 let length = match first {

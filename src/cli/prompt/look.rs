@@ -7,7 +7,7 @@ use super::{Next, Shell, help, lock};
 use crate::cli::print::columns_line;
 use crate::cli::report;
 use crate::config::parse_duration;
-use crate::engine::{ConsumeOptions, Consumed, EngineError, Start, parse_all};
+use crate::engine::{ConsumeOptions, Consumed, EngineError, ParsedStatement, Start, Statement, parse_all};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Field, Schema};
@@ -292,11 +292,8 @@ impl Shell {
         let Some(query) = self.last_query.clone() else {
             return Err(Failure::Other("there was no query yet to be watched".into()));
         };
-        if parse_all(&query)
-            .0
-            .iter()
-            .any(|s| matches!(&s.statement, crate::engine::Statement::Query(query) if query.emit.is_some()))
-        {
+        let live = |s: &ParsedStatement| matches!(&s.statement, Statement::Query(q) if q.emit.is_some());
+        if parse_all(&query).0.iter().any(live) {
             return Err(Failure::Other("a query with EMIT is live by itself: run it once".into()));
         }
         loop {
