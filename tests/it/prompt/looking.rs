@@ -1,7 +1,6 @@
 //! Looking around: commands, formats, files, help, and the demo.
 
 use super::*;
-use std::time::Instant;
 
 #[test]
 fn what_there_is_can_be_looked_at() {
@@ -141,23 +140,4 @@ fn without_colour_there_is_none_and_without_a_terminal_no_prompt() {
     let ran = place.run(&["demo", "quakes"]);
     ran.fails(2, &["wants a terminal"]);
     assert!(!place.path("history").exists());
-}
-
-#[test]
-fn the_prompt_is_there_at_once() {
-    let (place, mut terminal) = opened();
-    terminal.types("\x04");
-    terminal.ends();
-    // Of several starts the quickest tells what it costs; the others, how busy the machine is.
-    let start = || {
-        let since = Instant::now();
-        let mut terminal = Terminal::open(&place, &[], (24, 80));
-        terminal.prompts();
-        let took = since.elapsed();
-        terminal.types("\x04");
-        terminal.ends();
-        took
-    };
-    let best = (0..5).map(|_| start()).min().unwrap();
-    assert!(best.as_millis() < 1500, "{best:?}");
 }
