@@ -37,7 +37,7 @@ Exit codes:
 
 const TESTS: &str = "\
 A test is a SQL file. The comments right behind a query are its result: the names of the columns, then the rows, with | between \
-the columns. Rows are compared in their order if the query has an ORDER BY. What else can stand between statements:
+the columns. Rows are compared in their order if the query has an ORDER BY; of EMIT CHANGES the rows that are left count. What else can stand between statements:
   -- RESTART          the engine ends with a checkpoint and begins again; jobs go on
   -- CLOCK + 20 s     the clock, which stands still otherwise, moves on
 

@@ -8,7 +8,9 @@ use super::report;
 use super::run::tell;
 use super::terminal::Screen;
 use crate::config::Settings;
-use crate::engine::{Diagnostic, Engine, EngineError, Session, Statement, parse_each, substitute};
+use crate::engine::{
+    Diagnostic, Engine, EngineError, PieceKind, Session, Statement, lex, parse_each, substitute,
+};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -90,7 +92,10 @@ fn file(invocation: &Invocation, session: &mut Session, path: &Path, told: &mut 
     for statement in parse_each(&source) {
         let (checked, makes) = match statement {
             Ok(parsed) => (session.check_statement(&source, &parsed.statement), made(&parsed.statement)),
-            Err(mistake) => (Err(mistake.into()), None),
+            Err(mistake) => {
+                let makes = mistake.span.as_ref().and_then(|span| named(&source, span.start));
+                (Err(mistake.into()), makes)
+            }
         };
         for warning in session.take_warnings() {
             told.tell(&warning, &name, &source, false)?;
@@ -118,6 +123,28 @@ fn made(statement: &Statement) -> Option<String> {
         Statement::CreateView(create) => Some(create.name.value.clone()),
         _ => None,
     }
+}
+
+/// What the statement around a byte would define that cannot be read.
+fn named(source: &str, byte: usize) -> Option<String> {
+    let mut words: Vec<&str> = Vec::new();
+    for piece in lex(source).pieces {
+        match piece.kind {
+            PieceKind::Semicolon if piece.span.start >= byte => break,
+            PieceKind::Semicolon => words.clear(),
+            PieceKind::Comment => {}
+            _ => words.push(&source[piece.span.clone()]),
+        }
+    }
+    let is = |word: &str, among: &[&str]| among.iter().any(|w| word.eq_ignore_ascii_case(w));
+    let mut words = words.into_iter().skip_while(|w| is(w, &["CREATE", "OR", "REPLACE", "MATERIALIZED"]));
+    let kind = words.next().filter(|w| is(w, &["STREAM", "TABLE", "VIEW"]));
+    kind?;
+    let name = words.find(|w| !is(w, &["IF", "NOT", "EXISTS"]))?;
+    Some(match name.strip_prefix('"') {
+        Some(quoted) => quoted.trim_end_matches('"').into(),
+        None => name.to_ascii_lowercase(),
+    })
 }
 
 impl Told {
@@ -173,6 +200,14 @@ fn put(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_has_a_name_all_the_same() {
+        let source = "CREATE STREAM a (b INT); CREATE TABLE IF NOT EXISTS Wrong (b TXT); SELECT 1 FRM x;";
+        let at = |word: &str| named(source, source.find(word).unwrap());
+        assert_eq!([at("INT"), at("TXT"), at("FRM")], [Some("a".into()), Some("wrong".into()), None]);
+        assert_eq!(named("CREATE MATERIALIZED VIEW \"My V\" AS SELEC", 36), Some("My V".into()));
+    }
 
     #[test]
     fn places_count_characters() {

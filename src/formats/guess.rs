@@ -120,7 +120,8 @@ fn is_csv(records: &[Vec<String>]) -> bool {
     // A time with a comma in it, as some logs begin with, names nothing.
     let names = |field: &String| {
         let field = field.trim();
-        !field.is_empty() && !(field.contains(' ') && field.contains(|c: char| c.is_ascii_digit()))
+        let has_digit = field.contains(|c: char| c.is_ascii_digit());
+        !(field.is_empty() || field.contains(' ') && has_digit)
     };
     let same = rows.iter().filter(|r| r.len() == header.len()).count();
     header.len() > 1
@@ -308,7 +309,7 @@ fn pairs(line: &str) -> Option<Vec<(&str, Value)>> {
             rest = value[end..].trim_start();
         }
     }
-    pairs.iter().any(|(_, v)| *v != Value::from(true)).then_some(pairs)
+    pairs.iter().any(|(_, v)| v.as_bool() != Some(true)).then_some(pairs)
 }
 
 /// A value without quotes: a number or a truth if it looks like one.

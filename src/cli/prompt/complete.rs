@@ -145,6 +145,10 @@ pub(super) fn complete(names: &Names, text: &str) -> (usize, Vec<String>) {
         return meta_words(names, text);
     }
     let lexed = lex(text);
+    // In a comment there is nothing to complete.
+    if lexed.pieces.last().is_some_and(|p| p.kind == PieceKind::Comment && p.span.end == text.len()) {
+        return (text.len(), Vec::new());
+    }
     if let Some(open) = lexed.open {
         return quoted(names, text, &lexed, open);
     }

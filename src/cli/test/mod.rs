@@ -12,9 +12,10 @@ use super::terminal::Screen;
 use crate::config::Settings;
 use crate::delta::Delta;
 use crate::engine::{Diagnostic, Engine, EngineError, Outcome, Session, Statement, TestClock, substitute};
-use arrow::array::RecordBatch;
+use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use file::{Expected, Part, differences, drawn, parts};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -203,7 +204,7 @@ impl Bench {
                 table(&query.schema(), &batches).map(Some)
             }
             Outcome::Continuous(query) => {
-                let (schema, changes) = (query.schema(), query.changes());
+                let schema = query.schema();
                 let taken: Arc<Mutex<Vec<Delta>>> = Arc::default();
                 let taking = taken.clone();
                 query.run(move |delta| {
@@ -211,34 +212,35 @@ impl Bench {
                     Ok(())
                 })?;
                 let deltas = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
-                let weights = |d: &Delta| {
-                    let weights = d.weights.as_ref().map(|w| w.values().to_vec());
-                    changes.then(|| weights.unwrap_or_else(|| vec![1; d.num_rows()]))
-                };
-                let batches: Vec<_> = deltas.iter().map(|d| (d.batch.clone(), weights(d))).collect();
+                let batches: Vec<_> = deltas.iter().map(|d| (d.batch.clone(), d.weights.clone())).collect();
                 table(&schema, &batches).map(Some)
             }
         }
     }
 }
 
-/// Rows as text; those of changes begin with `+` or `-`.
-fn table(schema: &SchemaRef, batches: &[(RecordBatch, Option<Vec<i64>>)]) -> Result<Table, EngineError> {
-    let mut names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-    if batches.iter().any(|(_, weights)| weights.is_some()) {
-        names.insert(0, "_op".into());
-    }
-    let mut rows = Vec::new();
+/// Rows as text: what is left of them when what was taken back is gone. How often a result changes on its way depends on how
+/// its input is cut into steps, and is no property of the query.
+fn table(schema: &SchemaRef, batches: &[(RecordBatch, Option<Int64Array>)]) -> Result<Table, EngineError> {
+    let names = schema.fields().iter().map(|f| f.name().clone()).collect();
+    let mut rows: Vec<Vec<Option<String>>> = Vec::new();
+    let mut gone: HashMap<Vec<Option<String>>, u64> = HashMap::new();
     for (batch, weights) in batches {
-        for (at, mut row) in cells(batch, usize::MAX)?.into_iter().enumerate() {
-            let weight = weights.as_ref().map(|w| w[at]);
-            if let Some(weight) = weight {
-                row.insert(0, Some(if weight < 0 { "-" } else { "+" }.to_string()));
-            }
-            for _ in 0..weight.map_or(1, i64::unsigned_abs) {
-                rows.push(row.clone());
+        for (at, row) in cells(batch, usize::MAX)?.into_iter().enumerate() {
+            let weight = weights.as_ref().map_or(1, |w| w.value(at));
+            match weight {
+                0.. => rows.extend((0..weight).map(|_| row.clone())),
+                _ => *gone.entry(row).or_default() += weight.unsigned_abs(),
             }
         }
     }
+    // A row is there again behind the last time that it was taken back.
+    rows.retain(|row| match gone.get_mut(row).filter(|n| **n > 0) {
+        Some(left) => {
+            *left -= 1;
+            false
+        }
+        None => true,
+    });
     Ok((names, rows))
 }

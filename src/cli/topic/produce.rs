@@ -21,7 +21,7 @@ pub(super) fn produce(
     on_error: OnError,
     producer: Option<String>,
 ) -> Result<(), Failure> {
-    let csv = |delimiter| CsvOptions { header: !no_header, delimiter, ..CsvOptions::default() };
+    let csv = |delimiter| CsvOptions { header: !no_header, delimiter };
     let format = match invocation.format {
         None | Some(Format::Jsonl | Format::Json) if no_header => {
             return Err(Failure::Usage("--no-header goes with --format csv".into()));

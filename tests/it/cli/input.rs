@@ -35,7 +35,7 @@ fn logs_that_are_piped_in_are_tables_and_what_was_guessed_is_told_once() {
     assert_eq!(sorted(&ran.out).last().unwrap(), "{\"_op\":\"+\",\"status\":404,\"n\":1}");
     assert!(ran.out.contains("{\"_op\":\"+\",\"status\":200,\"n\":2}"), "{}", ran.out);
     assert_eq!(
-        ran.err.matches("note: stdin is read as combined log: host varchar").count(),
+        ran.err.matches("note: stdin is read as combined log: host VARCHAR").count(),
         1,
         "{}",
         ran.err
