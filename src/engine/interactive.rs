@@ -6,6 +6,7 @@ use super::jobs::{JobState, jobs_dir, read_job_file};
 use super::steering::lock_folder;
 use super::{Result, Session};
 use crate::connectors::StdinSource;
+use crate::sql::Diagnostic;
 
 /// What is told of standard input once its first records have been looked at.
 pub(super) fn told(source: &StdinSource) -> String {
@@ -24,6 +25,17 @@ impl Session {
     /// Statements are typed: VALUES, UPDATE and DELETE are done each time, and INSERT … SELECT runs as a job of its own name.
     pub fn set_interactive(&mut self) {
         self.interactive = true;
+    }
+
+    /// Fails where standard input is what the statements are typed into.
+    pub(super) fn check_stdin(&self) -> Result<()> {
+        if !self.interactive {
+            return Ok(());
+        }
+        let d = Diagnostic::new("standard input is the keyboard here, and no table");
+        Err(d
+            .help("pipe the data into 'millstream -c \"SELECT … FROM stdin\"', or read a file: CREATE STREAM … WITH (connector = 'file', path = '…')")
+            .into())
     }
 
     /// Whether a statement that is written again in the same place is the same one.

@@ -232,6 +232,7 @@ impl Session {
         if let Some(open) = &self.stdin {
             return Ok(open.clone());
         }
+        self.check_stdin()?;
         let mut source = StdinSource::open()?;
         self.guessed = Some(super::interactive::told(&source));
         let columns = source.schema();

@@ -37,6 +37,8 @@ use std::time::Duration;
 
 /// What stands before what is typed.
 const PROMPT: &str = "millstream> ";
+/// How to find out more.
+const HELP: &str = "\\? lists commands, \\h helps on SQL, \\q leaves.";
 /// How often it is looked whether there is something to tell.
 const LOOK: Duration = Duration::from_millis(200);
 /// Rows of a result that are shown, unless that is changed.
@@ -190,10 +192,8 @@ impl Shell {
                 1 => "1 stream, table or view".into(),
                 n => format!("{n} streams, tables and views"),
             };
-            say(&format!(
-                "millstream {version} over {} ({there}). \\? lists commands, \\h helps on SQL, \\q leaves.",
-                self.data.display()
-            ));
+            say(&format!("millstream {version} over {} ({there})", self.data.display()));
+            say(HELP);
             if let Some((_, count)) = self.jobs_here().left() {
                 let jobs = if count == 1 { "1 job" } else { &format!("{count} jobs") };
                 say(&format!("{jobs} of an earlier session can go on: \\resume"));
@@ -212,13 +212,10 @@ impl Shell {
         for query in script.queries.iter().rev() {
             self.line.suggest(query);
         }
-        say(&format!(
-            "The stream {} plays it again, {speed} times as quick as it was (SET replay_speed = …). Three queries are in the history:",
-            script.stream
-        ));
-        say(
-            "press the up arrow, then Enter. \\? lists commands, \\h helps on SQL, \\q leaves; nothing is kept.",
-        );
+        say(&format!("The stream {} plays it again, {speed} times as quick as it was.", script.stream));
+        say("SET replay_speed = … changes that. Nothing is kept when you leave.");
+        say("Three queries are in the history: press the up arrow, then Enter.");
+        say(HELP);
         self.refresh_names(true);
         Ok(())
     }

@@ -136,9 +136,11 @@ impl Shell {
             Outcome::Job(job) => {
                 self.jobs_here().started(&job, &text);
                 let number = self.jobs_here().number(&job);
-                let sink = job.rsplit_once('.').map_or(job.as_str(), |(_, sink)| sink);
+                let jobs = super::lock(&self.session).jobs();
+                let sink =
+                    jobs.into_iter().rev().find(|j| j.name == job).and_then(|j| j.writes).unwrap_or_default();
                 say(&format!(
-                    "job {number} is {job}, in the background; see it with SELECT * FROM {sink}, \\jobs, \\why {number}"
+                    "job {number} is {job}, in the background, and writes {sink}: \\jobs, \\why {number}"
                 ));
                 self.refresh_names(true);
                 Ok(())

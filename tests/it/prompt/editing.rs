@@ -101,6 +101,10 @@ fn mistakes_have_a_caret_and_the_prompt_goes_on() {
     terminal.prompts();
     terminal.line("SET on_exti = 'stop';");
     terminal.shows("did you mean \"on_exit\"?");
+    terminal.prompts();
+    terminal.line("SELECT * FROM stdin;");
+    terminal.shows("standard input is the keyboard here");
+    terminal.prompts();
     terminal.line("\\tming");
     terminal.shows("did you mean \\timing?");
     terminal.prompts();
