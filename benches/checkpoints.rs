@@ -151,6 +151,7 @@ fn run(
         store: Some(JobStore { disk: Disk::real(), dir: dir.into(), job: "bench".into() }),
         log: None,
         clock: Clock::system(),
+        spill: None,
     };
     job.run_alone()?;
     let times = times.0.lock().map_err(|_| "a sink failed")?;

@@ -87,6 +87,8 @@ pub struct Settings {
     pub state_ttl: Option<Duration>,
     /// Time between two checkpoints; never zero.
     pub checkpoint_interval: Duration,
+    /// Bytes of memory that the state of all jobs may take; `None` = half of the machine's.
+    pub memory_limit: Option<u64>,
     /// How results are printed.
     pub format: OutputFormat,
     /// What becomes of running jobs when the prompt is left.
@@ -103,6 +105,7 @@ impl Default for Settings {
             step_rows: 65_536,
             idle_timeout: Some(Duration::from_secs(10)),
             state_ttl: None,
+            memory_limit: None,
             checkpoint_interval: Duration::from_secs(10),
             format: OutputFormat::Auto,
             on_exit: OnExit::Ask,
@@ -158,6 +161,20 @@ pub const SETTINGS: &[Setting] = &[
         show: |s| s.idle_timeout.map_or_else(|| "0".to_string(), show_duration),
         store: |s, text| {
             s.idle_timeout = Some(parse_duration(text)?).filter(|d| !d.is_zero());
+            Some(())
+        },
+    },
+    Setting {
+        name: "memory_limit",
+        expects: "a number of bytes such as '500 MB' or '8 GiB', or 'auto' for half of the machine's memory",
+        default: "auto",
+        doc: "memory for the state of all jobs; what does not fit goes to disk",
+        show: |s| s.memory_limit.map_or_else(|| "auto".to_string(), show_bytes),
+        store: |s, text| {
+            s.memory_limit = match text.trim().eq_ignore_ascii_case("auto") {
+                true => None,
+                false => Some(parse_bytes(text)?),
+            };
             Some(())
         },
     },
@@ -346,6 +363,22 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     }
     let total = Duration::from_nanos(u64::try_from(total).ok()?);
     (total <= MAX_DURATION).then_some(total)
+}
+
+/// A number of bytes as [`parse_bytes`] reads it, exactly.
+fn show_bytes(bytes: u64) -> String {
+    let units = [
+        ("GiB", 1 << 30),
+        ("GB", 1_000_000_000),
+        ("MiB", 1 << 20),
+        ("MB", 1_000_000),
+        ("KiB", 1 << 10),
+        ("kB", 1000),
+    ];
+    match units.into_iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0) {
+        Some((name, unit)) => format!("{} {name}", bytes / unit),
+        None => bytes.to_string(),
+    }
 }
 
 /// Reads a number of bytes: digits, alone or with a unit of 1000 (kB, MB, GB, TB) or 1024 (KiB, MiB, GiB, TiB).

@@ -4,6 +4,7 @@
 //!
 //! Directories are made for their owner alone (0700), files likewise (0600).
 
+mod beside;
 mod crash;
 mod faults;
 mod mounts;
@@ -11,6 +12,7 @@ mod mounts;
 pub(crate) mod seeds;
 pub(crate) mod simulated;
 
+pub use beside::Beside;
 pub use faults::Faults;
 pub use simulated::{Event, Moment, Simulation};
 
@@ -182,6 +184,11 @@ impl Disk {
         file.sync_data()?;
         self.rename(&beside, path)?;
         self.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Begins to put a file at `path` piece by piece, as [`Disk::write_atomically`] does at once.
+    pub fn begin_atomically(&self, path: &Path) -> Result<Beside> {
+        Beside::begin(self, path)
     }
 
     /// Renames a file or directory.

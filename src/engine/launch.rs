@@ -12,6 +12,7 @@
 
 use super::failing::as_failure;
 use super::jobs::{GROUP, JobHome, Jobs, drop_unused_groups, jobs_dir};
+use super::memory;
 use super::revive::Failed;
 use super::{Engine, Result};
 use crate::disk::{DiskLock, Open};
@@ -113,6 +114,7 @@ impl Launched {
             store,
             log: Some(engine.0.log.clone()),
             clock: engine.0.clock.clone(),
+            spill: Some(memory::spill_to(engine)?),
         };
         let members = group.members.into_iter().map(Some).collect();
         Ok(Launched { engine: engine.clone(), sources: sources.clone(), job, members, lock })

@@ -17,6 +17,7 @@ mod jobs;
 mod launch;
 mod live;
 mod marks;
+mod memory;
 mod names;
 mod nexmark;
 mod own_jobs;
@@ -71,6 +72,7 @@ use crate::disk::{Disk, DiskError};
 use crate::log::{Log, LogError};
 use crate::plan::Planner;
 use crate::runtime::RuntimeError;
+use crate::state::budget::MemoryBudget;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use std::path::{Path, PathBuf};
@@ -148,6 +150,8 @@ struct Shared {
     log: Log,
     catalog: CatalogStore,
     planner: Planner,
+    /// How much memory the state of all jobs may take.
+    memory: Arc<MemoryBudget>,
     handle: tokio::runtime::Handle,
     /// `None` only while it is dropped.
     tokio: Option<tokio::runtime::Runtime>,
@@ -177,6 +181,7 @@ impl Engine {
             log,
             catalog,
             planner,
+            memory: MemoryBudget::new(memory::half_of_memory()),
             handle: tokio.handle().clone(),
             tokio: Some(tokio),
         })))

@@ -10,6 +10,7 @@ use super::insert::{exact_decimals, into_columns, target, upsert_target, write_v
 use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
 use super::launch::{MakeSink, MakeSources, Pending, launch};
 use super::live::{Listing, Watch};
+use super::memory;
 use super::own_jobs;
 use super::sources::{appender, setups};
 use super::steering::{job_rows, jobs_rows, why_rows};
@@ -550,6 +551,7 @@ impl Session {
     }
 
     fn job_options(&self, until_caught_up: bool) -> JobOptions {
+        memory::set_limit(&self.engine, self.settings.memory_limit);
         JobOptions {
             workers: self.settings.workers,
             step_rows: self.settings.step_rows,
@@ -598,6 +600,7 @@ impl Session {
             store: None,
             log: None,
             clock: self.engine.0.clock.clone(),
+            spill: Some(memory::spill_to(&self.engine)?),
         };
         let changes = emit_mode(query) == EmitMode::Changes;
         Ok(Outcome::Continuous(Box::new(Continuous {

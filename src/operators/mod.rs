@@ -12,6 +12,7 @@ pub mod project;
 pub mod session;
 pub(crate) mod shown;
 pub mod single_row;
+pub mod spill;
 pub mod top_n;
 pub mod unnest;
 pub mod upsert;
@@ -37,6 +38,9 @@ pub enum OperatorError {
     /// A subquery that stands for one value has several rows.
     #[error("more than one row returned by a subquery used as an expression")]
     ManyRows,
+    /// State that has left memory could not be read back.
+    #[error(transparent)]
+    Cold(#[from] crate::state::cold::ColdError),
     /// A state table that is restored does not have the shape that the operator wrote.
     #[error("checkpoint does not fit operator {operator}: {reason}")]
     Restore {
@@ -101,8 +105,12 @@ pub struct OperatorMetrics {
     pub ignored: u64,
     /// Rows of state held now.
     pub state_rows: u64,
-    /// Bytes of state held now, roughly.
+    /// Bytes of state held in memory now, roughly.
     pub state_bytes: u64,
+    /// Bytes of state held on disk now.
+    pub disk_bytes: u64,
+    /// How often state could not be moved to disk, and stayed in memory.
+    pub disk_failures: u64,
 }
 
 impl OperatorMetrics {
@@ -116,6 +124,8 @@ impl OperatorMetrics {
         self.ignored += other.ignored;
         self.state_rows += other.state_rows;
         self.state_bytes += other.state_bytes;
+        self.disk_bytes += other.disk_bytes;
+        self.disk_failures += other.disk_failures;
     }
 }
 
@@ -199,6 +209,17 @@ pub trait Operator: Send {
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
         let _ = tables;
         Ok(())
+    }
+
+    /// How its state can leave memory key by key; `None` = it stays.
+    fn keyed(&mut self) -> Option<&mut dyn spill::KeyedState> {
+        None
+    }
+
+    /// Whether it can be restored by several calls, each with some of the rows; those of a key may come in several, a table
+    /// after another.
+    fn restores_in_parts(&mut self) -> bool {
+        false
     }
 
     /// The counters so far.

@@ -9,8 +9,10 @@
 //! | Watermark | passes |
 //! | Cost | O(delta): a look-up and a copy of the row for each upsert |
 
+use super::spill::{Evicted, EvictedTable, KeyedState};
 use super::{Emit, Operator, OperatorError, OperatorMetrics, Result, StateChange, StateTable, TableChange};
 use crate::delta::{Delta, EventTime, hash_columns};
+use crate::state::cold::NEVER;
 use crate::state::keyed_rows::{KeyedRows, RowBytes};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -173,6 +175,26 @@ impl Operator for Upsert {
 
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.rows.begin_unsaved();
+        self.load(tables)
+    }
+
+    fn keyed(&mut self) -> Option<&mut dyn KeyedState> {
+        if self.spec.keys.is_empty() { None } else { Some(self) }
+    }
+
+    fn metrics(&self) -> OperatorMetrics {
+        OperatorMetrics {
+            state_rows: self.rows.len() as u64,
+            state_bytes: self.rows.bytes() as u64,
+            unknown_deletes: self.unknown_deletes,
+            ..OperatorMetrics::default()
+        }
+    }
+}
+
+impl Upsert {
+    /// Takes saved rows in.
+    fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         for table in tables {
             let (keys, columns) = (self.spec.keys.len(), self.spec.columns.len());
             let wanted = self.spec.keys.iter().chain(&self.spec.columns);
@@ -194,14 +216,49 @@ impl Operator for Upsert {
         }
         Ok(())
     }
+}
 
-    fn metrics(&self) -> OperatorMetrics {
-        OperatorMetrics {
-            state_rows: self.rows.len() as u64,
-            state_bytes: self.rows.bytes() as u64,
-            unknown_deletes: self.unknown_deletes,
-            ..OperatorMetrics::default()
+impl KeyedState for Upsert {
+    fn key_types(&self) -> Result<Vec<DataType>> {
+        let types = self.spec.keys.iter().map(|key| self.spec.input_schema.field(*key).data_type().clone());
+        Ok(types.collect())
+    }
+
+    fn keys_of(&self, _port: usize, delta: &Delta) -> Result<Vec<ArrayRef>> {
+        Ok(columns_at(&delta.batch, &self.spec.keys))
+    }
+
+    fn live_bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<Option<Evicted>> {
+        let rows = self.rows.evict(bytes);
+        if rows.is_empty() {
+            return Ok(None);
         }
+        let pairs: Vec<(&[u8], &[u8])> = rows.iter().map(|row| (&*row.key, &*row.row)).collect();
+        let key_columns = self.spec.keys.len();
+        let batch = self.table(&pairs)?;
+        Ok(Some(Evicted {
+            keys: batch.columns()[..key_columns].to_vec(),
+            unsaved: rows.iter().map(|row| row.unsaved).collect(),
+            due: vec![NEVER; rows.len()],
+            tables: vec![EvictedTable {
+                table: StateTable { name: ROWS.into(), batch, key_columns },
+                counts: vec![1; rows.len()],
+            }],
+        }))
+    }
+
+    fn admit(&mut self, tables: Vec<StateTable>, unsaved: Option<Vec<ArrayRef>>) -> Result<()> {
+        self.load(tables)?;
+        if let Some(keys) = unsaved {
+            let hashes = hash_columns(&keys, keys[0].len())?;
+            let encoded = self.keys.encode(&keys)?;
+            hashes.into_iter().enumerate().for_each(|(i, hash)| self.rows.note_unsaved(hash, encoded.row(i)));
+        }
+        Ok(())
     }
 }
 

@@ -24,8 +24,8 @@ const VERSION: u32 = 3;
 /// The layout before, in which a table was one file.
 const WHOLE_TABLES: u32 = 2;
 
-/// State tables of one node, for one worker.
-pub type RestoredNode = (usize, Vec<StateTable>);
+/// Rows of a state table of one node, for one worker.
+pub type RestoredPart = (usize, StateTable);
 
 /// Counters of a job over all its runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,7 +176,7 @@ impl From<WholeTable> for TableManifest {
     fn from(WholeTable { node, name, key_columns, file }: WholeTable) -> Self {
         // How many rows it has is not told; the first merge finds out.
         let rows = StoredFile { name: file, crc32c: None };
-        let files = vec![TableFile { rows: Some(rows), removed: None, count: 0 }];
+        let files = vec![TableFile { rows: Some(rows), removed: None, count: 0, order: None }];
         TableManifest { node, name, key_columns, files }
     }
 }
@@ -304,30 +304,25 @@ impl JobStore {
         Ok(())
     }
 
-    /// The checkpoint's state, spread over `workers` workers by the tables' keys. `nodes`: for each of its nodes the one
-    /// that takes its state.
+    /// The checkpoint's state, spread over `workers` workers by the tables' keys: `give` takes some of it at a time, for
+    /// each worker. `nodes`: for each of its nodes the one that takes its state.
     pub fn read(
         &self,
         manifest: &Manifest,
         nodes: &[Option<usize>],
         workers: usize,
-    ) -> Result<Vec<Vec<RestoredNode>>> {
-        let mut spread: Vec<Vec<RestoredNode>> = vec![Vec::new(); workers];
+        give: &mut dyn FnMut(Vec<RestoredPart>) -> Result<()>,
+    ) -> Result<()> {
         for table in &manifest.tables {
             let Some(node) = nodes.get(table.node).copied().flatten() else { continue };
-            for batch in tables::read(self, table)? {
-                let parts =
-                    parts(&batch, table.key_columns, workers).map_err(|e| self.damaged(&self.dir, e))?;
-                for (worker, batch) in spread.iter_mut().zip(parts) {
-                    let part = StateTable { name: table.name.clone(), batch, key_columns: table.key_columns };
-                    match worker.last_mut().filter(|(last, _)| *last == node) {
-                        Some((_, tables)) => tables.push(part),
-                        None => worker.push((node, vec![part])),
-                    }
-                }
-            }
+            tables::read(self, table, &mut |batch| {
+                let (name, key_columns) = (&table.name, table.key_columns);
+                let parts = parts(&batch, key_columns, workers).map_err(|e| self.damaged(&self.dir, e))?;
+                let part = |batch| (node, StateTable { name: name.clone(), batch, key_columns });
+                give(parts.into_iter().map(part).collect())
+            })?;
         }
-        Ok(spread)
+        Ok(())
     }
 }
 
@@ -415,15 +410,17 @@ mod tests {
         let manifest = store.manifest().unwrap().unwrap();
         assert_eq!(manifest.step, 4);
         for workers in 1..=4 {
-            let spread = store.read(&manifest, &[None, None, Some(2)], workers).unwrap();
             let mut lines: Vec<String> = Vec::new();
-            for worker in spread {
-                for (node, tables) in worker {
+            let give = &mut |parts: Vec<RestoredPart>| {
+                assert_eq!(parts.len(), workers);
+                for (node, table) in parts {
                     assert_eq!(node, 2);
-                    let text = draw(&[Delta::insert(tables[0].batch.clone())]);
+                    let text = draw(&[Delta::insert(table.batch)]);
                     lines.extend(text.lines().map(String::from));
                 }
-            }
+                Ok(())
+            };
+            store.read(&manifest, &[None, None, Some(2)], workers, give).unwrap();
             assert_eq!(lines.len(), 102);
             lines.sort();
             lines.dedup();
@@ -448,7 +445,9 @@ mod tests {
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 std::fs::write(&path, &flipped).unwrap();
                 let seen = match store.manifest() {
-                    Ok(Some(manifest)) if manifest == sound => store.read(&manifest, &[Some(0)], 1).is_err(),
+                    Ok(Some(manifest)) if manifest == sound => {
+                        store.read(&manifest, &[Some(0)], 1, &mut |_| Ok(())).is_err()
+                    }
                     Ok(_) => false,
                     Err(_) => true,
                 };

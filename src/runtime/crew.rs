@@ -1,11 +1,12 @@
 //! The worker threads as the step loop sees them: steps dealt out to all, replies taken from all.
 
-use super::checkpoint::RestoredNode;
+use super::checkpoint::RestoredPart;
 use super::journal::Moment;
 use super::seen::NodeSeen;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
+use crate::operators::spill::SpillTo;
 use crate::plan::SharedFlow;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -22,11 +23,16 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn start(flow: &Arc<SharedFlow>, workers: usize, fresh: bool) -> Result<Self> {
+    pub(super) fn start(
+        flow: &Arc<SharedFlow>,
+        workers: usize,
+        fresh: bool,
+        spill: Option<&SpillTo>,
+    ) -> Result<Self> {
         let (send, replies) = channel();
         let mut crew =
             Crew { commands: Vec::new(), replies, threads: Vec::new(), failed_at: Cell::new(None) };
-        for (i, worker) in build(flow, workers, fresh)?.into_iter().enumerate() {
+        for (i, worker) in build(flow, workers, fresh, spill)?.into_iter().enumerate() {
             let (commands, receive) = channel();
             let send = send.clone();
             let thread = std::thread::Builder::new()
@@ -125,8 +131,14 @@ impl Crew {
         states.collect()
     }
 
-    pub(super) fn restore(&self, state: Vec<Vec<RestoredNode>>) -> Result<()> {
-        self.ask(state.into_iter().map(Command::Restore).collect()).map(|_| ())
+    /// Gives each worker some rows of a checkpoint's state.
+    pub(super) fn restore(&self, parts: Vec<RestoredPart>) -> Result<()> {
+        self.ask(parts.into_iter().map(Command::Restore).collect()).map(|_| ())
+    }
+
+    /// The workers have all of the checkpoint's state.
+    pub(super) fn end_restore(&self) -> Result<()> {
+        self.ask((0..self.len()).map(|_| Command::EndRestore).collect()).map(|_| ())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::connectors::topic::TopicAppender;
 use crate::connectors::{ConnectorError, PartitionReader, Position};
 use crate::log::Log;
+use crate::operators::spill::SpillTo;
 use crate::plan::SharedFlow;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::path::PathBuf;
@@ -94,6 +95,8 @@ pub struct Job {
     pub log: Option<Log>,
     /// The clock.
     pub clock: Clock,
+    /// Where state goes that does not fit into memory; `None` = it all stays there.
+    pub spill: Option<SpillTo>,
 }
 
 /// One statement of a job.

@@ -27,6 +27,7 @@ mod seen;
 pub mod sink;
 pub mod status;
 mod steps;
+mod table_files;
 mod tables;
 pub mod upsert_sink;
 pub mod wanted;

@@ -383,6 +383,8 @@ impl Shared {
             rows_out: node.rows_out,
             state_rows: node.metrics.state_rows,
             state_bytes: node.metrics.state_bytes,
+            disk_bytes: node.metrics.disk_bytes,
+            disk_failures: node.metrics.disk_failures,
             late: node.metrics.late,
             after_idle: node.metrics.after_idle,
             timeless: node.metrics.timeless,

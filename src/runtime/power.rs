@@ -301,7 +301,13 @@ impl Program {
         let (journal, entries) = Journal::open(&store.disk, &store.dir, "j", step).map_err(told)?;
         let mut saved = Table::new();
         for table in manifest.iter().flat_map(|m| &m.tables) {
-            for batch in tables::read(store, table).map_err(told)? {
+            let mut batches = Vec::new();
+            let give = &mut |batch| {
+                batches.push(batch);
+                Ok(())
+            };
+            tables::read(store, table, give).map_err(told)?;
+            for batch in batches {
                 let [keys, values] =
                     [0, 1].map(|i| batch.column(i).as_primitive::<Int64Type>().values().clone());
                 for (key, value) in keys.iter().zip(values.iter()) {

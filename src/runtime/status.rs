@@ -176,6 +176,12 @@ pub struct OperatorStatus {
     pub state_rows: u64,
     /// Bytes of state, roughly.
     pub state_bytes: u64,
+    /// Bytes of state on disk, because they do not fit into memory.
+    #[serde(default)]
+    pub disk_bytes: u64,
+    /// How often state could not be moved to disk.
+    #[serde(default)]
+    pub disk_failures: u64,
     /// Rows late for a window.
     pub late: u64,
     /// Rows that came after their partition had been idle, for a window that had closed.

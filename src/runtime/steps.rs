@@ -84,7 +84,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn start(job: Job, manifest: Option<Manifest>, monitor: Arc<Monitor>) -> Result<Self> {
         let started = job.clock.monotonic();
-        let Job { flow, sources, parts, options, store, log, clock } = job;
+        let Job { flow, sources, parts, options, store, log, clock, spill } = job;
         let all = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
         let (patience, over) = all.until_over();
         let mut running = Vec::with_capacity(parts.len());
@@ -100,7 +100,7 @@ impl Run {
             _ => Moves::none(),
         };
         let step = manifest.as_ref().map_or(0, |m| m.step);
-        let crew = Crew::start(&flow, options.workers.max(1), step == 0)?;
+        let crew = Crew::start(&flow, options.workers.max(1), step == 0, spill.as_ref())?;
         let partitions = sources.iter().enumerate().map(|(s, source)| {
             let known = manifest.as_ref().and_then(|m| m.sources.get(moves.source_before(s)?));
             let start = |p| source.starts.get(p).copied().unwrap_or_default();
@@ -123,7 +123,8 @@ impl Run {
         if let (Some(store), Some(manifest)) = (&store, &manifest)
             && step > 0
         {
-            crew.restore(store.read(manifest, &moves.nodes, crew.len())?)?;
+            store.read(manifest, &moves.nodes, crew.len(), &mut |parts| crew.restore(parts))?;
+            crew.end_restore()?;
         }
         let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));
         let checkpointer =

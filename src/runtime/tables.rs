@@ -4,19 +4,17 @@
 //! that changed until its checkpoint, all rows that they had then, and beside it stand the keys that had none any more.
 //! So of a key the newest file counts that names it. Files are merged as in a log-structured merge tree (O'Neil et al.
 //! 1996): as soon as those behind a file are as large as it is, they become one. What a checkpoint costs thus follows what
-//! has changed, times the logarithm of the state's size at most, and a table has few files.
+//! has changed, times the logarithm of the state's size at most, and a table has few files. They
+//! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
 
+use super::Result;
 use super::checkpoint::{JobStore, TableManifest};
+use super::table_files::{FileCursor, FileWriter, KeyHashes, ORDER};
 use super::worker::NodeState;
-use super::{Result, RuntimeError};
 use crate::operators::{StateChange, StateTable, TableChange};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
 /// Files of fewer rows count as if they had so many: below that, a file costs what it costs.
@@ -44,6 +42,9 @@ pub struct TableFile {
     /// Rows in both.
     #[serde(default)]
     pub count: u64,
+    /// How the rows are ordered; files of an older layout are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
 }
 
 impl TableFile {
@@ -107,7 +108,9 @@ pub(super) fn write(
             continue;
         }
         let stem = format!("{stem}-{}-{}", change.node, change.name);
-        let file = put(store, &stem, &Content { rows, removed })?;
+        let mut file = NewFile::new(store, &stem, change.key_columns);
+        file.add(Content { rows, removed })?;
+        let file = file.finish()?;
         match place.and_then(|place| next.get_mut(place)) {
             Some(table) => table.files.push(file),
             None => next.push(TableManifest {
@@ -158,70 +161,124 @@ fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> 
         behind += size(file);
     }
     let Some(first) = first else { return Ok(()) };
-    let mut rows: Vec<RecordBatch> = Vec::new();
-    let mut removed: Vec<RecordBatch> = Vec::new();
-    for content in newest(store, &table.files[first..], table.key_columns)? {
-        rows.extend(content.rows.filter(|rows| rows.num_rows() > 0));
-        removed.extend(content.removed);
-    }
-    if rows.windows(2).any(|pair| pair[0].schema() != pair[1].schema()) {
+    let mut walk = Walk::open(store, &table.files[first..], table.key_columns)?;
+    if !walk.is_of_one_kind() {
         // The operator has begun to keep something more of its rows. The next time there may be one kind only.
         return Ok(());
     }
-    let content =
-        Content { rows: one_batch(&rows)?, removed: if first == 0 { None } else { one_batch(&removed)? } };
+    let stem = format!("{stem}-{}-{}-merged", table.node, table.name);
+    let mut merged = NewFile::new(store, &stem, table.key_columns);
+    while let Some(contents) = walk.next()? {
+        let rows: Vec<RecordBatch> = contents.iter().filter_map(|c| c.rows.clone()).collect();
+        let removed: Vec<RecordBatch> = contents.into_iter().filter_map(|c| c.removed).collect();
+        // Where nothing older is left, nothing is there that could be gone.
+        let removed = if first == 0 { None } else { one_batch(&removed)? };
+        merged.add(Content { rows: one_batch(&rows)?, removed })?;
+    }
+    let merged = merged.finish()?;
     table.files.truncate(first);
-    if content.rows.is_some() || content.removed.is_some() {
-        let stem = format!("{stem}-{}-{}-merged", table.node, table.name);
-        table.files.push(put(store, &stem, &content)?);
+    if merged.count > 0 {
+        table.files.push(merged);
     }
     Ok(())
 }
 
-/// The rows of a table's files that count, the newest file first.
-pub(super) fn read(store: &JobStore, table: &TableManifest) -> Result<Vec<RecordBatch>> {
-    Ok(newest(store, &table.files, table.key_columns)?
-        .into_iter()
-        .filter_map(|content| content.rows)
-        .collect())
+/// Gives the rows of a table's files that count, some at a time; all rows of a key come together.
+pub(super) fn read(
+    store: &JobStore,
+    table: &TableManifest,
+    give: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let mut walk = Walk::open(store, &table.files, table.key_columns)?;
+    while let Some(contents) = walk.next()? {
+        contents.into_iter().filter_map(|content| content.rows).try_for_each(&mut *give)?;
+    }
+    Ok(())
 }
 
-/// Of some files, the newest first: the rows of keys that no newer one names, and the keys likewise.
-fn newest(store: &JobStore, files: &[TableFile], key_columns: usize) -> Result<Vec<Content>> {
-    let mut seen: Option<KeyTable> = None;
-    let mut all = Vec::with_capacity(files.len());
-    for (i, file) in files.iter().enumerate().rev() {
-        let get = |file: &Option<StoredFile>| match file {
-            None => Ok(None),
-            Some(StoredFile { name, crc32c }) => {
-                let path = store.dir.join(name);
-                let bytes = store.disk.read(&path)?;
-                if crc32c.as_ref().is_some_and(|crc| *crc != checksum(&bytes)) {
-                    return Err(store.damaged(&path, "its checksum is wrong"));
-                }
-                decode(bytes).map(Some).map_err(|e| store.damaged(&path, e))
-            }
+/// A walk through some files of a table side by side.
+struct Walk<'a> {
+    /// Rows and removed keys of each file, the newest first.
+    files: Vec<[Option<FileCursor<'a>>; 2]>,
+    key_columns: usize,
+    /// Whether all of them are in the order of hashes; else they come all at once.
+    ordered: bool,
+    over: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn open(store: &'a JobStore, files: &[TableFile], key_columns: usize) -> Result<Self> {
+        let open = |file: &Option<StoredFile>| {
+            file.as_ref().map(|file| FileCursor::open(store, file, key_columns)).transpose()
         };
-        let mut content = Content { rows: get(&file.rows)?, removed: get(&file.removed)? };
-        if files.len() > 1 {
-            let some = content.rows.as_ref().or(content.removed.as_ref());
-            if let (None, Some(batch)) = (&seen, some) {
-                let fields = batch.schema_ref().fields().iter().take(key_columns);
-                let types: Vec<_> = fields.map(|f| f.data_type().clone()).collect();
-                seen = Some(KeyTable::new(&types)?);
-            }
-            if let Some(seen) = &mut seen {
-                let before = seen.slots();
-                let is_last = i == 0;
-                // The rows first: a key that is also among the removed has them.
-                content.rows = unseen(seen, content.rows, before, key_columns, is_last)?;
-                let known = seen.slots();
-                content.removed = unseen(seen, content.removed, known, key_columns, is_last)?;
-            }
-        }
-        all.push(content);
+        let newest = files.iter().rev();
+        let cursors = newest.map(|file| Ok([open(&file.rows)?, open(&file.removed)?]));
+        let ordered = files.iter().all(|file| file.order.as_deref() == Some(ORDER)) && key_columns > 0;
+        Ok(Walk { files: cursors.collect::<Result<_>>()?, key_columns, ordered, over: false })
     }
-    Ok(all)
+
+    /// Whether all files with rows have the same columns.
+    fn is_of_one_kind(&self) -> bool {
+        let schemas: Vec<_> = self.files.iter().filter_map(|file| Some(file[0].as_ref()?.schema())).collect();
+        schemas.windows(2).all(|pair| pair[0] == pair[1])
+    }
+
+    /// Of each file, the newest first, the next rows of keys that no newer one names, and the keys likewise; none if there
+    /// are no more. All that the files have of a key comes at once.
+    fn next(&mut self) -> Result<Option<Vec<Content>>> {
+        if self.over {
+            return Ok(None);
+        }
+        let mut contents = Vec::with_capacity(self.files.len());
+        if self.ordered {
+            let mut bound: Option<u64> = None;
+            for cursor in self.files.iter_mut().flatten().flatten() {
+                if let Some(own) = cursor.fill()? {
+                    bound = Some(bound.map_or(own, |bound| bound.min(own)));
+                }
+            }
+            for [rows, removed] in &mut self.files {
+                let rows = rows.as_mut().and_then(|cursor| cursor.take(bound));
+                let removed = removed.as_mut().and_then(|cursor| cursor.take(bound));
+                contents.push(Content { rows, removed });
+            }
+            self.over = self.files.iter().flatten().flatten().all(FileCursor::is_over);
+        } else {
+            for [rows, removed] in std::mem::take(&mut self.files) {
+                let whole = |cursor: Option<FileCursor>| cursor.map(FileCursor::whole).transpose();
+                contents.push(Content { rows: whole(rows)?, removed: whole(removed)? });
+            }
+            self.over = true;
+        }
+        newest(&mut contents, self.key_columns)?;
+        Ok(Some(contents))
+    }
+}
+
+/// Leaves of some contents, the newest first, what counts: the rows of keys that no newer one names, and the keys likewise.
+fn newest(contents: &mut [Content], key_columns: usize) -> Result<()> {
+    if contents.len() < 2 {
+        return Ok(());
+    }
+    let mut seen: Option<KeyTable> = None;
+    let last = contents.len() - 1;
+    for (i, content) in contents.iter_mut().enumerate() {
+        let some = content.rows.as_ref().or(content.removed.as_ref());
+        if let (None, Some(batch)) = (&seen, some) {
+            let fields = batch.schema_ref().fields().iter().take(key_columns);
+            let types: Vec<_> = fields.map(|f| f.data_type().clone()).collect();
+            seen = Some(KeyTable::new(&types)?);
+        }
+        if let Some(seen) = &mut seen {
+            let before = seen.slots();
+            let is_last = i == last;
+            // The rows first: a key that is also among the removed has them.
+            content.rows = unseen(seen, content.rows.take(), before, key_columns, is_last)?;
+            let known = seen.slots();
+            content.removed = unseen(seen, content.removed.take(), known, key_columns, is_last)?;
+        }
+    }
+    Ok(())
 }
 
 /// The rows whose keys have no slot below `before`. Their keys are then known, unless nothing older is to come.
@@ -253,42 +310,50 @@ fn one_batch(batches: &[RecordBatch]) -> Result<Option<RecordBatch>> {
     Ok(Some(concat_batches(first.schema_ref(), batches)?))
 }
 
-fn put(store: &JobStore, stem: &str, content: &Content) -> Result<TableFile> {
-    let write = |batch: &Option<RecordBatch>, end: &str| -> Result<Option<StoredFile>> {
-        let Some(batch) = batch else { return Ok(None) };
-        let name = format!("{stem}{end}.parquet");
-        let path = store.dir.join(&name);
-        let bytes = encode(batch).map_err(|e| RuntimeError::Output(format!("cannot write {name}: {e}")))?;
-        store.disk.write_atomically(&path, &bytes)?;
-        Ok(Some(StoredFile { name, crc32c: Some(checksum(&bytes)) }))
-    };
-    let count =
-        [&content.rows, &content.removed].into_iter().flatten().map(RecordBatch::num_rows).sum::<usize>();
-    Ok(TableFile {
-        rows: write(&content.rows, "")?,
-        removed: write(&content.removed, ".removed")?,
-        count: count as u64,
-    })
+/// A [`TableFile`] that is being written.
+struct NewFile<'a> {
+    store: &'a JobStore,
+    stem: &'a str,
+    key_columns: usize,
+    /// The rows, and the removed keys.
+    writers: [Option<(FileWriter, KeyHashes)>; 2],
+    count: u64,
+}
+
+impl<'a> NewFile<'a> {
+    fn new(store: &'a JobStore, stem: &'a str, key_columns: usize) -> Self {
+        NewFile { store, stem, key_columns, writers: [None, None], count: 0 }
+    }
+
+    /// Adds contents, whose keys' hashes are above those that have been added.
+    fn add(&mut self, content: Content) -> Result<()> {
+        let parts = [(content.rows, ""), (content.removed, ".removed")];
+        for ((batch, end), writer) in parts.into_iter().zip(&mut self.writers) {
+            let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) else { continue };
+            let (writer, hashes) = match writer {
+                Some(writer) => writer,
+                None => {
+                    let name = format!("{}{end}.parquet", self.stem);
+                    let begun = FileWriter::begin(self.store, name, batch.schema())?;
+                    writer.insert((begun, KeyHashes::new(&batch.schema(), self.key_columns)?))
+                }
+            };
+            self.count += batch.num_rows() as u64;
+            writer.write(&hashes.sorted(&batch)?)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<TableFile> {
+        let [rows, removed] =
+            self.writers.map(|writer| writer.map(|(writer, _)| writer.finish()).transpose());
+        Ok(TableFile { rows: rows?, removed: removed?, count: self.count, order: Some(ORDER.into()) })
+    }
 }
 
 /// The CRC32C of some bytes in hexadecimal.
 pub(super) fn checksum(bytes: &[u8]) -> String {
     format!("{:08x}", crc32c::crc32c(bytes))
-}
-
-fn encode(batch: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
-    writer.write(batch)?;
-    writer.into_inner()
-}
-
-fn decode(bytes: Vec<u8>) -> parquet::errors::Result<RecordBatch> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?;
-    let schema = reader.schema().clone();
-    let batches = reader.build()?.collect::<std::result::Result<Vec<_>, _>>()?;
-    Ok(concat_batches(&schema, &batches)?)
 }
 
 #[cfg(test)]
@@ -319,7 +384,15 @@ mod tests {
 
     fn held(store: &JobStore, tables: &[TableManifest]) -> Rows {
         let mut found = Rows::new();
-        for batch in tables.iter().flat_map(|table| read(store, table).unwrap()) {
+        let mut batches = Vec::new();
+        for table in tables {
+            let give = &mut |batch| {
+                batches.push(batch);
+                Ok(())
+            };
+            read(store, table, give).unwrap();
+        }
+        for batch in batches {
             let [keys, values] = [0, 1].map(|i| batch.column(i).as_primitive::<Int64Type>().values());
             keys.iter().zip(values).for_each(|(key, value)| found.entry(*key).or_default().push(*value));
         }

@@ -7,7 +7,7 @@
 //! scheduled.
 
 use super::RuntimeError;
-use super::checkpoint::RestoredNode;
+use super::checkpoint::RestoredPart;
 use super::journal::Moment;
 use super::seen::{NodeSeen, RowCount};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
@@ -19,14 +19,16 @@ use crate::operators::join::Join;
 use crate::operators::project::Project;
 use crate::operators::session::SessionWindow;
 use crate::operators::single_row::SingleRow;
+use crate::operators::spill::{SpillTo, Spilling};
 use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
-use crate::operators::{Emit, Operator, OperatorError, StateChange, StepStart};
+use crate::operators::{Emit, Operator, OperatorError, StateChange, StateTable, StepStart};
 use crate::plan::{SharedFlow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -41,8 +43,10 @@ pub(super) enum Command {
     Look,
     /// Send the whole state.
     Snapshot,
-    /// Take the state of a checkpoint: (node, tables).
-    Restore(Vec<RestoredNode>),
+    /// Take some rows of a checkpoint's state.
+    Restore(RestoredPart),
+    /// All of it has been sent.
+    EndRestore,
 }
 
 /// One worker's part of a step.
@@ -65,7 +69,7 @@ pub(super) enum Reply {
     Seen(Vec<NodeSeen>),
     /// The state: (node, tables).
     Snapshot(Vec<NodeState>),
-    /// A restore is done.
+    /// Rows of state have been taken.
     Restored,
 }
 
@@ -146,6 +150,8 @@ pub(super) struct Worker {
     reached: Vec<EventTime>,
     /// The node that failed.
     failed: Cell<Option<usize>>,
+    /// State that has come of nodes that take theirs all at once.
+    restoring: BTreeMap<usize, Vec<StateTable>>,
 }
 
 /// The nodes behind one, as it sends its rows to them.
@@ -203,11 +209,13 @@ impl Behind<'_> {
     }
 }
 
-/// The workers of a dataflow, their exchanges joined. `fresh` = not restored from a checkpoint.
+/// The workers of a dataflow, their exchanges joined. `fresh` = not restored from a checkpoint; `spill` = where state goes
+/// that does not fit into memory.
 pub(super) fn build(
     flow: &Arc<SharedFlow>,
     workers: usize,
     fresh: bool,
+    spill: Option<&SpillTo>,
 ) -> Result<Vec<Worker>, OperatorError> {
     let mut joined: Vec<Vec<Option<Exchange>>> = (0..workers).map(|_| Vec::new()).collect();
     for node in &flow.nodes {
@@ -224,7 +232,7 @@ pub(super) fn build(
             .nodes
             .iter()
             .zip(exchanges)
-            .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh))
+            .map(|(node, exchange)| running(&node.spec, exchange, index == 0, fresh, spill))
             .collect::<Result<_, _>>()?;
         Ok(Worker {
             index,
@@ -234,6 +242,7 @@ pub(super) fn build(
             counts: vec![RowCount::default(); flow.nodes.len()],
             reached: vec![WATERMARK_NONE; flow.nodes.len()],
             failed: Cell::new(None),
+            restoring: BTreeMap::new(),
         })
     };
     joined.into_iter().enumerate().map(build_one).collect()
@@ -252,7 +261,14 @@ fn running(
     exchange: Option<Exchange>,
     first: bool,
     fresh: bool,
+    spill: Option<&SpillTo>,
 ) -> Result<Running, OperatorError> {
+    let stateful = |operator: Box<dyn Operator>| {
+        Running::Operator(match spill {
+            Some(to) => Box::new(Spilling::new(operator, to)),
+            None => operator,
+        })
+    };
     Ok(match (spec, exchange) {
         (_, Some(exchange)) => Running::Exchange(exchange),
         (Spec::Source(i), _) => Running::Source(*i),
@@ -262,14 +278,14 @@ fn running(
         (Spec::Project(s), _) => Running::Operator(Box::new(Project::new(s.clone()))),
         (Spec::Window(s), _) => Running::Operator(Box::new(WindowAssign::new(s.clone()))),
         (Spec::InTime(s), _) => Running::Operator(Box::new(InTime::new(s.clone()))),
-        (Spec::Session(s), _) => Running::Operator(Box::new(SessionWindow::new(s.clone())?)),
+        (Spec::Session(s), _) => stateful(Box::new(SessionWindow::new(s.clone())?)),
         (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
         (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),
-        (Spec::Upsert(s), _) => Running::Operator(Box::new(Upsert::new(s.clone())?)),
-        (Spec::Aggregate(s), _) => Running::Operator(Box::new(Aggregate::new(s.clone(), first)?)),
-        (Spec::Join(s), _) => Running::Operator(Box::new(Join::new(s.as_ref().clone())?)),
+        (Spec::Upsert(s), _) => stateful(Box::new(Upsert::new(s.clone())?)),
+        (Spec::Aggregate(s), _) => stateful(Box::new(Aggregate::new(s.clone(), first)?)),
+        (Spec::Join(s), _) => stateful(Box::new(Join::new(s.as_ref().clone())?)),
         (Spec::SingleRow, _) => Running::Operator(Box::new(SingleRow::default())),
-        (Spec::TopN(s), _) => Running::Operator(Box::new(TopN::new(s.clone())?)),
+        (Spec::TopN(s), _) => stateful(Box::new(TopN::new(s.clone())?)),
     })
 }
 
@@ -281,7 +297,8 @@ impl Worker {
                 Command::Step(input) => self.step(input).map(Reply::Step),
                 Command::Look => Ok(Reply::Seen(self.seen())),
                 Command::Snapshot => self.snapshot().map(Reply::Snapshot),
-                Command::Restore(state) => self.restore(state).map(|()| Reply::Restored),
+                Command::Restore(part) => self.restore(part).map(|()| Reply::Restored),
+                Command::EndRestore => self.end_restore().map(|()| Reply::Restored),
             };
             let failed = reply.is_err();
             let answer = Answer { worker: self.index, node: self.failed.get(), reply };
@@ -372,9 +389,20 @@ impl Worker {
         Ok(state)
     }
 
-    fn restore(&mut self, state: Vec<RestoredNode>) -> Result<(), RuntimeError> {
-        for (i, tables) in state {
-            if let Some(Running::Operator(operator)) = self.nodes.get_mut(i) {
+    fn restore(&mut self, (node, table): RestoredPart) -> Result<(), RuntimeError> {
+        if let Some(operator) = self.nodes.get_mut(node).and_then(Running::operator)
+            && operator.restores_in_parts()
+        {
+            let failed = |_: &OperatorError| self.failed.set(Some(node));
+            return Ok(operator.restore(vec![table]).inspect_err(failed)?);
+        }
+        self.restoring.entry(node).or_default().push(table);
+        Ok(())
+    }
+
+    fn end_restore(&mut self) -> Result<(), RuntimeError> {
+        for (node, tables) in std::mem::take(&mut self.restoring) {
+            if let Some(operator) = self.nodes.get_mut(node).and_then(Running::operator) {
                 operator.restore(tables)?;
             }
         }

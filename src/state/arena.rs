@@ -57,6 +57,11 @@ impl Arena {
         Arena { bytes: Vec::with_capacity(self.bytes.len() - self.garbage), garbage: 0 }
     }
 
+    /// Bytes that are in use.
+    pub fn live_bytes(&self) -> usize {
+        self.bytes.len() - self.garbage
+    }
+
     /// Bytes held.
     pub fn size(&self) -> usize {
         self.bytes.capacity()

@@ -174,12 +174,17 @@ impl KeyTable {
         self.arena.free(span);
         self.free.push(slot);
         if self.arena.is_wasteful() {
-            let mut arena = self.arena.successor();
-            for key in self.keys.iter_mut().filter(|key| key.used) {
-                key.span = arena.push(self.arena.get(key.span));
-            }
-            self.arena = arena;
+            self.compact();
         }
+    }
+
+    /// Gives all memory of removed keys' bytes back.
+    pub fn compact(&mut self) {
+        let mut arena = self.arena.successor();
+        for key in self.keys.iter_mut().filter(|key| key.used) {
+            key.span = arena.push(self.arena.get(key.span));
+        }
+        self.arena = arena;
     }
 
     /// The greatest number of slots so far: slots are below it.
@@ -208,6 +213,16 @@ impl KeyTable {
             return Ok(vec![]);
         }
         self.codec.decode(slots.map(|slot| self.arena.get(self.keys[slot as usize].span)))
+    }
+
+    /// Whether a slot is in use.
+    pub fn is_used(&self, slot: u32) -> bool {
+        self.keys.get(slot as usize).is_some_and(|key| key.used)
+    }
+
+    /// Bytes that the keys take, without room that is only reserved.
+    pub fn live_bytes(&self) -> usize {
+        self.len() * (size_of::<Key>() + 5) + self.arena.live_bytes()
     }
 
     /// Bytes held, roughly.

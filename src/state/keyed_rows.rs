@@ -66,6 +66,8 @@ struct Entry {
     touched: bool,
     /// It is among those that have changed since the last checkpoint.
     unsaved: bool,
+    /// It has been used since it was last looked at whether it may leave memory.
+    used: bool,
 }
 
 /// The rows, by key.
@@ -81,10 +83,23 @@ pub struct KeyedRows {
     bytes: usize,
     /// What has changed since the last checkpoint; `None` = nobody has asked yet.
     unsaved: Option<Unsaved>,
+    /// The entry that is looked at next when keys are to leave memory.
+    hand: usize,
 }
 
 /// The slots of keys that have changed, and the keys that have gone.
 pub type ChangedAndGone = (Vec<u32>, Vec<Box<[u8]>>);
+
+/// A row that has been taken out.
+#[derive(Debug)]
+pub struct EvictedRow {
+    /// Its key.
+    pub key: Box<[u8]>,
+    /// The row.
+    pub row: Box<[u8]>,
+    /// Whether the last checkpoint does not have it as it is.
+    pub unsaved: bool,
+}
 
 /// Keys that have changed since the last checkpoint.
 #[derive(Debug, Default)]
@@ -106,6 +121,7 @@ impl KeyedRows {
             None => self.add(hash, key),
         };
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        entry.used = true;
         if entry.row.as_deref() == Some(row) {
             return;
         }
@@ -140,7 +156,7 @@ impl KeyedRows {
     }
 
     fn add(&mut self, hash: u64, key: &[u8]) -> u32 {
-        let entry = Entry { hash, key: key.into(), row: None, touched: false, unsaved: false };
+        let entry = Entry { hash, key: key.into(), row: None, touched: false, unsaved: false, used: true };
         self.bytes += key.len() + ENTRY_BYTES;
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -188,17 +204,58 @@ impl KeyedRows {
     }
 
     fn remove(&mut self, slot: u32) {
-        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        let Some(key) = self.take_entry(slot) else { return };
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.gone.push(key);
+        }
+    }
+
+    /// Takes an entry out; gives its key.
+    fn take_entry(&mut self, slot: u32) -> Option<Box<[u8]>> {
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return None };
         if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }
         self.bytes -= entry.key.len() + ENTRY_BYTES;
         entry.unsaved = false;
-        let key = std::mem::take(&mut entry.key);
-        if let Some(unsaved) = &mut self.unsaved {
-            unsaved.gone.push(key);
-        }
         self.free.push(slot);
+        Some(std::mem::take(&mut entry.key))
+    }
+
+    /// Takes about `bytes` bytes of rows out, between two steps: those that have not been used for longest, roughly (a
+    /// clock's hand goes round).
+    pub fn evict(&mut self, bytes: usize) -> Vec<EvictedRow> {
+        let (mut evicted, mut freed) = (Vec::new(), 0);
+        let slots = self.entries.len();
+        for _ in 0..2 * slots {
+            if freed >= bytes {
+                break;
+            }
+            let slot = self.hand % slots;
+            self.hand = slot + 1;
+            let Some(entry) = self.entries.get_mut(slot) else { break };
+            if std::mem::take(&mut entry.used) {
+                continue;
+            }
+            let unsaved = entry.unsaved;
+            let Some(row) = entry.row.take() else { continue };
+            let Some(key) = self.take_entry(slot as u32) else { continue };
+            self.bytes -= row.len();
+            freed += key.len() + row.len() + ENTRY_BYTES;
+            evicted.push(EvictedRow { key, row, unsaved });
+        }
+        evicted
+    }
+
+    /// Takes note that a key, if it is there, is not as the last checkpoint has it.
+    pub fn note_unsaved(&mut self, hash: u64, key: &[u8]) {
+        let slot = self.find(hash, key);
+        let entry = slot.and_then(|slot| Some((slot, self.entries.get_mut(slot as usize)?)));
+        if let (Some((slot, entry)), Some(unsaved)) = (entry, &mut self.unsaved)
+            && !std::mem::replace(&mut entry.unsaved, true)
+        {
+            unsaved.slots.push(slot);
+        }
     }
 
     /// The row of a slot that [`KeyedRows::changes`] has just named.

@@ -1,13 +1,16 @@
 //! What stateful operators keep between steps. May use `delta` and `disk`; knows no SQL and no
 //! operator. Slots (`usize`) are numbered by the owner: these structures map a slot to its content.
 //!
-//! [`arena`] byte strings in one buffer · [`bag`] an ordered multiset of rows a slot · [`distinct`] how many different
+//! [`arena`] byte strings in one buffer · [`bag`] an ordered multiset of rows a slot · [`budget`] how much may be in memory ·
+//! [`cold`] what has gone to disk · [`distinct`] how many different
 //! values a slot holds · [`exact_sum`] a sum of floats from which values can be taken back · [`key_table`] key → slot,
 //! where single keys go · [`keyed_rows`] key → its row, and what a step has changed · [`keys`] key → slot for vectors of
 //! accumulators · [`ranked`] an ordered multiset that knows the positions of its rows · [`row_lists`] a list of rows a slot.
 
 pub mod arena;
 pub mod bag;
+pub mod budget;
+pub mod cold;
 pub mod distinct;
 pub mod exact_sum;
 pub mod key_table;

@@ -161,9 +161,13 @@ impl RowLists {
 
     /// Gives memory of removed rows back if they are many. Bytes move; entries stay.
     pub fn sweep(&mut self) {
-        if !self.arena.is_wasteful() {
-            return;
+        if self.arena.is_wasteful() {
+            self.compact();
         }
+    }
+
+    /// Gives all memory of removed rows' bytes back.
+    pub fn compact(&mut self) {
         let mut arena = self.arena.successor();
         for row in self.rows.iter_mut().filter(|row| row.slot != NO_ROW) {
             row.span = arena.push(self.arena.get(row.span));
@@ -192,6 +196,12 @@ impl RowLists {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes that the rows take, without room that is only reserved.
+    pub fn live_bytes(&self) -> usize {
+        let index = if self.index.is_some() { 5 } else { 0 };
+        self.len() * (size_of::<RowEntry>() + index) + self.arena.live_bytes()
     }
 
     /// Bytes held, roughly.

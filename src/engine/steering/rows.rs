@@ -177,7 +177,14 @@ fn operator_text(operator: &OperatorStatus) -> String {
         None => vec![format!("{} rows in, {} out", operator.rows_in, operator.rows_out)],
     };
     if operator.state_rows > 0 || operator.state_bytes > 0 {
-        told.push(format!("state {} rows, {} bytes", operator.state_rows, operator.state_bytes));
+        let mut state = format!("state {} rows, {} bytes", operator.state_rows, operator.state_bytes);
+        if operator.disk_bytes > 0 {
+            state += &format!(" in memory and {} on disk", operator.disk_bytes);
+        }
+        told.push(state);
+        if operator.disk_failures > 0 {
+            told.push(format!("{} times state could not be moved to disk", operator.disk_failures));
+        }
     }
     for (count, what) in [
         (operator.late, "late"),

@@ -98,7 +98,7 @@ impl Aggregate {
     }
 
     /// One table of the panes' parts.
-    fn table(&self, call: Option<usize>, parts: &[PaneTable]) -> Result<StateTable> {
+    pub(super) fn table(&self, call: Option<usize>, parts: &[PaneTable]) -> Result<StateTable> {
         let key_columns = self.plan.keys();
         let mut columns = Vec::new();
         for i in 0..key_columns {
@@ -144,7 +144,7 @@ impl Aggregate {
         Ok(())
     }
 
-    fn take_tables(&mut self, mut tables: Vec<StateTable>) -> Result<()> {
+    pub(super) fn take_tables(&mut self, mut tables: Vec<StateTable>) -> Result<()> {
         // The groups first: rows belong to groups.
         tables.sort_by_key(|table| table.name != GROUPS);
         for StateTable { name, batch, key_columns } in tables {

@@ -23,6 +23,7 @@ mod native;
 mod pane;
 mod plan;
 mod spec;
+mod spill;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ mod windows;
 
 pub use spec::{AggregateCall, AggregateSpec, EmitMode, WindowKey};
 
+use super::spill::KeyedState;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
@@ -275,6 +277,10 @@ impl Operator for Aggregate {
 
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.load(tables)
+    }
+
+    fn keyed(&mut self) -> Option<&mut dyn KeyedState> {
+        if self.plan.keys() > 0 { Some(self) } else { None }
     }
 
     fn metrics(&self) -> OperatorMetrics {

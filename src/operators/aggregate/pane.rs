@@ -28,6 +28,8 @@ pub(super) struct PaneTable {
     pub(super) call: Option<usize>,
     pub(super) keys: Vec<ArrayRef>,
     pub(super) columns: Vec<(String, ArrayRef)>,
+    /// Which of the groups that were asked for each row belongs to, in order.
+    pub(super) groups: Vec<usize>,
 }
 
 /// Groups that share a fate.
@@ -48,6 +50,10 @@ pub(super) struct Pane {
     slots: Vec<usize>,
     /// What has changed since the last checkpoint; `None` = nobody has asked yet.
     unsaved: Option<Unsaved>,
+    /// Whether a group has been used since it was last looked at whether it may leave memory.
+    pub(super) used: Vec<bool>,
+    /// The group that is looked at next for that.
+    pub(super) hand: usize,
 }
 
 /// Groups that one batch of the step was the first to touch.
@@ -75,6 +81,8 @@ impl Pane {
             touched: vec![],
             slots: vec![],
             unsaved: None,
+            used: vec![],
+            hand: 0,
         })
     }
 
@@ -111,13 +119,16 @@ impl Pane {
     fn intern(&mut self, plan: &Plan, keys: &[ArrayRef], rows: usize) -> Result<()> {
         let keys = self.table_keys(plan, keys);
         self.keys.intern(&keys, rows, &mut self.slots)?;
-        self.reach(plan, self.keys.len())
+        self.reach(plan, self.keys.len())?;
+        self.slots.iter().for_each(|group| self.used[*group] = true);
+        Ok(())
     }
 
     /// Makes groups `0..total` exist.
     fn reach(&mut self, plan: &Plan, total: usize) -> Result<()> {
         let new = total - self.total;
         self.total = total;
+        self.used.resize(total, true);
         if !plan.append_only {
             self.weights.resize(total, 0);
             self.dead += new;
@@ -262,12 +273,18 @@ impl Pane {
     }
 
     fn retain(&mut self, plan: &Plan, kept: &[usize]) -> Result<()> {
+        self.keep(plan, kept, true)
+    }
+
+    /// Keeps some groups. `gone`: the others are no more; else they live on elsewhere.
+    pub(super) fn keep(&mut self, plan: &Plan, kept: &[usize], gone: bool) -> Result<()> {
         let keys = self.keys.retain(kept)?;
         if let Some(mut unsaved) = self.unsaved.take() {
             let keys = self.output_keys(plan, keys, self.total)?;
-            unsaved.retain(kept, &keys, self.total)?;
+            unsaved.retain(kept, gone.then_some(&keys), self.total)?;
             self.unsaved = Some(unsaved);
         }
+        self.used = kept.iter().map(|g| self.used[*g]).collect();
         self.states.iter_mut().try_for_each(|state| state.retain(kept))?;
         self.total = kept.len();
         if !plan.append_only {
@@ -275,6 +292,7 @@ impl Pane {
             self.dead = self.weights.iter().filter(|w| **w <= 0).count();
         }
         self.is_touched.truncate(self.total);
+        self.is_touched.shrink_to_fit();
         Ok(())
     }
 
@@ -346,10 +364,27 @@ impl Pane {
 
     /// The state as tables of named columns; the columns of the keys come first and have no name.
     pub(super) fn save(&mut self, plan: &Plan) -> Result<Vec<PaneTable>> {
-        let keys = self.keys.columns()?;
-        let keys = self.output_keys(plan, keys, self.total)?;
+        let keys = self.all_keys(plan)?;
         let all: Vec<usize> = (0..self.total).collect();
         self.save_groups(plan, &all, keys)
+    }
+
+    /// The keys of all groups, as columns of the output.
+    pub(super) fn all_keys(&mut self, plan: &Plan) -> Result<KeyColumns> {
+        let keys = self.keys.columns()?;
+        self.output_keys(plan, keys, self.total)
+    }
+
+    /// Whether the last checkpoint does not have a group as it is; without meaning before somebody has asked.
+    pub(super) fn is_unsaved(&self, group: usize) -> bool {
+        self.unsaved.as_ref().is_some_and(|unsaved| unsaved.is(group))
+    }
+
+    /// The checkpoint may have groups of this pane.
+    pub(super) fn note_in_checkpoint(&mut self) {
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.in_checkpoint = true;
+        }
     }
 
     /// What has changed since this was last called: the state of the groups that are there, as [`Pane::save`] gives it, and
@@ -363,12 +398,18 @@ impl Pane {
     }
 
     /// The state of some groups, whose keys are these columns of the output.
-    fn save_groups(&mut self, plan: &Plan, all: &[usize], keys: KeyColumns) -> Result<Vec<PaneTable>> {
+    pub(super) fn save_groups(
+        &mut self,
+        plan: &Plan,
+        all: &[usize],
+        keys: KeyColumns,
+    ) -> Result<Vec<PaneTable>> {
         let weights = match plan.append_only {
             true => Int64Array::from_value(1, all.len()),
             false => Int64Array::from_iter_values(all.iter().map(|g| self.weights[*g])),
         };
-        let mut groups = PaneTable { call: None, keys: keys.clone(), columns: vec![] };
+        let numbers = (0..all.len()).collect();
+        let mut groups = PaneTable { call: None, keys: keys.clone(), columns: vec![], groups: numbers };
         groups.columns.push((WEIGHT.into(), Arc::new(weights)));
         let mut tables = Vec::new();
         for (call, state) in self.states.iter_mut().enumerate() {
@@ -379,7 +420,7 @@ impl Pane {
                 Some(slots) => {
                     let keys = take_rows(&keys, &slots, all.len())?;
                     let columns = named.map(|(i, c)| (format!("column{i}"), c)).collect();
-                    tables.push(PaneTable { call: Some(call), keys, columns });
+                    tables.push(PaneTable { call: Some(call), keys, columns, groups: slots });
                 }
             }
         }
@@ -413,8 +454,16 @@ impl Pane {
     pub(super) fn load_groups(&mut self, plan: &Plan, keys: &[ArrayRef], weights: &Int64Array) -> Result<()> {
         self.intern(plan, keys, weights.len())?;
         if !plan.append_only {
-            self.slots.iter().zip(weights.values()).for_each(|(g, w)| self.weights[*g] += w);
-            self.dead = self.weights.iter().filter(|w| **w <= 0).count();
+            for (group, more) in self.slots.iter().zip(weights.values()) {
+                let weight = &mut self.weights[*group];
+                let alive = *weight > 0;
+                *weight += more;
+                match (alive, *weight > 0) {
+                    (false, true) => self.dead -= 1,
+                    (true, false) => self.dead += 1,
+                    _ => {}
+                }
+            }
         }
         Ok(())
     }
@@ -423,7 +472,14 @@ impl Pane {
     pub(super) fn size(&self) -> (usize, usize) {
         let rows = self.total - self.dead + self.states.iter().map(|s| s.entries()).sum::<usize>();
         let states = self.states.iter().map(|s| s.bytes()).sum::<usize>();
-        (rows, self.keys.bytes() + self.weights.capacity() * 8 + self.is_touched.capacity() + states)
+        (
+            rows,
+            self.keys.bytes()
+                + self.weights.capacity() * 8
+                + self.is_touched.capacity()
+                + self.used.capacity()
+                + states,
+        )
     }
 }
 

@@ -77,6 +77,14 @@ impl Plan {
         self.spec.group.len()
     }
 
+    /// The key columns of a delta's rows.
+    pub(super) fn key_columns(&self, delta: &Delta) -> Result<Vec<ArrayRef>> {
+        let keys = self.spec.group.iter();
+        let keys =
+            keys.map(|(key, _)| key.evaluate(&delta.batch)?.into_array(delta.num_rows()).map(one_zero));
+        Ok(keys.collect::<Result<_, _>>()?)
+    }
+
     /// Which key is the window's.
     pub(super) fn window_key(&self) -> Option<usize> {
         self.spec.window.map(|w| w.key)
@@ -118,8 +126,7 @@ impl Plan {
         }
         let len = delta.num_rows();
         let evaluate = |e: &Arc<dyn PhysicalExpr>| e.evaluate(&delta.batch)?.into_array(len);
-        let keys = self.spec.group.iter().map(|(key, _)| evaluate(key).map(one_zero));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let keys = self.key_columns(delta)?;
         let mut columns = Vec::with_capacity(self.expressions.len());
         for (expression, is_filter) in self.expressions.iter().zip(&self.is_filter) {
             let column = evaluate(expression)?;

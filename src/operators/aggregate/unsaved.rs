@@ -54,11 +54,17 @@ impl Unsaved {
         Ok(())
     }
 
-    /// Of `total` groups only `kept` are left, as groups `0..` in that order; `keys` are those of all.
-    pub(super) fn retain(&mut self, kept: &[usize], keys: &[ArrayRef], total: usize) -> Result<()> {
+    /// Whether a group has changed.
+    pub(super) fn is(&self, group: usize) -> bool {
+        self.is.get(group).copied().unwrap_or(false)
+    }
+
+    /// Of `total` groups only `kept` are left, as groups `0..` in that order; `gone` are the keys of all, if the others are
+    /// no more.
+    pub(super) fn retain(&mut self, kept: &[usize], gone: Option<&KeyColumns>, total: usize) -> Result<()> {
         let mut now = vec![FORGOTTEN; total];
         kept.iter().enumerate().for_each(|(new, old)| now[*old] = new);
-        if self.in_checkpoint {
+        if let Some(keys) = gone.filter(|_| self.in_checkpoint) {
             let over: Vec<usize> = (0..total).filter(|g| now[*g] == FORGOTTEN).collect();
             self.gone.push(take_rows(keys, &over, total)?);
         }

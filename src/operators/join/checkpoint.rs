@@ -21,15 +21,14 @@ impl Join {
     /// The whole state.
     pub(super) fn save(&mut self) -> Result<Vec<StateTable>> {
         let mut tables = Vec::new();
-        for (side, name) in TABLES.into_iter().enumerate() {
+        for side in 0..TABLES.len() {
             let places: Vec<u32> = if self.counts_only[side] {
                 self.keys.used().filter(|slot| self.slots[*slot as usize].weights[side] != 0).collect()
             } else {
                 self.rows[side].ids().collect()
             };
             if !places.is_empty() {
-                let batch = self.table(side, &places)?;
-                tables.push(StateTable { name: name.into(), batch, key_columns: self.key_columns_kept() });
+                tables.push(self.state_table(side, &places)?);
             }
         }
         Ok(tables)
@@ -88,6 +87,12 @@ impl Join {
         Ok(StateChange::Some(changes))
     }
 
+    /// Rows of a side as its table, named.
+    pub(super) fn state_table(&self, side: usize, places: &[u32]) -> Result<StateTable> {
+        let batch = self.table(side, places)?;
+        Ok(StateTable { name: TABLES[side].into(), batch, key_columns: self.key_columns_kept() })
+    }
+
     /// Rows of a side as its table: entries, or of a side of which only the number of rows matters slots.
     fn table(&self, side: usize, places: &[u32]) -> Result<RecordBatch> {
         let rows = &self.rows[side];
@@ -123,13 +128,10 @@ impl Join {
     pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.unsaved = Some(Vec::new());
         let mut counted = true;
-        for StateTable { name, batch, .. } in tables {
-            let Some(side) = TABLES.iter().position(|table| *table == name) else {
-                return Err(misfit(format!("no table {name}")));
-            };
-            counted &= self.load_side(side, &batch)?;
+        for table in &tables {
+            counted &= self.load_table(table)?;
         }
-        self.slots.iter_mut().for_each(|slot| slot.saved = true);
+        self.step = super::presence::Changes::default();
         if !counted && self.matching == Matching::Row && self.spec.residual.is_none() {
             self.count_all();
             self.note_all_unsaved();
@@ -146,6 +148,14 @@ impl Join {
                 entry.matched = self.slots[entry.slot as usize].weights[1 - side];
             }
         }
+    }
+
+    /// Takes a table in; says whether it has all that is saved today.
+    pub(super) fn load_table(&mut self, table: &StateTable) -> Result<bool> {
+        let Some(side) = TABLES.iter().position(|name| *name == table.name) else {
+            return Err(misfit(format!("no table {}", table.name)));
+        };
+        self.load_side(side, &table.batch)
     }
 
     /// Takes one side's table in; says whether it has all that is saved today.
@@ -181,7 +191,9 @@ impl Join {
             if *slot == NO_SLOT {
                 return Err(misfit("a row without a key".into()));
             }
-            self.slots[*slot as usize].weights[side] += weights.value(i);
+            let state = &mut self.slots[*slot as usize];
+            state.weights[side] += weights.value(i);
+            (state.saved, state.used) = (true, true);
         }
         if !self.counts_only[side] {
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -204,7 +216,6 @@ impl Join {
             }
         }
         self.scratch = slots;
-        self.step = super::presence::Changes::default();
         Ok(with_ages || !self.ages_of(side))
     }
 }

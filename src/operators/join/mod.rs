@@ -17,12 +17,14 @@ mod checkpoint;
 mod pairs;
 mod presence;
 mod spec;
+mod spill;
 #[cfg(test)]
 mod tests;
 mod unsaved;
 
 pub use spec::{JoinBound, JoinInput, JoinSpec};
 
+use super::spill::KeyedState;
 use super::window::unit_ns;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
@@ -53,11 +55,21 @@ struct Slot {
     unsaved: bool,
     /// The last checkpoint may have rows of its key.
     saved: bool,
+    /// It has been used since it was last looked at whether it may leave memory.
+    used: bool,
 }
 
 impl Default for Slot {
     fn default() -> Self {
-        Slot { entries: [0; 2], weights: [0; 2], note: 0, until: i64::MAX, unsaved: false, saved: false }
+        Slot {
+            entries: [0; 2],
+            weights: [0; 2],
+            note: 0,
+            until: i64::MAX,
+            unsaved: false,
+            saved: false,
+            used: false,
+        }
     }
 }
 
@@ -100,6 +112,8 @@ pub struct Join {
     /// Slots that have changed since the last checkpoint, some of them given to other keys since; `None` = nobody has
     /// asked yet.
     unsaved: Option<Vec<u32>>,
+    /// The slot that is looked at next when keys are to leave memory.
+    hand: usize,
 }
 
 impl Join {
@@ -140,6 +154,7 @@ impl Join {
             ages: age::Ages::default(),
             scratch: Vec::new(),
             unsaved: None,
+            hand: 0,
             spec,
         })
     }
@@ -294,7 +309,10 @@ impl Join {
         // First the pairs with what the other side has, then the rows become part of their own side.
         let matches = self.pairs(port, &delta, &slots, out)?;
         self.take_in(port, &delta, &slots, matches.as_deref())?;
-        slots.iter().filter(|slot| **slot != NO_SLOT).for_each(|slot| self.note_unsaved(*slot));
+        for slot in slots.iter().filter(|slot| **slot != NO_SLOT) {
+            self.slots[*slot as usize].used = true;
+            self.note_unsaved(*slot);
+        }
         self.scratch = slots;
         Ok(())
     }
@@ -341,6 +359,10 @@ impl Operator for Join {
 
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
         self.load(tables)
+    }
+
+    fn keyed(&mut self) -> Option<&mut dyn KeyedState> {
+        if self.can_spill() { Some(self) } else { None }
     }
 
     fn metrics(&self) -> OperatorMetrics {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The one table: the partition keys (`key<i>`), the input's columns (`column<i>`), a weight, and where nothing bounds the
 /// state when (ns) the row came. Where rows are spread by all of their columns, these are the distribution key instead.
-const ROWS: &str = "rows";
+pub(super) const ROWS: &str = "rows";
 
 impl TopN {
     /// The whole state.
@@ -62,7 +62,7 @@ impl TopN {
     }
 
     /// Entries as the table.
-    fn table(&self, entries: &[&Entry]) -> Result<RecordBatch> {
+    pub(super) fn table(&self, entries: &[&Entry]) -> Result<RecordBatch> {
         let columns = self.bytes.decode(entries.iter().map(|e| &*e.row))?;
         let weights = Int64Array::from_iter_values(entries.iter().map(|e| e.weight));
         let batch = self.batch(columns, weights.len())?;

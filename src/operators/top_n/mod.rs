@@ -24,12 +24,14 @@ mod checkpoint;
 mod partitions;
 mod rows;
 mod spec;
+mod spill;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub use spec::{RankFunction, TopNSpec, TopNUse};
 
+use super::spill::KeyedState;
 use super::window::unit_ns;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
@@ -393,6 +395,10 @@ impl Operator for TopN {
         self.load(tables)?;
         self.partitions.begin_unsaved();
         Ok(())
+    }
+
+    fn keyed(&mut self) -> Option<&mut dyn KeyedState> {
+        if self.can_spill() { Some(self) } else { None }
     }
 
     fn metrics(&self) -> OperatorMetrics {

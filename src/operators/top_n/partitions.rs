@@ -33,6 +33,10 @@ pub(super) struct Partition {
     unsaved: bool,
     /// The last checkpoint may have rows of it.
     saved: bool,
+    /// It has been used since it was last looked at whether it may leave memory.
+    used: bool,
+    /// When its window is over.
+    pub(super) closes: EventTime,
 }
 
 impl Partition {
@@ -67,6 +71,10 @@ pub(super) struct Partitions {
     key_bytes: usize,
     /// What has changed since the last checkpoint; `None` = nobody has asked yet.
     unsaved: Option<Unsaved>,
+    /// Partitions come back to memory: what is taken in is no change, and the last checkpoint has it.
+    pub(super) admitting: bool,
+    /// The partition that is looked at next when some are to leave memory.
+    hand: usize,
 }
 
 /// The numbers of partitions that have changed, and the keys of those that have gone.
@@ -94,6 +102,8 @@ impl Partitions {
             one,
             key_bytes: 0,
             unsaved: None,
+            admitting: false,
+            hand: 0,
         }
     }
 
@@ -102,13 +112,24 @@ impl Partitions {
         let hash = self.hasher.hash_one(key);
         let all = &self.all;
         let same = |n: &u32| all[*n as usize].as_ref().is_some_and(|p| *p.key == *key);
-        if let Some(number) = self.table.find(hash, same) {
-            return *number;
+        if let Some(number) = self.table.find(hash, same).copied() {
+            if let Some(partition) = self.get_mut(number) {
+                partition.used = true;
+            }
+            return number;
         }
         let close = if self.windowed { close() } else { WATERMARK_END };
         let kept = if self.one { Kept::One(None) } else { Kept::Many(Ranked::default()) };
-        let partition =
-            Partition { key: key.into(), kept, best: NONE, full: false, unsaved: false, saved: false };
+        let partition = Partition {
+            key: key.into(),
+            kept,
+            best: NONE,
+            full: false,
+            unsaved: false,
+            saved: self.admitting,
+            used: true,
+            closes: close,
+        };
         let number = match self.free.pop() {
             Some(number) => {
                 self.all[number as usize] = Some(partition);
@@ -154,6 +175,14 @@ impl Partitions {
     }
 
     fn remove(&mut self, number: u32) -> Option<Partition> {
+        let partition = self.take(number)?;
+        if let Some(unsaved) = self.unsaved.as_mut().filter(|_| partition.saved) {
+            unsaved.gone.push(partition.key.clone());
+        }
+        Some(partition)
+    }
+
+    fn take(&mut self, number: u32) -> Option<Partition> {
         let partition = self.all.get_mut(number as usize)?.take()?;
         let hash = self.hasher.hash_one(&*partition.key);
         if let Ok(found) = self.table.find_entry(hash, |n| *n == number) {
@@ -161,10 +190,58 @@ impl Partitions {
         }
         self.free.push(number);
         self.key_bytes -= partition.key.len();
-        if let Some(unsaved) = self.unsaved.as_mut().filter(|_| partition.saved) {
-            unsaved.gone.push(partition.key.clone());
-        }
         Some(partition)
+    }
+
+    /// Takes partitions out of about `bytes` bytes, where `size` tells how many a partition has: those that have not been
+    /// used for longest, roughly (a clock's hand goes round).
+    pub(super) fn evict(&mut self, bytes: usize, size: impl Fn(&Partition) -> usize) -> Vec<Partition> {
+        let (mut evicted, mut freed) = (Vec::new(), 0);
+        let numbers = self.all.len();
+        for _ in 0..2 * numbers {
+            if freed >= bytes {
+                break;
+            }
+            let number = self.hand % numbers;
+            self.hand = number + 1;
+            let Some(partition) = self.get_mut(number as u32) else { continue };
+            // Those that are empty wait for their window's end.
+            if std::mem::take(&mut partition.used) || partition.entries().next().is_none() {
+                continue;
+            }
+            freed += size(partition);
+            evicted.extend(self.take(number as u32));
+        }
+        if self.windowed && !evicted.is_empty() {
+            self.closing.clear();
+            for (number, partition) in (0u32..).zip(&self.all) {
+                if let Some(partition) = partition {
+                    self.closing.entry(partition.closes).or_default().push(number);
+                }
+            }
+        }
+        evicted
+    }
+
+    /// Whether the last checkpoint does not have a partition as it is.
+    pub(super) fn is_unsaved(partition: &Partition) -> bool {
+        partition.unsaved
+    }
+
+    /// The number of the partition with this key, if it is there.
+    pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
+        let same = |n: &u32| self.get(*n).is_some_and(|p| *p.key == *key);
+        self.table.find(self.hasher.hash_one(key), same).copied()
+    }
+
+    /// Bytes of all keys.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.key_bytes
+    }
+
+    /// Number of partitions.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
     }
 
     /// The partitions whose window is over at `watermark`; they are forgotten.
@@ -179,6 +256,9 @@ impl Partitions {
 
     /// Takes note that what is kept of a partition has changed.
     pub(super) fn note_unsaved(&mut self, number: u32) {
+        if self.admitting {
+            return;
+        }
         let partition = self.all.get_mut(number as usize).and_then(Option::as_mut);
         if let (Some(unsaved), Some(partition)) = (&mut self.unsaved, partition)
             && !std::mem::replace(&mut partition.unsaved, true)

@@ -10,6 +10,7 @@ mod growth;
 mod input;
 mod jobs;
 mod late;
+mod memory;
 mod mistakes;
 mod output;
 mod resume;

@@ -164,6 +164,7 @@ impl Fed {
             store: None,
             log: None,
             clock: Clock::manual(0),
+            spill: None,
         };
         let summary = job.run_alone().map_err(|error| error.to_string())?;
         assert!(summary.finished);

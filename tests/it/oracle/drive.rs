@@ -9,12 +9,14 @@ use millstream::clock::Clock;
 use millstream::connectors::{ConnectorError, PartitionReader, Position, Read, Slice};
 use millstream::delta::Delta;
 use millstream::disk::Disk;
+use millstream::operators::spill::SpillTo;
 use millstream::plan::{Dataflow, SharedFlow};
 use millstream::runtime::checkpoint::JobStore;
 use millstream::runtime::control::Control;
 use millstream::runtime::feed::FeedShape;
 use millstream::runtime::job::{Job, JobOptions, JobPart, SourceSetup};
 use millstream::runtime::sink::Sink;
+use millstream::state::budget::MemoryBudget;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -45,6 +47,8 @@ pub(super) struct Plan {
     cuts: Cuts,
     phases: Vec<Phase>,
     every_step: bool,
+    /// Bytes of memory for state; `None` = all of it stays there.
+    memory: Option<u64>,
 }
 
 impl Plan {
@@ -64,7 +68,8 @@ impl Plan {
             })
             .collect();
         let every_step = phases.iter().all(|p| rows / p.step_rows < 12) && d.chance(50);
-        Plan { cuts, phases, every_step }
+        let memory = d.one(&[None, Some(0), Some(0), Some(20_000)]);
+        Plan { cuts, phases, every_step, memory }
     }
 }
 
@@ -200,6 +205,11 @@ pub(super) fn run(
             store: store.clone(),
             log: None,
             clock: Clock::manual(0),
+            spill: plan.memory.map(|bytes| SpillTo {
+                budget: MemoryBudget::new(bytes),
+                disk: Disk::real(),
+                dir: std::env::temp_dir(),
+            }),
         };
         let mut finished = 0;
         let ended = job.run(&mut |_, summary| finished += usize::from(summary.finished));

@@ -164,6 +164,7 @@ fn run_on(
         store: Some(JobStore { disk: Disk::real(), dir: dir.into(), job: "ttl".into() }),
         log: None,
         clock,
+        spill: None,
     };
     let ended = job.run_alone().map_err(|error| error.to_string());
     let steps = taken.steps.lock().unwrap();

@@ -1,0 +1,174 @@
+//! How keys leave memory and come back: the rows of both sides at once.
+
+use super::{Join, JoinBound, Slot};
+use crate::delta::{Delta, EventTime};
+use crate::operators::spill::{Evicted, EvictedTable, KeyedState};
+use crate::operators::{Result, StateTable};
+use crate::state::cold::NEVER;
+use crate::state::key_table::NO_SLOT;
+use crate::state::row_lists::NO_ROW;
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+
+impl Join {
+    /// Whether its state can leave memory: a NOT IN looks at all keys, and without keys there is one.
+    pub(super) fn can_spill(&self) -> bool {
+        !self.spec.null_aware && !self.spec.inputs[0].keys.is_empty()
+    }
+
+    /// The slots that have not been used for longest, roughly: a clock's hand goes round, leaves those that have been used
+    /// since it came by last, and takes the others (Corbató 1968).
+    fn coldest(&mut self, bytes: usize) -> Vec<u32> {
+        let row_bytes: Vec<usize> =
+            self.rows.iter().map(|rows| rows.live_bytes().div_ceil(rows.len().max(1))).collect();
+        let key_bytes = self.keys.live_bytes().div_ceil(self.keys.len().max(1)) + size_of::<Slot>();
+        let (mut chosen, mut freed) = (Vec::new(), 0);
+        let slots = self.slots.len();
+        for _ in 0..2 * slots {
+            if freed >= bytes {
+                break;
+            }
+            let slot = self.hand % slots;
+            self.hand = slot + 1;
+            if !self.keys.is_used(slot as u32) {
+                continue;
+            }
+            let state = &mut self.slots[slot];
+            if std::mem::take(&mut state.used) {
+                continue;
+            }
+            // Not again in the second round.
+            state.used = true;
+            freed +=
+                key_bytes + (0..2).map(|side| state.entries[side] as usize * row_bytes[side]).sum::<usize>();
+            chosen.push(slot as u32);
+        }
+        chosen
+    }
+
+    /// When the watermark needs a slot.
+    fn due(&self, slot: u32) -> EventTime {
+        let until = match self.spec.bound {
+            None => return NEVER,
+            Some(JoinBound::Key { .. }) => self.slots[slot as usize].until,
+            Some(JoinBound::Interval { .. }) => {
+                let mut least = i64::MAX;
+                for rows in &self.rows {
+                    let mut id = rows.first(slot);
+                    while id != NO_ROW {
+                        least = least.min(rows.get(id).until);
+                        id = rows.get(id).next;
+                    }
+                }
+                least
+            }
+        };
+        // It is over when the watermark is beyond it, and at the end.
+        until.saturating_add(1).min(NEVER - 1)
+    }
+
+    /// The entries of a side by slot, or of a side of which only the number of rows matters the slots; how many of each slot.
+    fn places(&self, side: usize, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
+        let (mut places, mut counts) = (Vec::new(), Vec::with_capacity(slots.len()));
+        for slot in slots {
+            let before = places.len();
+            if self.counts_only[side] {
+                places.extend((self.slots[*slot as usize].weights[side] != 0).then_some(*slot));
+            } else {
+                let mut id = self.rows[side].first(*slot);
+                while id != NO_ROW {
+                    places.push(id);
+                    id = self.rows[side].get(id).next;
+                }
+            }
+            counts.push((places.len() - before) as u32);
+        }
+        (places, counts)
+    }
+
+    /// Forgets when rows and slots are over that are no longer here.
+    fn forget_due(&mut self) {
+        if self.spec.bound.is_none() {
+            return;
+        }
+        for side in 0..2 {
+            let mut due: std::collections::BTreeMap<i64, Vec<u32>> = Default::default();
+            if matches!(self.spec.bound, Some(JoinBound::Interval { .. })) {
+                for id in self.rows[side].ids() {
+                    due.entry(self.rows[side].get(id).until).or_default().push(id);
+                }
+            }
+            self.due[side] = due;
+        }
+        self.due_slots.clear();
+        for slot in self.keys.used() {
+            let until = self.slots[slot as usize].until;
+            if until != i64::MAX {
+                self.due_slots.entry(until).or_default().push(slot);
+            }
+        }
+    }
+}
+
+impl KeyedState for Join {
+    fn key_types(&self) -> Result<Vec<DataType>> {
+        let input = &self.spec.inputs[0];
+        input.keys.iter().map(|key| Ok(key.data_type(&input.schema)?)).collect()
+    }
+
+    fn keys_of(&self, port: usize, delta: &Delta) -> Result<Vec<ArrayRef>> {
+        self.key_columns(port, delta)
+    }
+
+    fn live_bytes(&self) -> usize {
+        self.keys.live_bytes()
+            + self.keys.len() * size_of::<Slot>()
+            + self.rows.iter().map(|rows| rows.live_bytes()).sum::<usize>()
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<Option<Evicted>> {
+        let slots = self.coldest(bytes);
+        if slots.is_empty() {
+            return Ok(None);
+        }
+        let mut tables = Vec::new();
+        for side in 0..2 {
+            let (places, counts) = self.places(side, &slots);
+            if !places.is_empty() {
+                let table = self.state_table(side, &places)?;
+                tables.push(EvictedTable { table, counts });
+            }
+        }
+        let evicted = Evicted {
+            keys: self.keys.columns(slots.iter().copied())?,
+            unsaved: slots.iter().map(|slot| self.slots[*slot as usize].unsaved).collect(),
+            due: slots.iter().map(|slot| self.due(*slot)).collect(),
+            tables,
+        };
+        for slot in slots {
+            for rows in &mut self.rows {
+                while rows.first(slot) != NO_ROW {
+                    rows.remove(rows.first(slot));
+                }
+            }
+            self.slots[slot as usize] = Slot::default();
+            self.keys.remove(slot);
+        }
+        self.rows.iter_mut().for_each(|rows| rows.compact());
+        self.keys.compact();
+        self.forget_due();
+        Ok(Some(evicted))
+    }
+
+    fn admit(&mut self, tables: Vec<StateTable>, unsaved: Option<Vec<ArrayRef>>) -> Result<()> {
+        for table in &tables {
+            self.load_table(table)?;
+        }
+        if let Some(keys) = unsaved {
+            let mut slots = Vec::new();
+            self.keys.look_up(&keys, keys[0].len(), &mut slots)?;
+            slots.into_iter().filter(|slot| *slot != NO_SLOT).for_each(|slot| self.note_unsaved(slot));
+        }
+        Ok(())
+    }
+}

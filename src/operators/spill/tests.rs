@@ -1,0 +1,187 @@
+//! An upsert table and a join whose state goes to disk, beside ones whose state does not.
+
+use super::*;
+use crate::delta::{WATERMARK_END, WATERMARK_NONE, consolidate, draw, drawn};
+use crate::operators::join::{Join, JoinInput, JoinSpec};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::JoinType;
+use datafusion::physical_expr::expressions::col;
+use proptest::prelude::*;
+
+fn schema(names: [&str; 2]) -> SchemaRef {
+    Arc::new(Schema::new(names.map(|n| Field::new(n, DataType::Int64, true)).to_vec()))
+}
+
+fn join() -> Box<dyn Operator> {
+    let (left, right) = (schema(["k", "v"]), schema(["k", "w"]));
+    let input = |schema: &SchemaRef| JoinInput {
+        keys: vec![col("k", schema).unwrap()],
+        schema: schema.clone(),
+        append_only: false,
+    };
+    let fields = [left.fields().to_vec(), right.fields().to_vec()].concat();
+    Box::new(
+        Join::new(JoinSpec {
+            join_type: JoinType::Full,
+            inputs: [input(&left), input(&right)],
+            nulls_equal: false,
+            null_aware: false,
+            residual: None,
+            bound: None,
+            unbounded: [true; 2],
+            hold: false,
+            schema: Arc::new(Schema::new(fields)),
+        })
+        .unwrap(),
+    )
+}
+
+fn spilling(limit: u64, disk: &Disk, dir: &tempfile::TempDir) -> Spilling {
+    let budget = MemoryBudget::new(limit);
+    Spilling::new(join(), &SpillTo { budget, disk: disk.clone(), dir: dir.path().into() })
+}
+
+/// One step with rows for both sides; the net of what goes out.
+fn step(operator: &mut dyn Operator, keep_since: Option<i64>, rows: &[(bool, i64, i64, i64)]) -> String {
+    operator.begin_step(StepStart { keep_since, ..StepStart::after(WATERMARK_NONE) });
+    let mut out = Vec::new();
+    for port in [0, 1] {
+        let text = rows.iter().filter(|(right, ..)| *right == (port == 1));
+        let text: String = text.map(|(_, k, v, weight)| format!("{weight:+} {k} {v}\n")).collect();
+        operator.push(port, drawn(&schema(["k", "v"]), &text), &mut out).unwrap();
+    }
+    operator.finish_step(WATERMARK_NONE, &mut out).unwrap();
+    let Some(first) = out.first() else { return String::new() };
+    let (batch, weights) = consolidate(&first.batch.schema(), &out).unwrap();
+    draw(&[Delta::weighted(batch, Some(weights))])
+}
+
+/// The tables' rows in some order.
+fn lines(tables: &[StateTable]) -> Vec<String> {
+    let text = |table: &StateTable| {
+        let name = table.name.clone();
+        let rows = draw(&[Delta::insert(table.batch.clone())]);
+        rows.lines().map(|line| format!("{name} {line}")).collect::<Vec<_>>()
+    };
+    let mut lines: Vec<String> = tables.iter().flat_map(text).collect();
+    lines.sort();
+    lines
+}
+
+/// What checkpoints hold, by table and key: all changes brought in.
+#[derive(Default)]
+struct Saved(std::collections::BTreeMap<(String, String), Vec<String>>);
+
+impl Saved {
+    fn take(&mut self, change: StateChange) {
+        let changes = match change {
+            StateChange::Whole(tables) => {
+                self.0.clear();
+                let whole = |t: StateTable| TableChange {
+                    name: t.name,
+                    key_columns: t.key_columns,
+                    rows: Some(t.batch),
+                    removed: None,
+                };
+                tables.into_iter().map(whole).collect()
+            }
+            StateChange::Some(changes) => changes,
+        };
+        for TableChange { name, rows, removed, .. } in changes {
+            let of = |batch: Option<RecordBatch>| {
+                batch.map_or(String::new(), |batch| draw(&[Delta::insert(batch)]))
+            };
+            let (rows, removed) = (of(rows), of(removed));
+            let key = |line: &str| line.split(' ').nth(1).unwrap().to_string();
+            removed.lines().chain(rows.lines()).for_each(|line| {
+                self.0.remove(&(name.clone(), key(line)));
+            });
+            for line in rows.lines() {
+                self.0.entry((name.clone(), key(line))).or_default().push(format!("{name} {line}"));
+            }
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.0.values().flatten().cloned().collect();
+        lines.sort();
+        lines
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn state_on_disk_answers_as_state_in_memory(
+        steps in proptest::collection::vec(
+            (proptest::collection::vec((any::<bool>(), 0..40i64, 0..3i64, 1..3i64), 0..30), any::<bool>(), 0..9u8),
+            1..20,
+        ),
+        limit in prop_oneof![Just(0u64), Just(3000)],
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut plain = join();
+        let (disk, faults) = Disk::faulty();
+        let mut spilled = spilling(limit, &disk, &dir);
+        let mut there: Vec<(bool, i64, i64, i64)> = Vec::new();
+        let mut saved = Saved::default();
+        for (new, checkpoint, what) in steps {
+            // Some of the rows that are there go again.
+            let gone = there.len() / 3;
+            let mut rows: Vec<(bool, i64, i64, i64)> = there.drain(..gone).collect();
+            rows.iter_mut().for_each(|row| row.3 = -row.3);
+            there.extend(new.iter().copied());
+            rows.extend(new);
+            match what {
+                0 => faults.full_after(0),
+                1 => faults.heal(),
+                _ => {}
+            }
+            let keep = (what == 2).then_some(i64::MIN);
+            let (a, b) = (step(plain.as_mut(), None, &rows), step(&mut spilled, keep, &rows));
+            prop_assert_eq!(a, b);
+            if checkpoint {
+                saved.take(spilled.snapshot_changes().unwrap());
+                if keep.is_none() && !saved.lines().iter().any(|line| line.split(' ').count() > 6) {
+                    prop_assert_eq!(saved.lines(), lines(&plain.snapshot().unwrap()));
+                }
+            }
+            if what == 3 {
+                // From what a checkpoint would have, in parts.
+                let tables = spilled.snapshot().unwrap();
+                spilled = spilling(limit, &disk, &dir);
+                for table in tables {
+                    for row in 0..table.batch.num_rows() {
+                        let part = StateTable { batch: table.batch.slice(row, 1), ..table.clone() };
+                        spilled.restore(vec![part]).unwrap();
+                    }
+                }
+                saved = Saved::default();
+                saved.take(StateChange::Whole(spilled.snapshot().unwrap()));
+            }
+        }
+        let mut out = Vec::new();
+        spilled.finish_step(WATERMARK_END, &mut out).unwrap();
+    }
+}
+
+#[test]
+fn what_does_not_fit_goes_to_disk_and_stays_in_memory_when_the_disk_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, faults) = Disk::faulty();
+    let mut operator = spilling(100_000, &disk, &dir);
+    let budget = operator.budget.clone();
+    let rows: Vec<_> = (0..5000).map(|k| (k % 2 == 0, k, 1, 1)).collect();
+    faults.full_after(0);
+    step(&mut operator, None, &rows[..4500]);
+    assert!(budget.is_exceeded() && operator.metrics().disk_bytes == 0);
+    faults.heal();
+    step(&mut operator, None, &rows[4500..]);
+    assert!(budget.used() <= 100_000, "{} bytes", budget.used());
+    let metrics = operator.metrics();
+    assert_eq!(metrics.state_rows, 5000);
+    assert!(metrics.disk_bytes > 100_000, "{metrics:?}");
+    assert_eq!(lines(&operator.snapshot().unwrap()).len(), 5000);
+    drop(operator);
+    assert_eq!(budget.used(), 0);
+}

@@ -1,0 +1,84 @@
+//! How partitions leave memory and come back.
+
+use super::checkpoint::ROWS;
+use super::partitions::{Partition, Partitions, size};
+use super::{TopN, TopNUse};
+use crate::delta::Delta;
+use crate::operators::spill::{Evicted, EvictedTable, KeyedState};
+use crate::operators::{Result, StateTable};
+use crate::state::cold::NEVER;
+use crate::state::key_table::{Encoded, codec};
+use crate::state::ranked::Entry;
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+
+impl TopN {
+    /// Whether its state can leave memory: it has partitions, each of which is one worker's alone.
+    pub(super) fn can_spill(&self) -> bool {
+        self.spec.purpose == TopNUse::Result && !self.spec.keys.is_empty()
+    }
+}
+
+/// Rough bytes of a partition.
+fn bytes(partition: &Partition) -> usize {
+    let rows = usize::try_from(size(partition).bytes).unwrap_or(0);
+    size_of::<Option<Partition>>() + partition.key.len() + 5 + rows
+}
+
+impl KeyedState for TopN {
+    fn key_types(&self) -> Result<Vec<DataType>> {
+        Ok(self.key_types.clone())
+    }
+
+    fn keys_of(&self, _port: usize, delta: &Delta) -> Result<Vec<ArrayRef>> {
+        let keys = self.spec.keys.iter();
+        keys.map(|key| Ok(key.evaluate(&delta.batch)?.into_array(delta.num_rows())?)).collect()
+    }
+
+    fn live_bytes(&self) -> usize {
+        let rows = usize::try_from(self.size.bytes).unwrap_or(0);
+        rows + self.partitions.len() * (size_of::<Option<Partition>>() + 5) + self.partitions.key_bytes()
+    }
+
+    fn evict(&mut self, wanted: usize) -> Result<Option<Evicted>> {
+        let partitions = self.partitions.evict(wanted, bytes);
+        if partitions.is_empty() {
+            return Ok(None);
+        }
+        partitions.iter().for_each(|partition| self.size += size(partition).less());
+        let entries: Vec<&Entry> = partitions.iter().flat_map(|p| p.entries()).collect();
+        let mut tables = Vec::new();
+        if !entries.is_empty() {
+            let batch = self.table(&entries)?;
+            let counts = partitions.iter().map(|p| p.entries().count() as u32).collect();
+            let table = StateTable { name: ROWS.into(), batch, key_columns: self.spec.keys.len() };
+            tables.push(EvictedTable { table, counts });
+        }
+        let windowed = self.spec.window.is_some();
+        Ok(Some(Evicted {
+            keys: codec(&self.key_types)?.decode(partitions.iter().map(|p| &*p.key))?,
+            unsaved: partitions.iter().map(Partitions::is_unsaved).collect(),
+            due: partitions.iter().map(|p| if windowed { p.closes.min(NEVER - 1) } else { NEVER }).collect(),
+            tables,
+        }))
+    }
+
+    fn admit(&mut self, tables: Vec<StateTable>, unsaved: Option<Vec<ArrayRef>>) -> Result<()> {
+        // The running step's rows wait for its end; they are of other partitions.
+        let (pending, batches) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.batches));
+        self.partitions.admitting = true;
+        let loaded = self.load(tables);
+        self.partitions.admitting = false;
+        (self.pending, self.batches) = (pending, batches);
+        loaded?;
+        if let Some(keys) = unsaved {
+            let encoded = Encoded::new(&codec(&self.key_types)?, &keys, keys[0].len())?;
+            for i in 0..encoded.len() {
+                if let Some(number) = self.partitions.find(encoded.row(i)) {
+                    self.partitions.note_unsaved(number);
+                }
+            }
+        }
+        Ok(())
+    }
+}
