@@ -11,21 +11,60 @@ use std::time::Duration;
 pub enum OutputFormat {
     /// A table on a terminal, JSON lines elsewhere.
     Auto,
-    /// A drawn table.
+    /// A drawn table, cut to the screen.
     Table,
+    /// A drawn table in full width.
+    Box,
+    /// A table in Markdown.
+    Md,
+    /// A line for each column.
+    Line,
     /// One JSON object a line.
     Jsonl,
+    /// One JSON array.
+    Json,
     /// Comma-separated values with a header.
     Csv,
+    /// The same separated by tabs.
+    Tsv,
+    /// An Arrow IPC stream.
+    Arrow,
+    /// A Parquet file.
+    Parquet,
+    /// Nothing at all.
+    Null,
 }
 
 /// The words for [`OutputFormat`], as people write them.
-const FORMATS: &[(&str, OutputFormat)] = &[
+pub const FORMATS: &[(&str, OutputFormat)] = &[
     ("auto", OutputFormat::Auto),
     ("table", OutputFormat::Table),
+    ("box", OutputFormat::Box),
+    ("md", OutputFormat::Md),
+    ("line", OutputFormat::Line),
     ("jsonl", OutputFormat::Jsonl),
+    ("json", OutputFormat::Json),
     ("csv", OutputFormat::Csv),
+    ("tsv", OutputFormat::Tsv),
+    ("arrow", OutputFormat::Arrow),
+    ("parquet", OutputFormat::Parquet),
+    ("null", OutputFormat::Null),
 ];
+
+/// What becomes of running jobs when the prompt is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExit {
+    /// It is asked.
+    Ask,
+    /// They end with a checkpoint.
+    Stop,
+    /// The prompt waits until they have ended by themselves.
+    Wait,
+}
+
+/// The words for [`OnExit`].
+pub const ON_EXIT: &[(&str, OnExit)] =
+    &[("ask", OnExit::Ask), ("stop", OnExit::Stop), ("wait", OnExit::Wait)];
 
 /// The most workers a job may have: state is sharded by worker, and more shards than this only cost.
 pub const MAX_WORKERS: usize = 256;
@@ -52,6 +91,10 @@ pub struct Settings {
     pub memory_limit: Option<u64>,
     /// How results are printed.
     pub format: OutputFormat,
+    /// What becomes of running jobs when the prompt is left.
+    pub on_exit: OnExit,
+    /// How many times faster than they happened the rows of a demo come; 0 = they rest.
+    pub replay_speed: usize,
 }
 
 impl Default for Settings {
@@ -65,6 +108,8 @@ impl Default for Settings {
             memory_limit: None,
             checkpoint_interval: Duration::from_secs(10),
             format: OutputFormat::Auto,
+            on_exit: OnExit::Ask,
+            replay_speed: 3600,
         }
     }
 }
@@ -99,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "format",
-        expects: "auto, table, jsonl or csv",
+        expects: "auto, table, box, md, line, jsonl, json, csv, tsv, arrow, parquet or null",
         default: "auto",
         doc: "how results are printed; auto is a table on a terminal and JSON lines in a pipe",
         show: |s| FORMATS.iter().find(|(_, f)| *f == s.format).map_or("auto", |(word, _)| word).to_string(),
@@ -130,6 +175,28 @@ pub const SETTINGS: &[Setting] = &[
                 true => None,
                 false => Some(parse_bytes(text)?),
             };
+            Some(())
+        },
+    },
+    Setting {
+        name: "on_exit",
+        expects: "ask, stop or wait",
+        default: "ask",
+        doc: "what becomes of running jobs when the prompt is left: ask, stop them with a checkpoint, or wait for their end",
+        show: |s| ON_EXIT.iter().find(|(_, e)| *e == s.on_exit).map_or("ask", |(word, _)| word).to_string(),
+        store: |s, text| {
+            s.on_exit = ON_EXIT.iter().find(|(word, _)| text.eq_ignore_ascii_case(word))?.1;
+            Some(())
+        },
+    },
+    Setting {
+        name: "replay_speed",
+        expects: "a number from 0 (it rests) to 1000000000, such as 600 for ten minutes in a second",
+        default: "3600",
+        doc: "how many times faster than they happened the rows of a demo come",
+        show: |s| s.replay_speed.to_string(),
+        store: |s, text| {
+            s.replay_speed = parse_count(text, 1_000_000_000).or((text == "0").then_some(0))?;
             Some(())
         },
     },
@@ -429,7 +496,11 @@ mod tests {
                 "-1 day",
                 "state_ttl cannot be \"-1 day\": it takes a duration such as '30 minutes', '12 hours' or '1 day', or '0' for ever",
             ),
-            ("format", "xml", "format cannot be \"xml\": it takes auto, table, jsonl or csv"),
+            (
+                "format",
+                "xml",
+                "format cannot be \"xml\": it takes auto, table, box, md, line, jsonl, json, csv, tsv, arrow, parquet or null",
+            ),
             (
                 "checkpoint_interval",
                 "0",

@@ -2,6 +2,7 @@
 
 use crate::cli::commands::{GroupCommand, JobCommand, TopicCommand};
 use crate::cli::print::Format;
+use crate::cli::terminal::Colour;
 use crate::config::{self, MAX_WORKERS};
 use crate::engine::{Engine, EngineError, Fresh, Rename, Ways};
 use clap::error::ErrorKind;
@@ -16,6 +17,8 @@ pub const DEFAULT_DATA: &str = "./.millstream";
 
 const EXAMPLES: &str = "\
 Examples:
+  millstream                      opens the prompt, where SQL is typed; \\? lists what else can be
+  millstream demo flights         the same over a month of flights that is played again
   millstream run queries/tour/01_hourly_board.sql
   millstream run -d /var/lib/board --set PORT=LGA departures.sql board.sql
   millstream -c 'SELECT origin, count(*) FROM departures GROUP BY origin'
@@ -28,7 +31,24 @@ Exit codes:
   0  done, or ended by SIGINT or SIGTERM
   1  failed while running, or one of the jobs did
   2  the command line is wrong
-  3  the SQL is wrong; nothing after the mistake was run
+  3  the SQL is wrong; nothing after the mistake was run, unless --keep-going is given
+  6  a test failed
+";
+
+const TESTS: &str = "\
+A test is a SQL file. The comments right behind a query are its result: the names of the columns, then the rows, with | between \
+the columns. Rows are compared in their order if the query has an ORDER BY; of EMIT CHANGES the rows that are left count. What else can stand between statements:
+  -- RESTART          the engine ends with a checkpoint and begins again; jobs go on
+  -- CLOCK + 20 s     the clock, which stands still otherwise, moves on
+
+  CREATE STREAM s (at TIMESTAMP, a BIGINT, WATERMARK FOR at AS at);
+  CREATE MATERIALIZED VIEW sums AS SELECT sum(a) AS a FROM s;
+  INSERT INTO s VALUES ('2026-01-31 12:00:00', 1), ('2026-01-31 12:00:01', 2);
+  SELECT * FROM sums;
+  -- a
+  -- 3
+
+Each file has a data directory of its own, which is removed afterwards. The exit code is 6 if a test fails.
 ";
 
 const FRESH: &str = "\
@@ -49,7 +69,6 @@ instead, changed or not; may be given several times. Say it again when the file 
     name = "millstream",
     version,
     about = "A SQL streaming query engine over an embedded partitioned log",
-    arg_required_else_help = true,
     after_help = EXAMPLES,
     after_long_help = format!("Settings (SET name = value):\n{}\n{EXAMPLES}", config::help())
 )]
@@ -57,6 +76,9 @@ struct Args {
     /// Run SQL given here; may be given several times, and the data piped in is the table `stdin`
     #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
     sql: Vec<String>,
+    /// Run a SQL file, the same as 'run FILE'; may be given several times
+    #[arg(short = 'f', value_name = "FILE.sql")]
+    files: Vec<PathBuf>,
     /// Data directory [env: MILLSTREAM_DATA] [default: ./.millstream]
     #[arg(short = 'd', long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
@@ -66,6 +88,9 @@ struct Args {
     /// How results are printed [default: a table on a terminal, JSON lines in a pipe]
     #[arg(long, value_enum, global = true)]
     format: Option<Format>,
+    /// Whether colour is used
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true)]
+    color: Colour,
     #[command(flatten)]
     running: RunOptions,
     #[command(subcommand)]
@@ -98,6 +123,9 @@ struct RunOptions {
     /// End all jobs as soon as one fails; else the others go on
     #[arg(long)]
     fail_fast: bool,
+    /// Go on behind a statement that is wrong; all mistakes are told, and the exit code is still 3
+    #[arg(long)]
+    keep_going: bool,
     /// Give ${NAME} in the SQL a value; else it is taken from the environment
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     set: Vec<(String, String)>,
@@ -105,6 +133,36 @@ struct RunOptions {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Open the prompt, where SQL is typed and continuous queries are watched; the same as no command
+    Sql,
+    /// Open the prompt over real data that is played again in a directory which is removed afterwards
+    Demo {
+        /// Which data
+        #[arg(value_enum)]
+        name: Demo,
+        /// How many times faster than it happened it is played again [default: 3600; storms: 2592000]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+        speed: Option<u32>,
+    },
+    /// Tell all that is wrong in SQL files, and which state would grow without end; nothing is run
+    Check {
+        /// The files
+        #[arg(required = true, value_name = "FILE.sql")]
+        files: Vec<PathBuf>,
+        /// Tell it as JSON lines; the same as --format jsonl
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run SQL files that say in comments what their queries give, and show what differs
+    #[command(after_help = TESTS)]
+    Test {
+        /// Files, or folders of them
+        #[arg(required = true, value_name = "FILE.sql|DIR")]
+        paths: Vec<PathBuf>,
+        /// Write what the queries give into the files
+        #[arg(long)]
+        bless: bool,
+    },
     /// Run SQL files, one after the other
     Run {
         /// The files
@@ -124,9 +182,28 @@ enum Command {
     Job(JobCommand),
 }
 
+/// Data that comes with the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Demo {
+    /// The departures from New York's airports in January 2013
+    Flights,
+    /// A week of earthquakes in 2018, in the order in which they became known
+    Quakes,
+    /// The tropical storms of the Atlantic, 1975 to 2020
+    Storms,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Open the prompt; where nobody types, run what standard input holds.
+    Prompt,
+    /// Open the prompt over a demo's data, played so many times faster than it happened.
+    Demo(Demo, Option<u32>),
+    /// Tell what is wrong in these SQL files; as JSON?
+    Check(Vec<PathBuf>, bool),
+    /// Run these tests; write their results into them?
+    Test(Vec<PathBuf>, bool),
     /// Run these SQL files, in order.
     Files(Vec<PathBuf>),
     /// Run these SQL texts, in order.
@@ -156,6 +233,10 @@ pub struct Invocation {
     pub until_caught_up: bool,
     /// `--fresh`, `--as` and `--fail-fast`.
     pub ways: Ways,
+    /// `--keep-going`.
+    pub keep_going: bool,
+    /// `--color`.
+    pub colour: Colour,
     /// `--set NAME=VALUE`, in order.
     pub variables: Vec<(String, String)>,
 }
@@ -170,15 +251,22 @@ impl Invocation {
     {
         let args = Args::try_parse_from(words)?;
         let wrong = |kind, message: &str| Err(Args::command().error(kind, message));
+        if !args.files.is_empty() && (args.command.is_some() || !args.sql.is_empty()) {
+            let message = "-f FILE cannot be used together with -c or a command";
+            return wrong(ErrorKind::ArgumentConflict, message);
+        }
         let (action, inner) = match (args.command, args.sql.is_empty()) {
             (Some(_), false) => {
                 return wrong(ErrorKind::ArgumentConflict, "-c SQL cannot be used together with a command");
             }
-            (None, true) => {
-                return wrong(
-                    ErrorKind::MissingSubcommand,
-                    "nothing to do: give 'run FILE.sql', '-c SQL' or 'topic …'",
-                );
+            (None, true) if !args.files.is_empty() => (Action::Files(args.files), RunOptions::default()),
+            (None | Some(Command::Sql), true) => (Action::Prompt, RunOptions::default()),
+            (Some(Command::Demo { name, speed }), true) => (Action::Demo(name, speed), RunOptions::default()),
+            (Some(Command::Check { files, json }), true) => {
+                (Action::Check(files, json), RunOptions::default())
+            }
+            (Some(Command::Test { paths, bless }), true) => {
+                (Action::Test(paths, bless), RunOptions::default())
             }
             (None, false) => (Action::Sql(args.sql), RunOptions::default()),
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
@@ -212,6 +300,8 @@ impl Invocation {
             workers: inner.workers.or(args.running.workers).map(usize::from),
             until_caught_up: inner.until_caught_up || args.running.until_caught_up,
             ways,
+            keep_going: args.running.keep_going || inner.keep_going,
+            colour: args.color,
             variables,
         })
     }
@@ -306,6 +396,16 @@ mod tests {
     }
 
     #[test]
+    fn without_a_command_the_prompt_opens() {
+        for line in ["", "sql", "-d x", "--color never"] {
+            assert_eq!(parse(line).unwrap().action, Action::Prompt, "{line}");
+        }
+        assert_eq!(parse("-f a.sql -f b.sql").unwrap().action, parse("run a.sql b.sql").unwrap().action);
+        assert_eq!(parse("demo quakes --speed 60").unwrap().action, Action::Demo(Demo::Quakes, Some(60)));
+        assert!(parse("--keep-going run a.sql").unwrap().keep_going);
+    }
+
+    #[test]
     fn topics() {
         let consume = TopicCommand::Consume {
             name: "board".into(),
@@ -352,9 +452,15 @@ mod tests {
     #[test]
     fn mistakes_are_usage_errors() {
         for line in [
-            "",
-            "-d x",
             "run",
+            "demo",
+            "demo trains",
+            "check",
+            "test",
+            "-f",
+            "-f a.sql -c x",
+            "-f a.sql topic list",
+            "--color blue",
             "-c x run a.sql",
             "run a.sql --workers 0",
             "run a.sql --workers 257",

@@ -54,8 +54,8 @@ fn explain(invocation: &Invocation, job: &JobDescription) -> Result<(), Failure>
     }
     match format(invocation) {
         Format::Jsonl => line(&Why { job: &job.name, why: why(job) }),
-        Format::Table => Ok(print_prose(&why(job))?),
-        Format::Csv => print_batch(invocation, &why_rows(job)?.batch),
+        format if format.is_drawn() => Ok(print_prose(&why(job))?),
+        _ => print_batch(invocation, &why_rows(job)?.batch),
     }
 }
 

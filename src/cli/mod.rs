@@ -1,14 +1,18 @@
 //! The program: arguments, running files, printing. May use `config`, `delta` and `engine`.
 
 pub mod args;
+mod check;
 pub mod commands;
+mod folder;
 mod group;
 mod job;
 pub mod print;
 pub mod progress;
+mod prompt;
 pub mod report;
 mod run;
 pub mod terminal;
+mod test;
 mod topic;
 
 use std::process::ExitCode;
@@ -24,6 +28,8 @@ pub enum Exit {
     Usage = 2,
     /// The SQL is wrong.
     Sql = 3,
+    /// A test gives other rows than it says.
+    Tests = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -35,12 +41,19 @@ impl From<Exit> for ExitCode {
 /// Runs the program on the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
     match args::Invocation::parse(std::env::args_os()) {
-        Ok(invocation) => match &invocation.action {
-            args::Action::Topic(command) => topic::run(&invocation, command).into(),
-            args::Action::Group(command) => group::run(&invocation, command).into(),
-            args::Action::Job(command) => job::run(&invocation, command).into(),
-            _ => run::run(&invocation).into(),
-        },
+        Ok(invocation) => {
+            terminal::choose(invocation.colour);
+            match &invocation.action {
+                args::Action::Prompt if prompt::is_typed() => prompt::run(&invocation, None).into(),
+                args::Action::Demo(demo, speed) => prompt::run(&invocation, Some((*demo, *speed))).into(),
+                args::Action::Test(paths, bless) => test::run(&invocation, paths, *bless).into(),
+                args::Action::Check(files, json) => check::run(&invocation, files, *json).into(),
+                args::Action::Topic(command) => topic::run(&invocation, command).into(),
+                args::Action::Group(command) => group::run(&invocation, command).into(),
+                args::Action::Job(command) => job::run(&invocation, command).into(),
+                _ => run::run(&invocation).into(),
+            }
+        }
         Err(error) => {
             // Nothing is left to be done where even this cannot be printed.
             let _ = error.print();

@@ -9,9 +9,9 @@ use super::terminal::Screen;
 use crate::config::Settings;
 use crate::engine::{
     Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Origin, Outcome,
-    ParsedStatement, Rows, Session, Totals, parse_all, substitute,
+    ParsedStatement, Rows, Session, Totals, parse_all, parse_each, substitute,
 };
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,11 +111,12 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
         screen,
         queries: Vec::new(),
         printed: false,
+        mistakes: 0,
     };
     runner.session.set_ways(invocation.ways.clone(), origin(&texts));
     let ended = runner.texts(invocation, &texts).and_then(|()| runner.check_ways());
     let ended = match ended {
-        Ok(()) => runner.finish(),
+        Ok(()) => runner.finish().and(if runner.mistakes > 0 { Err(Stop::Sql) } else { Ok(()) }),
         Err(stop) => {
             runner.session.stop();
             // The first failure has been told.
@@ -142,7 +143,15 @@ fn texts(invocation: &Invocation) -> Result<Vec<Text>, String> {
             Ok(texts.iter().map(|t| Text { name: "-c".into(), scope: None, source: t.clone() }).collect())
         }
         Action::Files(files) => files.iter().map(|f| file_text(f)).collect(),
-        Action::Topic(_) | Action::Group(_) | Action::Job(_) => Ok(Vec::new()),
+        Action::Prompt => {
+            let mut source = String::new();
+            io::stdin().read_to_string(&mut source).map_err(|e| match e.kind() {
+                io::ErrorKind::InvalidData => "standard input is not UTF-8 text".to_string(),
+                _ => format!("cannot read standard input: {e}"),
+            })?;
+            Ok(vec![Text { name: "stdin".into(), scope: None, source }])
+        }
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -178,7 +187,7 @@ pub(super) fn tell_recoveries(engine: &Engine) {
 }
 
 /// Tells how many rows a bounded query left out of its windows: they must not vanish silently.
-fn tell_left_out((late, timeless): (u64, u64)) {
+pub(super) fn tell_left_out((late, timeless): (u64, u64)) {
     for (rows, why) in [(late, "late for their window"), (timeless, "without an event time")] {
         if rows > 0 {
             let (noun, verb) = if rows == 1 { ("row", "was") } else { ("rows", "were") };
@@ -188,7 +197,7 @@ fn tell_left_out((late, timeless): (u64, u64)) {
 }
 
 /// Tells what `state_ttl` has cut: what is missing in the result for it must not vanish silently.
-fn tell_expired(totals: &Totals) {
+pub(super) fn tell_expired(totals: &Totals) {
     let rows = |n: u64| if n == 1 { "1 row".to_string() } else { format!("{} rows", grouped(n)) };
     if totals.expired > 0 {
         let were = if totals.expired == 1 {
@@ -218,6 +227,8 @@ struct Runner {
     queries: Vec<JobSummary>,
     /// A result has been printed: the next one stands apart from it.
     printed: bool,
+    /// Statements that were wrong, behind which it went on.
+    mistakes: usize,
 }
 
 impl Runner {
@@ -229,20 +240,31 @@ impl Runner {
             let source = substitute(&text.source, &|name| invocation.variable(name))
                 .map_err(|d| self.mistake(&d, &text.name, &text.source))?;
             let (statements, mistake) = parse_all(&source);
-            // A file that cannot be read to its end is not begun.
-            if let Some(mistake) = mistake {
+            // A file that cannot be read to its end is not begun, unless that is asked for.
+            if let Some(mistake) = mistake.filter(|_| !invocation.keep_going) {
                 return Err(self.mistake(&mistake, &text.name, &source));
             }
-            for statement in &statements {
+            let statements = match invocation.keep_going {
+                true => parse_each(&source),
+                false => statements.into_iter().map(Ok).collect(),
+            };
+            for statement in statements {
                 if self.interrupt.has_come() {
                     return Ok(());
                 }
-                self.statement(&text.name, &source, statement).map_err(|e| match e {
+                let done = statement.map_err(|d| Failure::Engine(d.into()));
+                let done = done.and_then(|statement| self.statement(&text.name, &source, &statement));
+                let Err(failure) = done else { continue };
+                let stop = match failure {
                     Failure::Engine(EngineError::Sql(d)) => self.mistake(&d, &text.name, &source),
                     Failure::Engine(error) => self.failure(&error.to_string()),
                     Failure::Print(PrintError::Closed) => Stop::Closed,
                     Failure::Print(error) => self.failure(&error.to_string()),
-                })?;
+                };
+                match stop {
+                    Stop::Sql if invocation.keep_going => self.mistakes += 1,
+                    stop => return Err(stop),
+                }
             }
         }
         Ok(())
@@ -269,7 +291,11 @@ impl Runner {
         if self.interrupt.has_come() {
             return Ok(());
         }
-        let outcome = self.session.execute(source, statement)?;
+        let outcome = self.session.execute(source, statement);
+        if let Some(guess) = self.session.take_guess() {
+            tell(&format!("note: {guess}"));
+        }
+        let outcome = outcome?;
         for warning in self.session.take_warnings() {
             tell(&report::warning(&warning, name, source, self.screen));
         }
@@ -327,14 +353,17 @@ impl Runner {
         changes: bool,
     ) -> Result<ResultPrinter, Failure> {
         let (screen, format) = (Screen::stdout(), self.result_format());
-        if std::mem::replace(&mut self.printed, true) && format == Format::Csv {
+        if format.is_binary() && screen.is_terminal() {
+            return Err(PrintError::Binary(if format == Format::Arrow { "arrow" } else { "parquet" }).into());
+        }
+        if std::mem::replace(&mut self.printed, true) && matches!(format, Format::Csv | Format::Tsv) {
             writeln!(io::stdout()).map_err(PrintError::from)?;
         }
         Ok(ResultPrinter::new(format, schema, changes, Box::new(io::stdout())).on(screen))
     }
 
     fn rows(&mut self, rows: &Rows) -> Result<(), Failure> {
-        if let (Some(sentences), Format::Table) = (rows.sentences(), self.result_format()) {
+        if let Some(sentences) = rows.sentences().filter(|_| self.result_format().is_drawn()) {
             return Ok(print_prose(&sentences)?);
         }
         let mut printer = self.printer(rows.schema(), false)?;

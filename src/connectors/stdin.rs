@@ -1,7 +1,7 @@
 //! Standard input as a table: `zcat quakes.jsonl.gz | millstream -c "SELECT … FROM stdin"`.
 //!
-//! JSON lines if the first character that is not blank is `{`, else CSV with a header; the columns are
-//! inferred from the first records. Delivery: it can be read once. An offset is a byte; a reader can
+//! What it is written in is guessed from the first records (see `formats::guess`), and the columns are inferred from them;
+//! lines of logs are brought into JSON as they come. Delivery: it can be read once. An offset is a byte; a reader can
 //! only begin at the beginning, so whoever needs to go back writes the rows to a topic first.
 
 use std::io::Read as Input;
@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use super::source::{ByteSource, Fill};
 use super::text::{TextOptions, TextReader};
 use super::{ConnectorError, OnBad, PartitionReader, Position};
-use crate::formats::{CsvOptions, Format, SAMPLE_RECORDS, infer};
+use crate::formats::{Format, Guess, Lines, SAMPLE_RECORDS, guess, infer};
 
 /// The name in messages.
 const ORIGIN: &str = "stdin";
@@ -30,15 +30,14 @@ type Piece = Result<Vec<u8>, std::io::Error>;
 
 /// Standard input, its first records looked at.
 pub struct StdinSource {
-    format: Format,
+    guess: Guess,
     schema: SchemaRef,
     /// Taken by the one reader.
     input: Option<Pipe>,
 }
 
 impl StdinSource {
-    /// Reads from standard input. Waits for its first records. Fails for an empty input, and for one
-    /// that is neither JSON lines nor CSV.
+    /// Reads from standard input. Waits for its first records. Fails for an empty input.
     pub fn open() -> Result<StdinSource, ConnectorError> {
         StdinSource::over(std::io::stdin())
     }
@@ -47,10 +46,11 @@ impl StdinSource {
     pub fn over(input: impl Input + Send + 'static) -> Result<StdinSource, ConnectorError> {
         let mut pipe = Pipe::over(input)?;
         let ended = pipe.sample()?;
-        let format = sniff(&pipe.sample);
-        let schema = infer(format, &pipe.sample, ended)
+        let guess = guess(&pipe.sample);
+        pipe.rewrite(guess);
+        let schema = infer(guess.decoded(), &pipe.sample, ended)
             .map_err(|source| ConnectorError::Format { origin: ORIGIN.into(), source })?;
-        Ok(StdinSource { format, schema, input: Some(pipe) })
+        Ok(StdinSource { guess, schema, input: Some(pipe) })
     }
 
     /// A reader of `input` whose columns and format are known beforehand.
@@ -71,8 +71,8 @@ impl StdinSource {
     }
 
     /// What the input turned out to be.
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn guess(&self) -> Guess {
+        self.guess
     }
 
     /// The one reader; it begins at the beginning. Fails for another start, and the second time.
@@ -85,7 +85,7 @@ impl StdinSource {
             ConnectorError::Other("standard input cannot be read twice; write it to a stream first".into())
         })?;
         let options = TextOptions {
-            format: self.format,
+            format: self.guess.decoded(),
             schema: self.schema(),
             projection: None,
             on_bad,
@@ -97,7 +97,7 @@ impl StdinSource {
 
 impl std::fmt::Debug for StdinSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StdinSource").field("format", &self.format).field("schema", &self.schema).finish()
+        f.debug_struct("StdinSource").field("guess", &self.guess).field("schema", &self.schema).finish()
     }
 }
 
@@ -123,22 +123,14 @@ fn pump(mut input: impl Input, sender: &SyncSender<Piece>) {
     }
 }
 
-/// JSON if the first character that is not blank opens an object, else CSV.
-fn sniff(sample: &[u8]) -> Format {
-    let text = sample.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(sample);
-    if text.trim_ascii_start().first() == Some(&b'{') {
-        Format::Json
-    } else {
-        Format::Csv(CsvOptions::default())
-    }
-}
-
 /// The receiving end.
 struct Pipe {
     receiver: Receiver<Piece>,
     /// What was looked at and is still to be read.
     sample: Vec<u8>,
     broken: Option<std::io::Error>,
+    /// What brings its lines into JSON, if they are no records.
+    lines: Option<Lines>,
 }
 
 impl Pipe {
@@ -150,7 +142,24 @@ impl Pipe {
             .name(ORIGIN.into())
             .spawn(move || pump(input, &sender))
             .map_err(|source| ConnectorError::Io { path: ORIGIN.into(), source })?;
-        Ok(Pipe { receiver, sample: Vec::new(), broken: None })
+        Ok(Pipe { receiver, sample: Vec::new(), broken: None, lines: None })
+    }
+
+    /// Lines come as JSON from here on, those of the sample too.
+    fn rewrite(&mut self, guess: Guess) {
+        let Some(mut lines) = Lines::of(guess) else { return };
+        let mut json = Vec::new();
+        lines.push(&self.sample, &mut json);
+        self.sample = json;
+        self.lines = Some(lines);
+    }
+
+    /// Takes a piece of the input as records.
+    fn take(&mut self, piece: &[u8], text: &mut Vec<u8>) {
+        match &mut self.lines {
+            Some(lines) => lines.push(piece, text),
+            None => text.extend_from_slice(piece),
+        }
     }
 
     /// Collects the first records. True = the input has ended.
@@ -161,7 +170,8 @@ impl Pipe {
                 return Ok(false);
             }
             // A header alone says nothing about its columns, nor does half a line.
-            let enough = lines >= 2 || (lines >= 1 && sniff(&self.sample) == Format::Json);
+            let tells = || matches!(guess(&self.sample), Guess::Json | Guess::Access(_) | Guess::Logfmt);
+            let enough = lines >= 2 || (lines >= 1 && tells());
             let piece = if enough {
                 self.receiver.recv_timeout(SILENCE)
             } else {
@@ -196,12 +206,17 @@ impl ByteSource for Pipe {
         }
         match self.receiver.try_recv() {
             Ok(Ok(piece)) => {
-                text.extend_from_slice(&piece);
+                self.take(&piece, text);
                 Ok(Fill::Some)
             }
             Ok(Err(error)) => Err(failed(error)),
             Err(TryRecvError::Empty) => Ok(Fill::Pending),
-            Err(TryRecvError::Disconnected) => Ok(Fill::End),
+            Err(TryRecvError::Disconnected) => {
+                // The last line need not have an end.
+                let Some(mut lines) = self.lines.take() else { return Ok(Fill::End) };
+                lines.finish(text);
+                Ok(Fill::Some)
+            }
         }
     }
 

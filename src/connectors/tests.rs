@@ -527,7 +527,7 @@ mod standard_input {
         for (text, format) in [(json, Format::Json), (csv, Format::Csv(CsvOptions::default()))] {
             let length = text.len() as u64;
             let mut source = StdinSource::over(std::io::Cursor::new(format!("\n {text}"))).unwrap();
-            assert_eq!(source.format(), format);
+            assert_eq!(source.guess().decoded(), format);
             assert_eq!(
                 (source.schema().field(0).name().as_str(), source.schema().field(0).data_type()),
                 ("n", &DataType::Int64)

@@ -64,6 +64,8 @@ pub struct JobView {
     pub rows_out: u64,
     /// What it waits for, if what it writes fails for a reason that passes.
     pub waits_for: Option<String>,
+    /// Whether it had read all that there was when it last looked.
+    pub caught_up: bool,
 }
 
 pub(super) struct Entry {
@@ -229,6 +231,7 @@ impl Jobs {
             rows_in: e.control.rows_in(),
             rows_out: e.control.rows_out(),
             waits_for: e.control.waits_for(),
+            caught_up: e.control.caught_up(),
         };
         self.lock().iter().map(view).collect()
     }

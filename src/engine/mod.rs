@@ -2,18 +2,23 @@
 //! embedders, call. Knows no terminal and no colours.
 
 mod asked;
+mod bench;
 mod bounded;
 mod change;
+mod check;
 mod define;
 mod describe;
 mod failing;
 mod fresh;
 mod groups;
 mod insert;
+mod interactive;
 mod jobs;
 mod launch;
+mod live;
 mod marks;
 mod memory;
+mod names;
 mod nexmark;
 mod own_jobs;
 mod physical;
@@ -30,10 +35,13 @@ mod upkeep;
 mod warnings;
 mod ways;
 
+pub use bench::TestClock;
 pub use bounded::Bounded;
 pub use describe::Rows;
 pub use groups::GroupRow;
 pub use jobs::{JobState, JobView, Origin};
+pub use live::{Listing, Ordered, Watch, brief_why};
+pub use names::{OptionName, option_names};
 pub use session::{Continuous, Outcome, Session};
 pub use steering::{Condition, JobAction, JobAnswer, JobDescription, job_rows, jobs_rows, why, why_rows};
 pub use topics::{
@@ -49,8 +57,13 @@ pub use crate::log::Verified;
 pub use crate::log::{GroupPartition, Start};
 pub use crate::runtime::checkpoint::Totals;
 pub use crate::runtime::control::Control;
+pub use crate::runtime::instant::shown as shown_instant;
 pub use crate::runtime::job::JobSummary;
-pub use crate::sql::{Diagnostic, ParsedStatement, Statement, parse_all, substitute};
+pub use crate::runtime::status::JobStatus;
+pub use crate::sql::{
+    Diagnostic, Emit, Lexed, ObjectKind, ParsedStatement, Piece, PieceKind, Statement, lex, parse_all,
+    parse_each, substitute,
+};
 
 use crate::catalog::{CatalogError, CatalogStore, Definitions};
 use crate::clock::Clock;

@@ -3,11 +3,13 @@
 use super::asked::Asked;
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
+use super::check::check_other_input;
 use super::define::{self, Defined, create_stream, emit_mode};
 use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
 use super::launch::{MakeSink, MakeSources, Pending, launch};
+use super::live::{Listing, Watch};
 use super::memory;
 use super::own_jobs;
 use super::sources::{appender, setups};
@@ -62,12 +64,15 @@ pub struct Session {
     /// The settings, which SET changes.
     pub settings: Settings,
     /// What stands before the names of jobs: the file's name. `None` = nothing is resumed: each INSERT inserts.
-    scope: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) interactive: bool,
     until_caught_up: bool,
     jobs: Arc<Jobs>,
     /// Statements that have not been started: it is still open what they can be run together with.
     pending: Mutex<Vec<Pending>>,
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
+    /// What standard input was taken for, until that is told.
+    pub(super) guessed: Option<String>,
     names: HashSet<String>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) chosen: Chosen,
@@ -83,10 +88,12 @@ impl Session {
             engine: engine.clone(),
             settings,
             scope: scope.map(|s| s.chars().map(plain).collect()),
+            interactive: false,
             until_caught_up,
             jobs: Jobs::new(engine.clone()),
             pending: Mutex::default(),
             stdin: None,
+            guessed: None,
             names: HashSet::new(),
             warnings: Vec::new(),
             chosen: Chosen::default(),
@@ -103,7 +110,7 @@ impl Session {
     }
 
     /// Starts the statements that wait for others to be run together with.
-    fn launch(&self) -> Result<()> {
+    pub(super) fn launch(&self) -> Result<()> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         let (engine, extra) = (self.engine.clone(), self.extra());
         let sources: MakeSources =
@@ -226,7 +233,9 @@ impl Session {
         if let Some(open) = &self.stdin {
             return Ok(open.clone());
         }
+        self.check_stdin()?;
         let mut source = StdinSource::open()?;
+        self.guessed = Some(super::interactive::told(&source));
         let columns = source.schema();
         let columns = columns.fields().iter().map(|f| Column {
             name: f.name().clone(),
@@ -252,14 +261,19 @@ impl Session {
         self.stdin.as_ref().map_or_else(ExtraTables::default, |(_, extra)| extra.clone())
     }
 
-    fn plan(&self, definitions: &Definitions, source: &str, query: &EmitQuery) -> Result<LogicalPlan> {
+    pub(super) fn plan(
+        &self,
+        definitions: &Definitions,
+        source: &str,
+        query: &EmitQuery,
+    ) -> Result<LogicalPlan> {
         // What has no place of its own is told of the whole query.
         let placed = |d: Diagnostic| if d.span.is_some() { d } else { d.at(query.span.clone()) };
         Ok(self.engine.0.planner.query(definitions, source, &query.query).map_err(placed)?)
     }
 
     /// The query's dataflow, and what tells its rows apart.
-    fn flow(
+    pub(super) fn flow(
         &self,
         definitions: &Definitions,
         source: &str,
@@ -268,7 +282,11 @@ impl Session {
         self.dataflow(self.plan(definitions, source, query)?, query)
     }
 
-    fn dataflow(&self, plan: LogicalPlan, query: &EmitQuery) -> Result<(Arc<Dataflow>, UniqueKeys)> {
+    pub(super) fn dataflow(
+        &self,
+        plan: LogicalPlan,
+        query: &EmitQuery,
+    ) -> Result<(Arc<Dataflow>, UniqueKeys)> {
         let planner = &self.engine.0.planner;
         let at_query = |mut d: Diagnostic| {
             let emit = query.emit.as_ref().map(|(_, span)| span.clone());
@@ -388,20 +406,14 @@ impl Session {
         } else {
             check_append_only(&flow, &insert.query)?;
         }
-        if flow.sources.iter().any(|s| s.stream.name == stream.name) {
-            let d =
-                Diagnostic::new(format!("the query reads \"{}\", the stream that it writes", stream.name));
-            return Err(d
-                .at(insert.table.span.clone())
-                .help("it would read its own rows without end: write to another stream")
-                .into());
-        }
+        check_other_input(&flow, &stream, insert)?;
         // The columns belong to what is computed.
         let words = match insert.columns.as_slice() {
             [] => insert.query.span.clone(),
             [first, ..] => first.span.start..insert.query.span.end,
         };
         let asked = Asked::of(&self.engine, &definitions, source, words, &insert.query, &flow)?;
+        let name = if self.interactive { self.free_name(&stream.name, &asked)? } else { name };
         let lasting = is_lasting(&flow, self.scope.is_some());
         let place = &insert.query.span;
         let home = match lasting.then(|| self.open_home(&name, &stream, &asked, &flow, false, place)) {
@@ -442,7 +454,7 @@ impl Session {
         }
         let mut producer = 0;
         let mut _home = None;
-        if self.scope.is_some() {
+        if self.is_file() {
             // The text belongs to the job's name: other values in the same place are another insert.
             let text = normalized(&source[insert.query.span.clone()]);
             let name = format!("{name}.values.{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
@@ -473,7 +485,7 @@ impl Session {
         let table = change::changed_table(&definitions, change)?;
         let (name, word) = (self.job_name(&table.name), change.word());
         let mut home = None;
-        if self.scope.is_some() {
+        if self.is_file() {
             // The text belongs to the name: another change in the same place is another one.
             let text = normalized(&source[change.query().span.clone()]);
             let name = format!("{name}.{word}.{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
@@ -560,11 +572,15 @@ impl Session {
             })?;
             return Ok(Outcome::Bounded(started));
         }
-        let (flow, _) = self.flow(&definitions, source, query)?;
+        let (flow, unique) = self.flow(&definitions, source, query)?;
         if !self.until_caught_up {
             self.warn_of_growth(source, &flow, query);
         }
         let control = Arc::new(Control::default());
+        if self.interactive {
+            control.shows();
+        }
+        let listing = Listing::of(&flow, &unique, query, emit_mode(query));
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         let number = self.jobs.register("query", reads, None, control.clone())?;
         let part = JobPart {
@@ -590,6 +606,8 @@ impl Session {
         Ok(Outcome::Continuous(Box::new(Continuous {
             job,
             schema,
+            listing,
+            watch: Watch::new(&self.engine, &control),
             control,
             changes,
             jobs: self.jobs.clone(),
@@ -715,7 +733,7 @@ fn is_lasting(flow: &Dataflow, named: bool) -> bool {
 }
 
 /// A stream only takes rows that stay.
-fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<(), EngineError> {
+pub(super) fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<(), EngineError> {
     if flow.root().append_only {
         return Ok(());
     }
@@ -729,6 +747,8 @@ fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<(), EngineErr
 pub struct Continuous {
     job: Job,
     schema: SchemaRef,
+    listing: Listing,
+    watch: Watch,
     control: Arc<Control>,
     changes: bool,
     jobs: Arc<Jobs>,
@@ -744,6 +764,16 @@ impl Continuous {
     /// Whether rows may be taken back, or at least carry their sign: EMIT CHANGES.
     pub fn changes(&self) -> bool {
         self.changes
+    }
+
+    /// How its rows are to be shown.
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// What can be seen of it while it runs.
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// What the query shows, and is told.

@@ -20,6 +20,7 @@ mod changes;
 mod column;
 mod csv;
 mod cursor;
+mod guess;
 mod infer;
 mod json;
 mod number;
@@ -27,6 +28,7 @@ mod record;
 mod timestamp;
 
 pub use changes::{Changes, TableColumns};
+pub use guess::{Guess, Lines, guess};
 pub use infer::{SAMPLE_RECORDS, infer};
 pub use timestamp::timestamp_ns;
 

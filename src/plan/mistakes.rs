@@ -43,8 +43,10 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
     }
     let from = error.diagnostic().cloned();
     let mut d = Diagnostic::new(plain(&error.strip_backtrace()));
-    if let Some(d) =
-        signature(&d.message).or_else(|| unknown_function(&d.message)).or_else(|| subquery(&d.message))
+    if let Some(d) = signature(&d.message)
+        .or_else(|| unknown_function(&d.message))
+        .or_else(|| subquery(&d.message))
+        .or_else(|| interval(&d.message))
     {
         return d;
     }
@@ -70,6 +72,14 @@ pub(super) fn unknown_column<'a>(name: &str, columns: impl Iterator<Item = &'a s
         Some((_, near)) => d.help(format!("did you mean \"{near}\"?")),
         None => d,
     }
+}
+
+/// An INTERVAL whose value is written in a way that DataFusion does not read.
+fn interval(message: &str) -> Option<Diagnostic> {
+    let d = || Diagnostic::new("the value of an INTERVAL is a text in single quotes, or a number");
+    message
+        .starts_with("unsupported interval argument")
+        .then(|| d().help("write INTERVAL '1 day' or INTERVAL 1 DAY"))
 }
 
 /// A function that is given what it does not take, from DataFusion's list of all that it has tried.

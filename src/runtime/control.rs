@@ -1,5 +1,6 @@
 //! What a running statement shows of itself, and what it is told.
 
+use super::status::JobStatus;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +45,8 @@ pub struct Control {
     rows_in: AtomicU64,
     rows_out: AtomicU64,
     waiting: Mutex<Waiting>,
+    shown: AtomicBool,
+    status: Mutex<Option<JobStatus>>,
 }
 
 impl Control {
@@ -92,6 +95,22 @@ impl Control {
     /// What there is to tell; each is given once.
     pub fn take_news(&self) -> Vec<News> {
         std::mem::take(&mut self.waiting_now().news)
+    }
+    /// Whoever has this wants to see what the job is at; to be said before it starts.
+    pub fn shows(&self) {
+        self.shown.store(true, Ordering::Release);
+    }
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown.load(Ordering::Acquire)
+    }
+    pub(super) fn show(&self, status: &JobStatus) {
+        if self.is_shown() {
+            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
+        }
+    }
+    /// What the job said last of itself, if it was to be shown.
+    pub fn status(&self) -> Option<JobStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     /// Asks the job to end after its step, with a checkpoint: all of its statements.
     pub fn stop(&self) {

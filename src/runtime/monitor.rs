@@ -31,10 +31,11 @@ pub(super) const TELL: Duration = Duration::from_secs(1);
 /// Over how many tellings rates are taken.
 const SAMPLES: usize = 5;
 
-/// A statement of the job that has a folder.
+/// A statement of the job that others look at.
 struct Watched {
     name: String,
-    dir: PathBuf,
+    /// Its folder; without one it is looked at by whoever has its control.
+    dir: Option<PathBuf>,
     control: Arc<Control>,
     /// Which of the job's sources and operators are its own.
     sources: Vec<usize>,
@@ -66,7 +67,7 @@ struct Told {
 }
 
 struct Shared {
-    /// By statement; `None` = it has no folder.
+    /// By statement; `None` = nobody looks at it.
     parts: Vec<Option<Watched>>,
     members: Vec<String>,
     /// What does not change: the sources and the operators.
@@ -97,18 +98,22 @@ impl Monitor {
         for (part, flow) in job.parts.iter().zip(&job.flow.parts) {
             let folder = part.dir.as_ref().zip(job.store.as_ref());
             let mut known = Told::default();
-            parts.push(folder.map(|(dir, store)| {
-                known.status = JobStatus::read(&store.disk, dir).unwrap_or_default();
-                let before = Wanted::read(&store.disk, dir);
-                known.asked.0 = before.checkpoint;
-                part.control.pause(before.paused);
+            parts.push((folder.is_some() || part.control.is_shown()).then(|| {
+                let mut before = Wanted::default();
+                if let Some((dir, store)) = folder {
+                    known.status = JobStatus::read(&store.disk, dir).unwrap_or_default();
+                    before = Wanted::read(&store.disk, dir);
+                    known.asked.0 = before.checkpoint;
+                    part.control.pause(before.paused);
+                }
                 let nodes = flow.reached.iter().copied().collect();
                 let (name, control) = (part.name.clone(), part.control.clone());
                 // A join of a stream with itself reads it once.
                 let mut sources = flow.sources.clone();
                 sources.sort_unstable();
                 sources.dedup();
-                Watched { name, dir: dir.clone(), control, sources, nodes, before }
+                let dir = folder.map(|(dir, _)| dir.clone());
+                Watched { name, dir, control, sources, nodes, before }
             }));
             told.push(known);
         }
@@ -233,8 +238,8 @@ impl Shared {
         let mut told = self.told();
         let over = self.live().over.clone();
         for (i, part) in self.parts.iter().enumerate().filter(|(i, _)| !over[*i]) {
-            let Some(part) = part else { continue };
-            let wanted = Wanted::read(&store.disk, &part.dir);
+            let Some((part, dir)) = part.as_ref().and_then(|p| Some((p, p.dir.as_ref()?))) else { continue };
+            let wanted = Wanted::read(&store.disk, dir);
             part.control.pause(wanted.paused);
             if wanted.stop > part.before.stop {
                 part.control.stop();
@@ -258,7 +263,7 @@ impl Shared {
         }
         let seen = live.seen.clone();
         drop(live);
-        let Some((store, watched)) = self.store.as_ref().zip(self.parts[part].as_ref()) else { return };
+        let Some(watched) = self.parts[part].as_ref() else { return };
         let reason = watched.control.waits_for();
         let state = match (&reason, seen.held) {
             (Some(_), _) => State::Waiting,
@@ -270,8 +275,11 @@ impl Shared {
         if status != told.status {
             let changed = (status.state, status.pid, status.started)
                 != (told.status.state, told.status.pid, told.status.started);
-            // Where even this cannot be written, there is nobody to tell.
-            let _ = status.write(&store.disk, &watched.dir, changed);
+            watched.control.show(&status);
+            if let Some((store, dir)) = self.store.as_ref().zip(watched.dir.as_ref()) {
+                // Where even this cannot be written, there is nobody to tell.
+                let _ = status.write(&store.disk, dir, changed);
+            }
             told.status = status;
         }
     }
@@ -283,15 +291,14 @@ impl Shared {
         let seen = live.seen.clone();
         drop(live);
         let Some(state) = state else { return };
-        let (Some((store, watched)), Some(told)) =
-            (self.store.as_ref().zip(self.parts[part].as_ref()), all.get_mut(part))
-        else {
-            return;
-        };
+        let (Some(watched), Some(told)) = (self.parts[part].as_ref(), all.get_mut(part)) else { return };
         let mut status = self.status(part, watched, &seen, told, state);
         (status.rows_in_per_s, status.rows_out_per_s) = (0.0, 0.0);
         status.error = failure.or(status.error);
-        let _ = status.write(&store.disk, &watched.dir, true);
+        watched.control.show(&status);
+        if let Some((store, dir)) = self.store.as_ref().zip(watched.dir.as_ref()) {
+            let _ = status.write(&store.disk, dir, true);
+        }
         told.status = status;
     }
 

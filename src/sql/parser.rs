@@ -127,6 +127,16 @@ fn parse_here(sql: &str) -> (Vec<ParsedStatement>, Option<Diagnostic>) {
     (statements, unreadable)
 }
 
+/// Parses each statement of a text for itself, whatever is wrong with the others.
+pub fn parse_each(sql: &str) -> Vec<Result<ParsedStatement, Diagnostic>> {
+    with_deep_stack(|| {
+        let index = LineIndex::new(sql);
+        let (segments, unreadable) = segments(&index);
+        let each = segments.iter().map(|segment| parse_segment(segment, &index));
+        each.chain(unreadable.map(Err)).collect()
+    })
+}
+
 fn parse_segment(segment: &Segment, index: &LineIndex<'_>) -> Result<ParsedStatement, Diagnostic> {
     let mut cursor = Cursor::new(segment, index)?;
     let start = cursor.here().start;

@@ -9,6 +9,7 @@ mod fuzz;
 mod golden;
 mod log;
 mod oracle;
+mod prompt;
 mod select;
 mod tpch;
 mod ttl;

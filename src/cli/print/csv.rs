@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct Csv {
     /// Until the header is written.
     header: Option<SchemaRef>,
+    /// What stands between two fields.
+    delimiter: u8,
 }
 
 /// How the values of one column become text.
@@ -24,8 +26,8 @@ enum Values<'a> {
 }
 
 impl Csv {
-    pub(super) fn new(schema: SchemaRef) -> Self {
-        Csv { header: Some(schema) }
+    pub(super) fn new(schema: SchemaRef, delimiter: u8) -> Self {
+        Csv { header: Some(schema), delimiter }
     }
 
     /// Appends the rows, after the header if these are the first.
@@ -47,7 +49,7 @@ impl Csv {
         for row in 0..batch.num_rows() {
             for (i, (values, nulls)) in columns.iter_mut().enumerate() {
                 if i > 0 {
-                    text.push(b',');
+                    text.push(self.delimiter);
                 }
                 if nulls.as_ref().is_some_and(|n| n.is_null(row)) {
                     continue;
@@ -57,7 +59,7 @@ impl Csv {
                     Values::Plain(formatter) => write!(text, "{}", formatter.value(row))?,
                     Values::Nested(encoder) => encoder.encode(row, text),
                 }
-                quote_from(start, text);
+                quote_from(start, self.delimiter, text);
             }
             text.push(b'\n');
         }
@@ -69,20 +71,20 @@ impl Csv {
         let Some(schema) = self.header.take() else { return };
         for (i, field) in schema.fields().iter().enumerate() {
             if i > 0 {
-                text.push(b',');
+                text.push(self.delimiter);
             }
             let start = text.len();
             text.extend_from_slice(field.name().as_bytes());
-            quote_from(start, text);
+            quote_from(start, self.delimiter, text);
         }
         text.push(b'\n');
     }
 }
 
 /// Puts the field that begins at `start` into quotes if it needs them.
-fn quote_from(start: usize, text: &mut Vec<u8>) {
+fn quote_from(start: usize, delimiter: u8, text: &mut Vec<u8>) {
     let field = &text[start..];
-    if !field.is_empty() && !field.iter().any(|b| matches!(b, b',' | b'"' | b'\r' | b'\n')) {
+    if !field.is_empty() && !field.iter().any(|b| *b == delimiter || matches!(b, b'"' | b'\r' | b'\n')) {
         return;
     }
     let field = text.split_off(start);

@@ -1,14 +1,20 @@
-//! Prints results, batch by batch as they come: a table for people, JSON lines or CSV for programs.
+//! Prints results, batch by batch as they come: tables for people, JSON, CSV, Arrow and Parquet for programs.
 //!
 //! Rows may carry weights. A row of weight n is written n times; in a stream of changes each row
 //! says in `_op` whether it was added (`+`) or taken back (`-`), so that folding the lines gives
 //! the answer.
 
+mod cells;
 mod csv;
+mod files;
 mod json;
+mod lines;
 mod table;
 
+pub(super) use cells::{cell_text, cells};
+pub(super) use lines::columns_line;
 pub use table::type_name;
+pub(super) use table::{fit, is_number, least_widths};
 
 use crate::cli::terminal::Screen;
 use crate::config::OutputFormat;
@@ -22,13 +28,28 @@ use std::sync::Arc;
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A drawn table.
+    /// A drawn table, cut to the screen where it ends on one.
     Table,
+    /// A drawn table in full width.
+    Box,
+    /// A table in Markdown.
+    Md,
+    /// A line for each column.
+    Line,
     /// One JSON object a line.
-    #[value(alias = "json")]
     Jsonl,
+    /// One JSON array.
+    Json,
     /// Comma-separated values with a header.
     Csv,
+    /// The same separated by tabs.
+    Tsv,
+    /// An Arrow IPC stream.
+    Arrow,
+    /// A Parquet file.
+    Parquet,
+    /// Nothing at all.
+    Null,
 }
 
 impl Format {
@@ -42,9 +63,27 @@ impl Format {
         match setting {
             OutputFormat::Auto => Format::auto(stdout_is_terminal),
             OutputFormat::Table => Format::Table,
+            OutputFormat::Box => Format::Box,
+            OutputFormat::Md => Format::Md,
+            OutputFormat::Line => Format::Line,
             OutputFormat::Jsonl => Format::Jsonl,
+            OutputFormat::Json => Format::Json,
             OutputFormat::Csv => Format::Csv,
+            OutputFormat::Tsv => Format::Tsv,
+            OutputFormat::Arrow => Format::Arrow,
+            OutputFormat::Parquet => Format::Parquet,
+            OutputFormat::Null => Format::Null,
         }
+    }
+
+    /// Whether it is drawn for people: notes may stand between results.
+    pub fn is_drawn(self) -> bool {
+        matches!(self, Format::Table | Format::Box | Format::Md | Format::Line)
+    }
+
+    /// Whether it would upset a terminal.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Format::Arrow | Format::Parquet)
     }
 }
 
@@ -60,6 +99,11 @@ pub enum PrintError {
     /// A value cannot be put into the format.
     #[error("cannot print the result: {0}")]
     Encode(#[from] ArrowError),
+    /// Bytes that no terminal can show.
+    #[error(
+        "{0} is not for a terminal: write it to a file or into a pipe, as in 'millstream … > result.{0}'"
+    )]
+    Binary(&'static str),
     /// A row was taken back, but this result has no `_op` that could say so.
     #[error("the result takes a row back, which only a stream of changes can show: use EMIT CHANGES")]
     Retraction,
@@ -88,6 +132,8 @@ const CHUNK_ROWS: usize = 8192;
 /// Writes one result.
 pub struct ResultPrinter {
     encoder: Encoder,
+    /// What ends on a screen is to fit it.
+    fits: bool,
     /// The schema as printed: with `_op` in front for changes.
     schema: SchemaRef,
     changes: bool,
@@ -98,8 +144,16 @@ pub struct ResultPrinter {
 
 enum Encoder {
     Table(Box<table::Table>),
+    Markdown(lines::Markdown),
+    Lines(lines::Lines),
     Jsonl,
+    Json(json::Array),
     Csv(csv::Csv),
+    Arrow(Box<files::ArrowStream>),
+    Parquet(Box<files::ParquetFile>),
+    Null,
+    /// The schema cannot be written; told with the first rows.
+    Failed(Option<ArrowError>),
 }
 
 impl ResultPrinter {
@@ -108,18 +162,28 @@ impl ResultPrinter {
     pub fn new(format: Format, schema: SchemaRef, changes: bool, out: Box<dyn Write + Send>) -> Self {
         let schema = if changes { with_op_field(&schema) } else { schema };
         let encoder = match format {
-            Format::Table => {
+            Format::Table | Format::Box => {
                 Encoder::Table(Box::new(table::Table::new(schema.clone(), changes, Screen::default())))
             }
+            Format::Md => Encoder::Markdown(lines::Markdown::new(schema.clone())),
+            Format::Line => Encoder::Lines(lines::Lines::new(schema.clone())),
             Format::Jsonl => Encoder::Jsonl,
-            Format::Csv => Encoder::Csv(csv::Csv::new(schema.clone())),
+            Format::Json => Encoder::Json(json::Array::default()),
+            Format::Csv => Encoder::Csv(csv::Csv::new(schema.clone(), b',')),
+            Format::Tsv => Encoder::Csv(csv::Csv::new(schema.clone(), b'\t')),
+            Format::Arrow => files::ArrowStream::new(&schema)
+                .map_or_else(|e| Encoder::Failed(Some(e)), |stream| Encoder::Arrow(Box::new(stream))),
+            Format::Parquet => files::ParquetFile::new(&schema)
+                .map_or_else(|e| Encoder::Failed(Some(e)), |file| Encoder::Parquet(Box::new(file))),
+            Format::Null => Encoder::Null,
         };
-        ResultPrinter { encoder, schema, changes, text: Vec::new(), out }
+        ResultPrinter { encoder, fits: format == Format::Table, schema, changes, text: Vec::new(), out }
     }
 
     /// The same printer for output that ends on `screen`: tables fit its width and may use colour.
     pub fn on(mut self, screen: Screen) -> Self {
         if let Encoder::Table(_) = self.encoder {
+            let screen = if self.fits { screen } else { Screen { width: None, ..screen } };
             let table = table::Table::new(self.schema.clone(), self.changes, screen);
             self.encoder = Encoder::Table(Box::new(table));
         }
@@ -138,8 +202,17 @@ impl ResultPrinter {
             let rows = if self.changes { with_ops(&rows, ops)? } else { rows };
             match &mut self.encoder {
                 Encoder::Table(table) => table.write(rows, &mut self.text)?,
+                Encoder::Markdown(markdown) => markdown.write(&rows, &mut self.text)?,
+                Encoder::Lines(lines) => lines.write(&rows, &mut self.text)?,
                 Encoder::Jsonl => json::write(&rows, &mut self.text)?,
+                Encoder::Json(array) => array.write(&rows, &mut self.text)?,
                 Encoder::Csv(csv) => csv.write(&rows, &mut self.text)?,
+                Encoder::Arrow(stream) => stream.write(&rows, &mut self.text)?,
+                Encoder::Parquet(file) => file.write(&rows, &mut self.text)?,
+                Encoder::Null => {}
+                Encoder::Failed(error) => {
+                    return Err(error.take().map_or(PrintError::Closed, PrintError::from));
+                }
             }
             self.out.write_all(&self.text)?;
             self.text.clear();
@@ -159,12 +232,37 @@ impl ResultPrinter {
         self.put()
     }
 
+    /// The same printer for rows that come one by one: the first say little about how wide the later ones are.
+    pub fn streams(mut self) -> Self {
+        if let Encoder::Table(table) = &mut self.encoder {
+            table.expect_wider();
+        }
+        self
+    }
+
+    /// What is told below a table: of how many rows its rows are the first, and what else there is to say.
+    pub(super) fn tell(&mut self, total: u64, tail: &str) {
+        if let Encoder::Table(table) = &mut self.encoder {
+            table.tell(total, tail);
+        }
+    }
+
     /// Ends the result: the rows held back, a table's last line and count, the header of an empty CSV.
     pub fn finish(mut self) -> Result<(), PrintError> {
+        self.end()
+    }
+
+    /// The same; nothing may be written afterwards.
+    pub(super) fn end(&mut self) -> Result<(), PrintError> {
         match &mut self.encoder {
             Encoder::Table(table) => table.finish(&mut self.text)?,
-            Encoder::Jsonl => {}
+            Encoder::Markdown(markdown) => markdown.finish(&mut self.text),
+            Encoder::Json(array) => array.finish(&mut self.text),
             Encoder::Csv(csv) => csv.finish(&mut self.text),
+            Encoder::Arrow(stream) => stream.finish(&mut self.text)?,
+            Encoder::Parquet(file) => file.finish(&mut self.text)?,
+            Encoder::Failed(error) => return Err(error.take().map_or(PrintError::Closed, PrintError::from)),
+            Encoder::Jsonl | Encoder::Lines(_) | Encoder::Null => {}
         }
         self.put()
     }

@@ -5,12 +5,12 @@
 //! Rows are held back to see how wide they are, at most [`HELD_ROWS`]; later ones are drawn below in
 //! the same widths, or wider ones if they must.
 
+use super::cells::{cell_text, cells};
 use crate::cli::progress::grouped;
 use crate::cli::terminal::Screen;
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, IntervalUnit, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentLineStyle, LineStyle, Row, Table as Drawing, TableStyle,
     Width,
@@ -48,20 +48,42 @@ pub(super) struct Table {
     /// The widths of the columns shown, a prefix of all; empty until something is drawn.
     widths: Vec<usize>,
     rows: u64,
+    /// All rows of the result, if these are the first of them, and what is told behind their number.
+    told: Option<(u64, String)>,
 }
 
 impl Table {
     pub(super) fn new(schema: SchemaRef, changes: bool, screen: Screen) -> Self {
-        // Changes are drawn as they come, so their first rows say little about the width to come.
-        let wanted =
-            schema.fields().iter().skip(1).map(|field| match (changes, is_text(field.data_type())) {
-                (false, _) => 0,
-                (true, true) => 12,
-                (true, false) => 8,
-            });
-        let first = usize::from(!schema.fields().is_empty());
-        let wanted = std::iter::repeat_n(0, first).chain(wanted).collect();
-        Table { schema, changes, screen, held: Vec::new(), held_rows: 0, wanted, widths: Vec::new(), rows: 0 }
+        let wanted = vec![0; schema.fields().len()];
+        let mut table = Table {
+            schema,
+            changes,
+            screen,
+            held: Vec::new(),
+            held_rows: 0,
+            wanted,
+            widths: Vec::new(),
+            rows: 0,
+            told: None,
+        };
+        if changes {
+            table.expect_wider();
+        }
+        table
+    }
+
+    /// Rows are drawn as they come, so the first ones say little about the width to come.
+    pub(super) fn expect_wider(&mut self) {
+        for (wanted, field) in
+            self.wanted.iter_mut().zip(self.schema.fields()).skip(usize::from(self.changes))
+        {
+            *wanted = if is_text(field.data_type()) { 12 } else { 8 };
+        }
+    }
+
+    /// Of how many rows these are the first, and what is told behind that number.
+    pub(super) fn tell(&mut self, total: u64, tail: &str) {
+        self.told = Some((total, tail.into()));
     }
 
     /// Takes rows, and draws all that are held once they are many.
@@ -100,12 +122,14 @@ impl Table {
     /// The line below the table.
     fn count(&self) -> String {
         let noun = if self.changes { "change" } else { "row" };
-        let plural = if self.rows == 1 { "" } else { "s" };
-        let mut line = format!("{} {noun}{plural}", grouped(self.rows));
+        let rows = self.told.as_ref().map_or(self.rows, |told| told.0);
+        let plural = if rows == 1 { "" } else { "s" };
+        let mut line = format!("{} {noun}{plural}", grouped(rows));
         let (shown, all) = (self.widths.len(), self.schema.fields().len());
         if shown < all {
             let _ = write!(line, " ({shown} of {all} columns shown)");
         }
+        line.push_str(self.told.as_ref().map_or("", |told| &told.1));
         line + "\n"
     }
 
@@ -149,33 +173,13 @@ impl Table {
     }
 
     fn add_rows(&self, batch: &RecordBatch, drawing: &mut Drawing) -> Result<(), ArrowError> {
-        let options = FormatOptions::new()
-            .with_display_error(true)
-            .with_null("NULL")
-            .with_duration_format(DurationFormat::Pretty)
-            .with_datetime_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-            .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-            .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%:z"));
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|array| Ok((ArrayFormatter::try_new(array, &options)?, array.logical_nulls())))
-            .collect::<Result<Vec<_>, ArrowError>>()?;
         let null = if self.screen.colour { NULL_MARK } else { "NULL" };
         // A cell wider than the screen is cut in any case, so no more of it is kept.
         let limit = self.screen.width.map_or(usize::MAX, |w| w.saturating_mul(4));
-        let mut value = String::new();
-        for i in 0..batch.num_rows() {
+        for cells in cells(batch, limit)? {
             let mut row = Row::new();
-            for (formatter, nulls) in &columns {
-                if nulls.as_ref().is_some_and(|n| n.is_null(i)) {
-                    row.add_cell(Cell::new(null));
-                    continue;
-                }
-                value.clear();
-                // Values that cannot be shown are written as their error; a String takes all.
-                let _ = write!(value, "{}", formatter.value(i));
-                row.add_cell(Cell::new_owned(cell_text(&value, limit)));
+            for cell in cells {
+                row.add_cell(cell.map_or_else(|| Cell::new(null), Cell::new_owned));
             }
             if self.screen.is_terminal() {
                 row.max_height(1);
@@ -191,25 +195,8 @@ impl Table {
             return self.wanted.iter().map(|w| (*w).clamp(1, WIDEST)).collect();
         };
         let wanted: Vec<usize> = self.wanted.iter().map(|w| (*w).max(1)).collect();
-        let least: Vec<usize> = wanted
-            .iter()
-            .zip(self.schema.fields())
-            .map(|(w, f)| (*w).min(if is_text(f.data_type()) { NARROW_TEXT } else { NARROW_OTHER }))
-            .collect();
-        // Each column costs its width, a blank on both sides and a line; one line ends the row.
-        let cost = |widths: &[usize]| widths.iter().map(|w| w + 3).sum::<usize>() + 1;
-        let shown = match self.widths.len() {
-            0 => (1..=least.len()).rev().find(|n| cost(&least[..*n]) <= screen).unwrap_or(1),
-            drawn => drawn,
-        };
-        let at = |cap: usize| -> Vec<usize> {
-            wanted.iter().zip(&least).take(shown).map(|(w, l)| (*w).min(cap).max(*l)).collect()
-        };
-        let widest = wanted.iter().copied().max().unwrap_or(1).min(screen);
-        let best = (1..=widest).rev().map(at).find(|widths| cost(widths) <= screen);
-        // Later rows can be wider than the columns chosen for the first have place: equal shares then.
-        let share = (screen.saturating_sub(1) / shown).saturating_sub(3).max(1);
-        best.unwrap_or_else(|| wanted.iter().take(shown).map(|w| (*w).min(share)).collect())
+        let least = least_widths(&wanted, &self.schema);
+        fit(&wanted, &least, screen, Some(self.widths.len()).filter(|drawn| *drawn > 0))
     }
 
     /// Gives the columns their widths, and hides those that are not shown.
@@ -251,18 +238,34 @@ impl Table {
     }
 }
 
-/// A text as it may stand in a table: at most `limit` characters of it, control characters escaped
-/// (data must not steer the terminal), our private marks replaced.
-fn cell_text(value: &str, limit: usize) -> String {
-    let mut text = String::with_capacity(value.len().min(limit));
-    for c in value.chars().take(limit) {
-        match c {
-            '\u{E000}'..='\u{E003}' => text.push('\u{FFFD}'),
-            c if c.is_control() => text.extend(c.escape_default()),
-            c => text.push(c),
-        }
-    }
-    text
+/// The widths below which columns are left out rather than cut.
+pub(in crate::cli) fn least_widths(wanted: &[usize], schema: &SchemaRef) -> Vec<usize> {
+    let least = |(w, f): (&usize, &std::sync::Arc<Field>)| {
+        (*w).min(if is_text(f.data_type()) { NARROW_TEXT } else { NARROW_OTHER })
+    };
+    wanted.iter().zip(schema.fields()).map(least).collect()
+}
+
+/// The widths of the columns that find place on a screen, a prefix of all (of `shown` columns, if that is settled): as
+/// wanted, else narrower, the widest first.
+pub(in crate::cli) fn fit(
+    wanted: &[usize],
+    least: &[usize],
+    screen: usize,
+    shown: Option<usize>,
+) -> Vec<usize> {
+    // Each column costs its width, a blank on both sides and a line; one line ends the row.
+    let cost = |widths: &[usize]| widths.iter().map(|w| w + 3).sum::<usize>() + 1;
+    let places = || (1..=least.len()).rev().find(|n| cost(&least[..*n]) <= screen).unwrap_or(1);
+    let shown = shown.unwrap_or_else(places);
+    let at = |cap: usize| -> Vec<usize> {
+        wanted.iter().zip(least).take(shown).map(|(w, l)| (*w).min(cap).max(*l)).collect()
+    };
+    let widest = wanted.iter().copied().max().unwrap_or(1).min(screen);
+    let best = (1..=widest).rev().map(at).find(|widths| cost(widths) <= screen);
+    // Later rows can be wider than the columns chosen for the first have place: equal shares then.
+    let share = (screen.saturating_sub(1) / shown.max(1)).saturating_sub(3).max(1);
+    best.unwrap_or_else(|| wanted.iter().take(shown).map(|w| (*w).min(share)).collect())
 }
 
 /// Cuts one line of text to a width on the screen.
@@ -279,14 +282,14 @@ fn cut(line: &str, width: usize) -> String {
     drawing.lines().next().map(|l| l.trim_end().to_string()).unwrap_or_default()
 }
 
-fn is_number(kind: &DataType) -> bool {
+pub(in crate::cli) fn is_number(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, value) => is_number(value),
         kind => kind.is_numeric(),
     }
 }
 
-fn is_text(kind: &DataType) -> bool {
+pub(in crate::cli) fn is_text(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, value) => is_text(value),
         kind => kind.is_string() || kind.is_binary() || kind.is_nested(),

@@ -21,15 +21,15 @@ pub(super) fn produce(
     on_error: OnError,
     producer: Option<String>,
 ) -> Result<(), Failure> {
+    let csv = |delimiter| CsvOptions { header: !no_header, delimiter };
     let format = match invocation.format {
-        None | Some(Format::Jsonl) if no_header => {
+        None | Some(Format::Jsonl | Format::Json) if no_header => {
             return Err(Failure::Usage("--no-header goes with --format csv".into()));
         }
-        None | Some(Format::Jsonl) => InputFormat::Json,
-        Some(Format::Csv) => InputFormat::Csv(CsvOptions { header: !no_header, ..CsvOptions::default() }),
-        Some(Format::Table) => {
-            return Err(Failure::Usage("records are read as jsonl or csv, not as a table".into()));
-        }
+        None | Some(Format::Jsonl | Format::Json) => InputFormat::Json,
+        Some(Format::Csv) => InputFormat::Csv(csv(b',')),
+        Some(Format::Tsv) => InputFormat::Csv(csv(b'\t')),
+        Some(_) => return Err(Failure::Usage("records are read as jsonl, csv or tsv".into())),
     };
     let options = ProduceOptions { format, skip_bad: on_error == OnError::Skip, producer };
     let interrupt = Interrupt::listen(engine);

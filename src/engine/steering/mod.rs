@@ -8,6 +8,7 @@ mod rows;
 mod why;
 
 pub use ask::{JobAction, JobAnswer};
+pub(super) use rows::holder;
 pub use rows::{job_rows, jobs_rows};
 pub use why::{why, why_rows};
 

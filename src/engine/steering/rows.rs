@@ -166,7 +166,7 @@ fn partitions(source: &SourceStatus, rows: &mut Vec<[String; 3]>) {
 }
 
 /// The partition of a source that holds its watermark, if one does.
-pub(super) fn holder(source: &SourceStatus) -> Option<&PartitionStatus> {
+pub(in crate::engine) fn holder(source: &SourceStatus) -> Option<&PartitionStatus> {
     source.time_column.as_ref()?;
     source.partitions.iter().filter(|p| !p.ended && !p.idle).min_by_key(|p| p.watermark)
 }

@@ -22,6 +22,42 @@ fn standard_input_is_a_table_in_json_or_csv() {
 }
 
 #[test]
+fn logs_that_are_piped_in_are_tables_and_what_was_guessed_is_told_once() {
+    let place = Place::new();
+    let access = |status: u16| {
+        format!(
+            "10.0.0.1 - - [10/Oct/2000:13:55:36 +0000] \"GET /{status} HTTP/1.1\" {status} 17 \"-\" \"curl\"\n"
+        )
+    };
+    let log = [access(200), access(404), access(200)].concat();
+    let query = &["-c", "SELECT status, count(*) AS n FROM stdin GROUP BY status EMIT CHANGES"];
+    let ran = place.run_with(query, log.as_bytes()).ok();
+    assert_eq!(sorted(&ran.out).last().unwrap(), "{\"_op\":\"+\",\"status\":404,\"n\":1}");
+    assert!(ran.out.contains("{\"_op\":\"+\",\"status\":200,\"n\":2}"), "{}", ran.out);
+    assert_eq!(
+        ran.err.matches("note: stdin is read as combined log: host VARCHAR").count(),
+        1,
+        "{}",
+        ran.err
+    );
+    for (input, sql, expected, told) in [
+        (
+            "level=info took=3\nlevel=warn took=4\n",
+            "SELECT sum(took) AS t FROM stdin",
+            "{\"t\":7}\n",
+            "logfmt",
+        ),
+        ("one line\nanother, line", "SELECT count(line) AS n FROM stdin", "{\"n\":2}\n", "plain lines"),
+        ("a\tb\n1\tx\n2\ty\n", "SELECT sum(a) AS s FROM stdin", "{\"s\":3}\n", "TSV"),
+        ("{\"a\":1}\n", "SELECT a FROM stdin", "{\"a\":1}\n", "JSON lines"),
+    ] {
+        let ran = place.run_with(&["-c", sql], input.as_bytes()).ok();
+        assert_eq!(ran.out, expected);
+        assert!(ran.err.contains(&format!("note: stdin is read as {told}: ")), "{}", ran.err);
+    }
+}
+
+#[test]
 fn standard_input_that_is_no_table() {
     let place = Place::new();
     let query = &["-c", "SELECT n FROM stdin"];

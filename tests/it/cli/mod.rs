@@ -14,6 +14,7 @@ mod memory;
 mod mistakes;
 mod output;
 mod resume;
+mod sql_tests;
 mod statements;
 mod tables;
 mod together;
@@ -105,7 +106,7 @@ impl Ran {
 
     /// Asserts the exit code, and that standard error holds all of `words`.
     #[track_caller]
-    fn fails(self, code: i32, words: &[&str]) -> Self {
+    pub(crate) fn fails(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "stderr:\n{}", self.err);
         for word in words {
             assert!(self.err.contains(word), "no {word:?} in:\n{}", self.err);

@@ -21,6 +21,33 @@ fn each_format() {
 }
 
 #[test]
+fn more_formats() {
+    let place = Place::new();
+    let print = |format: &str| place.run(&["-c", ROWS, "--format", format]).ok().out;
+    assert_eq!(print("json"), "[\n{\"a\":1,\"b\":\"x\",\"c\":1.5},\n{\"a\":2,\"b\":null,\"c\":null}\n]\n");
+    assert_eq!(print("tsv"), "a\tb\tc\n1\tx\t1.5\n2\t\t\n");
+    assert_eq!(print("md"), "| a | b | c |\n| ---: | --- | ---: |\n| 1 | x | 1.5 |\n| 2 | NULL | NULL |\n");
+    assert_eq!(print("line"), "a = 1\nb = x\nc = 1.5\n\na = 2\nb = NULL\nc = NULL\n");
+    assert_eq!(print("box"), print("table"));
+    assert_eq!(print("null"), "");
+    assert_eq!(place.run(&["-c", "SELECT 1 AS a WHERE false", "--format", "json"]).ok().out, "[]\n");
+    // What is written for other programs can be read again.
+    for format in ["parquet", "arrow"] {
+        let file = place.path(&format!("rows.{format}"));
+        let mut command = place.command(&["-c", ROWS, "--format", format]);
+        assert!(command.stdout(std::fs::File::create(&file).unwrap()).status().unwrap().success());
+        let bytes = std::fs::read(&file).unwrap();
+        if format == "parquet" {
+            let sql = "CREATE STREAM p (a BIGINT, b TEXT, c DOUBLE) WITH (connector = 'file', path = 'rows.parquet'); SELECT * FROM p";
+            assert_eq!(place.sql(sql), print("jsonl"));
+        } else {
+            let mut reader = arrow::ipc::reader::StreamReader::try_new(bytes.as_slice(), None).unwrap();
+            assert_eq!(reader.next().unwrap().unwrap().num_rows(), 2);
+        }
+    }
+}
+
+#[test]
 fn only_data_goes_to_standard_output() {
     let place = Place::new();
     let sql = "CREATE STREAM s (a BIGINT); INSERT INTO s VALUES (1); CREATE VIEW v AS SELECT a FROM s; SET workers = 1;

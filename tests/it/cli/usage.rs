@@ -21,11 +21,10 @@ fn help_and_version_go_to_stdout() {
 fn a_wrong_command_line_ends_with_2_and_says_why_on_stderr() {
     let place = Place::new();
     for (arguments, expected) in [
-        (&[][..], "Usage:"),
-        (&["run"], "FILE.sql"),
+        (&["run"][..], "FILE.sql"),
         (&["run", "a.sql", "--worker", "2"], "--workers"),
         (&["run", "a.sql", "--workers", "0"], "--workers"),
-        (&["-d", "x"], "nothing to do"),
+        (&["-f", "a.sql", "-c", "SELECT 1"], "-f FILE"),
         (&["-c", "SELECT 1", "topic", "list"], "-c SQL"),
         (&["-c", "SELECT 1", "--format", "xml"], "jsonl"),
         (&["-c", "SELECT 1", "--set", "novalue"], "NAME=VALUE"),
@@ -74,6 +73,70 @@ fn texts_and_files_are_run_in_order_and_nothing_after_a_mistake() {
     place.run(&["run", "one.sql", "two.sql", "three.sql"]).fails(3, &["two.sql:1:8"]);
     let streams = place.sql("SHOW STREAMS");
     assert!(streams.contains("one") && !streams.contains("three"), "{streams}");
+}
+
+#[test]
+fn a_script_on_standard_input_is_run() {
+    let place = Place::new();
+    let ran = place.run_with(&[], b"SELECT 1 AS a;\nSELECT 2 AS a;\n").ok();
+    assert_eq!(ran.out, "{\"a\":1}\n{\"a\":2}\n");
+    place.run_with(&[], b"SELECT 1 AS a;\nSELECT b;\n").fails(3, &["stdin:2:8"]);
+    place.file("f.sql", "SELECT 3 AS a;");
+    assert_eq!(place.run(&["-f", "f.sql"]).ok().out, "{\"a\":3}\n");
+    assert_eq!(place.run(&[]).ok().out, "", "an empty script does nothing");
+}
+
+#[test]
+fn with_keep_going_all_mistakes_are_told_and_what_is_right_is_run() {
+    let place = Place::new();
+    place.file("f.sql", "SELECT 1 AS a;\nSELECT b;\nSELEC 2;\nSELECT 3 AS a;\n");
+    let ran = place.run(&["run", "f.sql"]).fails(3, &["f.sql:3:1"]);
+    assert_eq!(ran.out, "");
+    let ran = place.run(&["run", "f.sql", "--keep-going"]).fails(3, &["f.sql:2:8", "f.sql:3:1"]);
+    assert_eq!(ran.out, "{\"a\":1}\n{\"a\":3}\n");
+}
+
+#[test]
+fn colour_only_when_it_is_asked_for_off_a_terminal() {
+    let place = Place::new();
+    let output =
+        |colour: &str| place.command(&["-c", "SELECT b", "--color", colour]).output().unwrap().stderr;
+    assert!(!output("auto").contains(&0x1b) && !output("never").contains(&0x1b));
+    assert!(output("always").contains(&0x1b));
+}
+
+#[test]
+fn check_tells_all_that_is_wrong_and_runs_nothing() {
+    let place = Place::new();
+    place.sql("CREATE STREAM known (a BIGINT)");
+    let before = place.sql("SHOW STREAMS");
+    place.file(
+        "f.sql",
+        "CREATE STREAM s (a BIGINT, b TXT);\nCREATE STREAM t AS SELECT a FROM known;\nINSERT INTO known VALUES (1);\n\
+         SELECT a FROM s;\nSELECT nothing FROM t EMIT CHANGES;\nSELECT x.a, y.a AS b FROM known x JOIN t y ON x.a = y.a EMIT CHANGES;\n",
+    );
+    let ran = place.run(&["check", "f.sql"]).fails(3, &[]);
+    assert!(ran.out.contains("f.sql:1:30") && ran.out.contains("f.sql:5:8"), "{}", ran.out);
+    assert!(
+        ran.out.contains("warning: ") && ran.out.ends_with("1 file: 2 mistakes, 1 warning\n"),
+        "{}",
+        ran.out
+    );
+    let found = place.run(&["check", "f.sql", "--json"]).fails(3, &[]).out;
+    let found: Vec<serde_json::Value> = found.lines().map(json).collect();
+    assert_eq!(found.len(), 3);
+    assert_eq!(
+        (&found[0]["severity"], &found[0]["line"], &found[0]["column"]),
+        (&"error".into(), &1.into(), &30.into())
+    );
+    assert_eq!(found[2]["severity"], "warning");
+    assert_eq!(place.sql("SHOW STREAMS"), before);
+    assert_eq!(place.sql("SELECT count(*) AS n FROM known"), "{\"n\":0}\n");
+    place.file("good.sql", "CREATE VIEW v AS SELECT a FROM known;\nSELECT * FROM v;\n");
+    assert!(place.run(&["check", "good.sql"]).ok().out.contains("1 file: 0 mistakes, 0 warnings"));
+    let empty = Place::new();
+    empty.file("f.sql", "SELECT 1;").run(&["check", "f.sql"]).ok();
+    assert!(!empty.path(".millstream").exists(), "nothing is made");
 }
 
 #[test]
