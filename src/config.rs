@@ -375,7 +375,7 @@ fn show_bytes(bytes: u64) -> String {
         ("KiB", 1 << 10),
         ("kB", 1000),
     ];
-    match units.into_iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0) {
+    match units.into_iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{} {name}", bytes / unit),
         None => bytes.to_string(),
     }

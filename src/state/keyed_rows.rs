@@ -212,7 +212,7 @@ impl KeyedRows {
 
     /// Takes an entry out; gives its key.
     fn take_entry(&mut self, slot: u32) -> Option<Box<[u8]>> {
-        let Some(entry) = self.entries.get_mut(slot as usize) else { return None };
+        let entry = self.entries.get_mut(slot as usize)?;
         if let Ok(found) = self.table.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }

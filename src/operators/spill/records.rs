@@ -54,6 +54,9 @@ impl Records {
     }
 }
 
+/// A row's bytes, and the number of its record.
+type RowOf<'a> = (usize, &'a [u8]);
+
 /// Records that have been read.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -86,7 +89,7 @@ impl Gathered {
     }
 
     /// The rows of all records, by table: the record and the row's bytes.
-    fn rows(&self, tables: usize) -> Result<Vec<Vec<(usize, &[u8])>>> {
+    fn rows(&self, tables: usize) -> Result<Vec<Vec<RowOf<'_>>>> {
         let mut all = vec![Vec::new(); tables];
         for (i, (_, _, value)) in self.records.iter().enumerate() {
             let mut rest = &self.bytes[value.clone()];
@@ -198,7 +201,7 @@ impl Shapes {
         Ok(self.keys_codec()?.decode(keys)?)
     }
 
-    fn batch(&self, shape: &Shape, gathered: &Gathered, rows: &[(usize, &[u8])]) -> Result<RecordBatch> {
+    fn batch(&self, shape: &Shape, gathered: &Gathered, rows: &[RowOf]) -> Result<RecordBatch> {
         let mut columns = self.key_columns(rows.iter().map(|(record, _)| gathered.key(*record)))?;
         columns.extend(shape.rows.decode(rows.iter().map(|(_, row)| *row))?);
         Ok(RecordBatch::try_new(shape.schema.clone(), columns)?)

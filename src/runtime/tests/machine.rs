@@ -256,6 +256,7 @@ impl Running {
             store: Some(store.clone()),
             log: Some(log.clone()),
             clock: clock.clone(),
+            spill: None,
         };
         let manifest = store.manifest()?;
         let monitor = Arc::new(Monitor::start(&job)?);
