@@ -67,10 +67,18 @@ impl Jobs for JobFolders {
 
 /// The last step that the job can make again as it was; `None` = nobody knows.
 fn last_step(store: &JobStore, log: &Log) -> Result<Option<u64>> {
-    let Some(manifest) = store.manifest()? else { return Ok(None) };
-    let Some((entries, topics)) = Journal::look(&store.disk, &store.dir, manifest.step)? else {
-        return Ok(None);
+    let mut before = None;
+    let (manifest, found) = loop {
+        let Some(manifest) = store.manifest()? else { return Ok(None) };
+        match Journal::look(&store.disk, &store.dir, manifest.step) {
+            // The job runs, and its next checkpoint has taken the journal's place meanwhile.
+            Err(RuntimeError::Disk(e)) if e.is_not_found() && before != Some(manifest.step) => {
+                before = Some(manifest.step);
+            }
+            found => break (manifest, found?),
+        }
     };
+    let Some((entries, topics)) = found else { return Ok(None) };
     let last = entries.last().map_or(manifest.step, |e| e.step);
     let mut kept = BTreeMap::new();
     for (partition, end) in ends(&entries) {

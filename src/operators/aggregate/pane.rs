@@ -151,16 +151,7 @@ impl Pane {
             unsaved.note(&self.slots, &rows.keys, from, self.total)?;
         }
         if !plan.append_only {
-            for (row, group) in self.slots.iter().enumerate() {
-                let weight = &mut self.weights[*group];
-                let alive = *weight > 0;
-                *weight += rows.weight(row);
-                match (alive, *weight > 0) {
-                    (false, true) => self.dead -= 1,
-                    (true, false) => self.dead += 1,
-                    _ => {}
-                }
-            }
+            self.weigh(|row| rows.weight(row));
         }
         for (state, call) in self.states.iter_mut().zip(&plan.calls) {
             let filter: Option<&BooleanBuffer> = call.filter.map(|i| rows.filter(i));
@@ -170,6 +161,20 @@ impl Pane {
             state.update(&Input { values: &values, filter, weights, groups, total })?;
         }
         Ok(first && !self.touched.is_empty())
+    }
+
+    /// Adds the weights of rows to the groups of `self.slots`.
+    fn weigh(&mut self, of: impl Fn(usize) -> i64) {
+        for (row, group) in self.slots.iter().enumerate() {
+            let weight = &mut self.weights[*group];
+            let alive = *weight > 0;
+            *weight += of(row);
+            match (alive, *weight > 0) {
+                (false, true) => self.dead -= 1,
+                (true, false) => self.dead += 1,
+                _ => {}
+            }
+        }
     }
 
     /// The first group that rows may change, where groups from `before` on are new: without aggregates and retractions, an
@@ -454,16 +459,7 @@ impl Pane {
     pub(super) fn load_groups(&mut self, plan: &Plan, keys: &[ArrayRef], weights: &Int64Array) -> Result<()> {
         self.intern(plan, keys, weights.len())?;
         if !plan.append_only {
-            for (group, more) in self.slots.iter().zip(weights.values()) {
-                let weight = &mut self.weights[*group];
-                let alive = *weight > 0;
-                *weight += more;
-                match (alive, *weight > 0) {
-                    (false, true) => self.dead -= 1,
-                    (true, false) => self.dead += 1,
-                    _ => {}
-                }
-            }
+            self.weigh(|row| weights.value(row));
         }
         Ok(())
     }

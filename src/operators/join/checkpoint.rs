@@ -4,7 +4,7 @@ use super::{Join, Matching};
 use crate::delta::Delta;
 use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::key_table::NO_SLOT;
-use crate::state::row_lists::{NO_ROW, RowEntry};
+use crate::state::row_lists::RowEntry;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, Int64Type, Schema};
@@ -53,23 +53,9 @@ impl Join {
         let (gone, gone_rows) = self.keys.take_removed()?;
         let mut changes = Vec::new();
         for (side, name) in TABLES.into_iter().enumerate() {
-            let mut places = Vec::new();
-            let mut without: Vec<u32> = Vec::new();
-            for slot in &changed {
-                let before = places.len();
-                if self.counts_only[side] {
-                    places.extend((self.slots[*slot as usize].weights[side] != 0).then_some(*slot));
-                } else {
-                    let mut id = self.rows[side].first(*slot);
-                    while id != NO_ROW {
-                        places.push(id);
-                        id = self.rows[side].get(id).next;
-                    }
-                }
-                if places.len() == before && self.slots[*slot as usize].saved {
-                    without.push(*slot);
-                }
-            }
+            let (places, counts) = self.places(side, &changed);
+            let none = changed.iter().zip(counts).filter(|(_, count)| *count == 0).map(|(slot, _)| *slot);
+            let without: Vec<u32> = none.filter(|slot| self.slots[*slot as usize].saved).collect();
             let rows = if places.is_empty() { None } else { Some(self.table(side, &places)?) };
             let mut removed = None;
             if !without.is_empty() || gone_rows > 0 {

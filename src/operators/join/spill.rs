@@ -68,7 +68,7 @@ impl Join {
     }
 
     /// The entries of a side by slot, or of a side of which only the number of rows matters the slots; how many of each slot.
-    fn places(&self, side: usize, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    pub(super) fn places(&self, side: usize, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let (mut places, mut counts) = (Vec::new(), Vec::with_capacity(slots.len()));
         for slot in slots {
             let before = places.len();

@@ -18,16 +18,15 @@ use super::{
     Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart, TableChange,
 };
 use crate::delta::{Delta, EventTime};
-use crate::disk::Disk;
 use crate::operators::OperatorError;
 use crate::state::budget::MemoryBudget;
+pub use crate::state::cold::SpillTo;
 use crate::state::cold::{Cold, NEVER, Record};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_arrays};
 use arrow::datatypes::DataType;
 use hashbrown::HashSet;
 use records::{Gathered, Shapes};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Rows after which an operator's size is looked at again, and steps.
@@ -78,17 +77,6 @@ pub struct EvictedTable {
     pub counts: Vec<u32>,
 }
 
-/// Where state goes that does not fit into memory.
-#[derive(Debug, Clone)]
-pub struct SpillTo {
-    /// How much fits.
-    pub budget: Arc<MemoryBudget>,
-    /// The disk.
-    pub disk: Disk,
-    /// A folder on it, which is there.
-    pub dir: PathBuf,
-}
-
 /// The running operator.
 pub struct Spilling {
     inner: Box<dyn Operator>,
@@ -121,7 +109,7 @@ impl Spilling {
             inner,
             budget: to.budget.clone(),
             told: 0,
-            cold: Cold::new(to.disk.clone(), to.dir.clone()),
+            cold: Cold::new(to),
             shapes: Shapes::default(),
             rows: 0,
             steps: 0,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::delta::{WATERMARK_END, WATERMARK_NONE, consolidate, draw, drawn};
+use crate::disk::Disk;
 use crate::operators::join::{Join, JoinInput, JoinSpec};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::JoinType;

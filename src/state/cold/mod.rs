@@ -11,11 +11,24 @@ mod tests;
 
 pub use run::Record;
 
+use super::budget::MemoryBudget;
 use crate::disk::{Disk, DiskError};
 use run::{Look, Run, Writer};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+
+/// Where state goes that does not fit into memory.
+#[derive(Debug, Clone)]
+pub struct SpillTo {
+    /// How much fits.
+    pub budget: Arc<MemoryBudget>,
+    /// The disk.
+    pub disk: Disk,
+    /// A folder on it, which is there.
+    pub dir: PathBuf,
+}
 
 /// No time at which a record is due.
 pub const NEVER: i64 = i64::MAX;
@@ -73,9 +86,9 @@ fn file_name(dir: &Path) -> PathBuf {
 }
 
 impl Cold {
-    /// An empty store whose files are in `dir`, which is there.
-    pub fn new(disk: Disk, dir: PathBuf) -> Self {
-        Cold { disk, dir, runs: Vec::new(), merging: None }
+    /// An empty store.
+    pub fn new(to: &SpillTo) -> Self {
+        Cold { disk: to.disk.clone(), dir: to.dir.clone(), runs: Vec::new(), merging: None }
     }
 
     /// Whether there is no record.

@@ -1,10 +1,16 @@
+//! The store beside a map, its size, and a disk that fails.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 fn store(dir: &tempfile::TempDir) -> Cold {
-    Cold::new(Disk::real(), dir.path().into())
+    on(Disk::real(), dir)
+}
+
+fn on(disk: Disk, dir: &tempfile::TempDir) -> Cold {
+    Cold::new(&SpillTo { budget: MemoryBudget::new(0), disk, dir: dir.path().into() })
 }
 
 /// Few different hashes, so that some are equal by chance.
@@ -129,7 +135,7 @@ fn runs_stay_few_and_what_was_taken_goes_from_disk() {
 fn a_failed_write_leaves_all_as_it_was_and_a_changed_byte_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, faults) = Disk::faulty();
-    let mut cold = Cold::new(disk, dir.path().into());
+    let mut cold = on(disk, &dir);
     let mut model = Model::new();
     put(&mut cold, &mut model, &(0..100).map(|key| (key, (NEVER, vec![1; 9]))).collect());
     faults.full_after(0);
