@@ -10,6 +10,8 @@ use crate::catalog::StreamDef;
 use crate::plan::Dataflow;
 use crate::plan::order::LastLimit;
 use crate::sql::{self, CreateKind, Diagnostic, EmitQuery, Insert, Statement};
+use datafusion::logical_expr::LogicalPlan;
+use std::sync::Arc;
 
 impl Engine {
     /// Takes over what another directory has defined, without its rows: statements can then be looked at as if here was there.
@@ -100,6 +102,23 @@ impl Session {
         Ok((!reads).then_some(definitions))
     }
 
+    /// The dataflow of an INSERT's query into `stream`, if that may take its rows.
+    pub(super) fn inserted_flow(
+        &self,
+        insert: &Insert,
+        stream: &StreamDef,
+        plan: LogicalPlan,
+    ) -> Result<Arc<Dataflow>> {
+        let (flow, unique) = self.dataflow(plan, &insert.query)?;
+        if stream.is_table() {
+            check_inserted(stream, &flow, &unique, &insert.query.span)?;
+        } else {
+            check_append_only(&flow, &insert.query)?;
+        }
+        check_other_input(&flow, stream, insert)?;
+        Ok(flow)
+    }
+
     fn check_insert(&mut self, source: &str, insert: &Insert) -> Result<()> {
         let Some(definitions) = self.known(&insert.query)? else { return Ok(()) };
         let stream = target(&definitions, &insert.table, "stream")?.clone();
@@ -109,13 +128,7 @@ impl Session {
         if insert.is_values {
             return Ok(());
         }
-        let (flow, unique) = self.dataflow(plan, &insert.query)?;
-        if stream.is_table() {
-            check_inserted(&stream, &flow, &unique, &insert.query.span)?;
-        } else {
-            check_append_only(&flow, &insert.query)?;
-        }
-        check_other_input(&flow, &stream, insert)?;
+        let flow = self.inserted_flow(insert, &stream, plan)?;
         self.warn_of_growth(source, &flow, &insert.query);
         Ok(())
     }
@@ -132,11 +145,7 @@ impl Session {
 }
 
 /// Fails for a job that would read what it writes.
-pub(super) fn check_other_input(
-    flow: &Dataflow,
-    stream: &StreamDef,
-    insert: &Insert,
-) -> Result<(), EngineError> {
+fn check_other_input(flow: &Dataflow, stream: &StreamDef, insert: &Insert) -> Result<(), EngineError> {
     if flow.sources.iter().any(|s| s.stream.name == stream.name) {
         let d = Diagnostic::new(format!("the query reads \"{}\", the stream that it writes", stream.name));
         return Err(d

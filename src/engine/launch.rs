@@ -182,7 +182,7 @@ impl Launched {
             store,
             log: Some(engine.0.log.clone()),
             clock: engine.0.clock.clone(),
-            spill: Some(memory::spill_to(engine)?),
+            spill: Some(patiently(patience, || memory::spill_to(engine))?),
         };
         Ok((job, lock))
     }

@@ -12,11 +12,7 @@ const UNKNOWN: u64 = 8 << 30;
 /// Where the state of a job goes that does not fit into memory.
 pub(super) fn spill_to(engine: &Engine) -> Result<SpillTo> {
     let dir = engine.0.dir.join(TEMPORARY);
-    engine
-        .0
-        .disk
-        .create_dir_all(&dir)
-        .map_err(|e| super::EngineError::Job { job: "state".into(), source: Box::new(e.into()) })?;
+    engine.0.disk.create_dir_all(&dir)?;
     Ok(SpillTo { budget: engine.0.memory.clone(), disk: engine.0.disk.clone(), dir })
 }
 

@@ -3,7 +3,6 @@
 use super::asked::Asked;
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
-use super::check::check_other_input;
 use super::define::{self, Defined, create_stream, emit_mode};
 use super::describe::{self, Rows};
 use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
@@ -14,7 +13,7 @@ use super::memory;
 use super::own_jobs;
 use super::sources::{appender, setups};
 use super::steering::{job_rows, jobs_rows, why_rows};
-use super::table::{check_inserted, result_key};
+use super::table::result_key;
 use super::upkeep::Upkeep;
 use super::ways::{Chosen, Home, Way, define_like};
 use super::{Engine, EngineError, Result};
@@ -400,13 +399,7 @@ impl Session {
         if insert.is_values {
             return self.insert_values(name, &stream, plan, source, insert);
         }
-        let (flow, unique) = self.dataflow(plan, &insert.query)?;
-        if stream.is_table() {
-            check_inserted(&stream, &flow, &unique, &insert.query.span)?;
-        } else {
-            check_append_only(&flow, &insert.query)?;
-        }
-        check_other_input(&flow, &stream, insert)?;
+        let flow = self.inserted_flow(insert, &stream, plan)?;
         // The columns belong to what is computed.
         let words = match insert.columns.as_slice() {
             [] => insert.query.span.clone(),

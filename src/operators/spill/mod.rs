@@ -32,6 +32,8 @@ use std::sync::Arc;
 /// Rows after which an operator's size is looked at again, and steps.
 const ROWS_BETWEEN_LOOKS: usize = 4096;
 const STEPS_BETWEEN_LOOKS: u32 = 16;
+/// Looks that pass after the disk would not take state, before it is asked again.
+const LOOKS_AFTER_FAILURE: u32 = 16;
 /// Bytes of state that leave memory at once, at least: what leaves is held twice meanwhile.
 const CHUNK: u64 = 16 << 20;
 
@@ -96,6 +98,8 @@ pub struct Spilling {
     cold_rows: u64,
     /// How often the disk would not take state.
     failures: u64,
+    /// Looks that pass before the disk is asked again.
+    resting: u32,
     /// Whether it is asked what changes.
     asked: bool,
     /// The hashes of keys on disk of which the last checkpoint does not have what they are now.
@@ -117,6 +121,7 @@ impl Spilling {
             leaves: true,
             cold_rows: 0,
             failures: 0,
+            resting: 0,
             asked: false,
             unsaved: HashSet::new(),
         }
@@ -177,6 +182,10 @@ impl Spilling {
         (self.rows, self.steps) = (0, 0);
         self.tell();
         if !self.leaves || self.aging {
+            return Ok(());
+        }
+        if self.resting > 0 {
+            self.resting -= 1;
             return Ok(());
         }
         let mut left = self.budget.excess(self.told);
@@ -242,6 +251,7 @@ impl Spilling {
             // A disk that is full or cannot write takes nothing; the state stays where it was.
             Err(_) => {
                 self.failures += 1;
+                self.resting = LOOKS_AFTER_FAILURE;
                 let unsaved = (0u32..).zip(&evicted.unsaved).filter(|(_, unsaved)| **unsaved);
                 let unsaved = UInt32Array::from_iter_values(unsaved.map(|(key, _)| key));
                 let unsaved = match self.asked && !unsaved.is_empty() {
