@@ -22,6 +22,7 @@ use super::error::LogError;
 use super::frame::{HEADER_LEN, Header, Sparse};
 use super::index::Index;
 use super::partition::Partition;
+use super::pins::Pinned;
 use super::segment::{Fault, Segment, list_segments, segment_path};
 use super::settings::Compaction;
 use super::topic::TopicInfo;
@@ -71,7 +72,7 @@ impl Partition {
         compaction: &Compaction,
         segment_bytes: u64,
         now_ns: i64,
-        pinned: Option<u64>,
+        pinned: &Pinned,
         always: bool,
     ) -> Result<Compacted, LogError> {
         self.check_sound()?;
@@ -81,7 +82,7 @@ impl Partition {
         let lock = Arc::new(self.disk.open(&self.dir.join("compaction.lock"), Open::Create)?);
         let Some(_lock) = lock.try_lock()? else { return Ok(Compacted::default()) };
         self.remove_unfinished()?;
-        let (mut segments, replaced) = self.closed_segments(pinned)?;
+        let (mut segments, replaced) = self.closed_segments(pinned.lowest)?;
         if !replaced.is_empty() {
             // Who put in place what replaces them may have died before that was durable.
             self.disk.sync_dir(&self.dir)?;
@@ -104,7 +105,9 @@ impl Partition {
                 rewrite.take_in(segment)?;
             }
             let (index, taken_out) = rewrite.finish(group)?;
-            self.put_in_place(group, &index)?;
+            if !self.put_in_place(group, &index, pinned)? {
+                break;
+            }
             done.segments = (done.segments.0 + group.len() as u64, done.segments.1 + 1);
             done.bytes.0 += group.iter().map(|s| s.len).sum::<u64>();
             done.bytes.1 += index.len;
@@ -212,8 +215,9 @@ impl Partition {
         Ok(())
     }
 
-    /// Puts the new file into the place of the first of `group`, and removes the others.
-    fn put_in_place(&self, group: &[Closed], index: &Index) -> Result<(), LogError> {
+    /// Puts the new file into the place of the first of `group`, and removes the others. `false` = somebody has meanwhile said
+    /// that these rows will be needed again.
+    fn put_in_place(&self, group: &[Closed], index: &Index, pinned: &Pinned) -> Result<bool, LogError> {
         let mut entered = self.enter()?;
         // A `tail` from before these segments were closed must not come back: recovery would look in them for places
         // that are not there any more. Published anew, since a sync that failed before may have made the system take
@@ -222,8 +226,11 @@ impl Partition {
         entered.publish(state)?;
         entered.sync_tail()?;
         // Retention may have been quicker.
-        if entered.core.state.log_start > index.base {
-            return Ok(self.disk.remove_file(&cleaned_path(self, index.base))?);
+        let retained = entered.core.state.log_start > index.base;
+        let needed = (pinned.now)()?.is_some_and(|pinned| pinned < index.end_offset);
+        if retained || needed {
+            self.disk.remove_file(&cleaned_path(self, index.base))?;
+            return Ok(!needed);
         }
         self.disk.rename(&cleaned_path(self, index.base), &segment_path(&self.dir, index.base))?;
         self.disk.sync_dir(&self.dir)?;
@@ -231,7 +238,8 @@ impl Partition {
         // The old index does not count beside the new file.
         index.write(&self.disk, &self.dir)?;
         let replaced: Vec<u64> = group[1..].iter().map(|segment| segment.base).collect();
-        self.remove_replaced(&replaced)
+        self.remove_replaced(&replaced)?;
+        Ok(true)
     }
 }
 

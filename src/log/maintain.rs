@@ -4,7 +4,7 @@
 use super::error::LogError;
 use super::index::{index_path, indexed};
 use super::partition::Partition;
-use super::pins::Pins;
+use super::pins::{Pinned, Pins};
 use super::segment::{Segment, list_segments, segment_path};
 use super::topic::{Topic, TopicInfo};
 use super::{Compacted, Log, Removed, Result};
@@ -72,8 +72,9 @@ impl Log {
         }
         for index in 0..topic.partitions() {
             let looked = topic.partition(index).and_then(|partition| {
-                let pinned = pins.lowest(topic.dir(), index);
-                self.maintain_partition(partition, info, pinned, always, done)
+                let now = || Ok(Pins::read(&self.0.disk, self.dir())?.lowest(topic.dir(), index));
+                let pinned = Pinned { lowest: pins.lowest(topic.dir(), index), now: &now };
+                self.maintain_partition(partition, info, &pinned, always, done)
             });
             match looked {
                 Ok(()) | Err(LogError::TopicDeleted { .. }) => {}
@@ -86,7 +87,7 @@ impl Log {
         &self,
         partition: &Partition,
         info: &TopicInfo,
-        pinned: Option<u64>,
+        pinned: &Pinned,
         always: bool,
         done: &mut Maintained,
     ) -> Result<()> {
@@ -95,7 +96,7 @@ impl Log {
             return Ok(());
         }
         let now = self.0.clock.now_ns();
-        let removed = partition.retain(&info.settings, now, pinned)?;
+        let removed = partition.retain(&info.settings, now, pinned.lowest)?;
         if removed.segments > 0 {
             done.removed.push((info.name.clone(), partition.index, removed));
         }

@@ -27,6 +27,14 @@ pub struct Pin {
     pub offset: u64,
 }
 
+/// The lowest pin of a partition.
+pub(super) struct Pinned<'a> {
+    /// When this was begun.
+    pub(super) lowest: Option<u64>,
+    /// Now: somebody may have set one meanwhile.
+    pub(super) now: &'a dyn Fn() -> Result<Option<u64>>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     version: u64,

@@ -165,6 +165,9 @@ impl LogReader {
         let held = tail.log_start..=tail.segment;
         let before = bases.iter().copied().filter(|base| *base < offset && held.contains(base)).max();
         self.base = before.unwrap_or(tail.log_start);
+        if self.base < tail.segment && topic.settings().compaction.is_some() {
+            self.base = holding(partition, &bases, tail.log_start, offset).unwrap_or(self.base);
+        }
         (self.segment, self.position, self.end, self.closed) = (None, 0, 0, false);
         (self.offset, self.from, self.epoch) = (self.base, offset, tail.epoch);
         if self.base < tail.segment {
@@ -336,4 +339,18 @@ impl LogReader {
             Err(e) => e,
         }
     }
+}
+
+/// The segment that a reader from `offset` on begins in, of a topic that is compacted: rows of those that a compaction has
+/// put into another one must not be read, since they are removed later (compaction.rs). `None` = it cannot be told.
+fn holding(partition: &Partition, bases: &[u64], start: u64, offset: u64) -> Option<u64> {
+    let (mut holding, mut end) = (None, start);
+    for base in bases.iter().copied().filter(|base| (start..offset).contains(base)) {
+        if base == end {
+            (holding, end) = (Some(base), partition.index(base).ok()?.end_offset);
+        } else if base > end {
+            return None;
+        }
+    }
+    holding
 }
