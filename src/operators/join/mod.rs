@@ -281,7 +281,7 @@ impl Join {
             };
             if gone(0) && gone(1) {
                 let saved = std::mem::take(state).saved;
-                if saved {
+                if saved && self.unsaved.is_some() {
                     self.keys.remove_noted(slot)
                 } else {
                     self.keys.remove(slot)

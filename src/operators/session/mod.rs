@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | Law | per key (nulls are one), rows no further than the gap apart are in one session; each row goes out with its session's `window_start` (first row), `window_end` (last row + gap), `window_time` (end - 1 ms; - 1 s over whole seconds) |
-//! | State | per key its rows in the order of their times, and where its sessions begin and end; a session is dropped when the watermark has passed its end plus grace, without a watermark never |
+//! | State | per key its rows in the order of their times, and where its sessions begin and end; a session is dropped when the watermark has passed its end plus grace, without a watermark never; keys can leave memory |
 //! | In | append-only or changing; none late or without a time (see `in_time`); marks are ignored |
 //! | Out | changes: per step the rows of the sessions that have changed, taken back and added; final: each session's rows once, when it is over |
 //! | Watermark | less the grace and what `window_time` lies before the end: no row of a session that is still open lies behind it |
@@ -15,24 +15,25 @@
 
 mod checkpoint;
 mod leaving;
+mod spill;
 #[cfg(test)]
 mod tests;
 mod timeline;
 
 use super::aggregate::EmitMode;
+use super::spill::KeyedState;
 use super::window::{length, unit_ns};
-use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result};
+use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::bag::RowCodec;
-use crate::state::keys::Keys;
+use crate::state::key_table::KeyTable;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::{cast, is_not_null};
-use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::row::SortField;
 use leaving::Leaving;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use timeline::{Change, Rows, Session, Size, Timeline, Touched};
 
 /// Puts rows into sessions.
@@ -71,8 +72,6 @@ impl fmt::Display for SessionSpec {
 
 /// The columns that the operator adds.
 const WINDOW_COLUMNS: usize = 3;
-/// Keys without rows are forgotten when there are as many keys as this and most of them have none.
-const MANY_KEYS: usize = 1024;
 
 /// The running operator: one worker's keys.
 pub struct SessionWindow {
@@ -82,16 +81,19 @@ pub struct SessionWindow {
     /// The gap in that unit.
     gap: i64,
     codec: RowCodec,
-    keys: Keys,
-    /// A key's rows, by the key's slot.
+    keys: KeyTable,
+    /// A key's rows, by the key's slot. One without rows is forgotten at the step's end.
     timelines: Vec<Timeline>,
-    /// How many timelines have rows.
-    live: usize,
     /// Where sessions close: the last row's time, slot and first row's time of each.
-    ends: BTreeSet<(i64, usize, i64)>,
+    ends: BTreeSet<(i64, u32, i64)>,
     /// What the step has brought.
     pending: Vec<Delta>,
     size: Size,
+    /// The slots that have changed since the last checkpoint, some of which may have become other keys'; `None` = nobody
+    /// has asked yet.
+    unsaved: Option<Vec<u32>>,
+    /// The slot that is looked at next when some are to leave memory.
+    hand: usize,
 }
 
 impl SessionWindow {
@@ -104,20 +106,20 @@ impl SessionWindow {
         let width = spec.schema.fields().len() - WINDOW_COLUMNS;
         let types: Vec<DataType> =
             spec.schema.fields().iter().take(width).map(|f| f.data_type().clone()).collect();
-        let codec = RowCodec::new(types.iter().cloned().map(SortField::new).collect(), types)?;
-        let keys = Keys::new(Arc::new(Schema::new(
-            spec.keys.iter().map(|k| spec.schema.field(*k).clone().with_nullable(true)).collect::<Vec<_>>(),
-        )))?;
+        let codec = RowCodec::new(types.iter().cloned().map(SortField::new).collect(), types.clone())?;
+        let key_types: Vec<DataType> = spec.keys.iter().map(|k| types[*k].clone()).collect();
+        let keys = KeyTable::new(&key_types)?;
         Ok(SessionWindow {
             unit,
             gap: spec.gap / unit,
             codec,
             keys,
             timelines: Vec::new(),
-            live: 0,
             ends: BTreeSet::new(),
             pending: Vec::new(),
             size: Size::default(),
+            unsaved: None,
+            hand: 0,
             spec,
         })
     }
@@ -127,19 +129,15 @@ impl SessionWindow {
         self.spec.schema.fields().len() - WINDOW_COLUMNS
     }
 
-    /// Puts rows into their places. Gives the slots that were touched and what happened there.
-    fn absorb(
-        &mut self,
-        columns: &[ArrayRef],
-        weights: Option<&Int64Array>,
-    ) -> Result<Vec<(usize, Touched)>> {
+    /// Puts rows into their places. Gives the slots that were touched and what happened there, the first row's first.
+    fn absorb(&mut self, columns: &[ArrayRef], weights: Option<&Int64Array>) -> Result<Vec<(u32, Touched)>> {
         let times = cast(&columns[self.spec.time], &DataType::Int64)?;
         let times = times.as_primitive::<Int64Type>().values().clone();
         let rows = times.len();
         let key_columns: Vec<ArrayRef> = self.spec.keys.iter().map(|k| columns[*k].clone()).collect();
         let mut slots = Vec::with_capacity(rows);
-        self.keys.intern(&key_columns, rows, &mut slots)?;
-        self.timelines.resize_with(self.keys.len(), Timeline::default);
+        self.keys.intern(&key_columns, rows, |_| false, &mut slots)?;
+        self.timelines.resize_with(self.keys.slots(), Timeline::default);
         let encoded = self.codec.encode(columns)?;
         let mut order: Vec<usize> = (0..rows).collect();
         order.sort_unstable_by_key(|i| (slots[*i], times[*i]));
@@ -152,15 +150,10 @@ impl SessionWindow {
         for run in order.chunk_by(|a, b| slots[*a] == slots[*b]) {
             let slot = slots[run[0]];
             let changes: Vec<Change> = run.iter().map(change).collect();
-            let timeline = &mut self.timelines[slot];
-            let had = !timeline.is_empty();
+            let timeline = &mut self.timelines[slot as usize];
+            timeline.used = true;
             let remember = self.spec.mode == EmitMode::Changes;
             let what = timeline.apply(&changes, self.gap, remember, &mut self.size);
-            match (had, timeline.is_empty()) {
-                (false, false) => self.live += 1,
-                (true, true) => self.live -= 1,
-                _ => {}
-            }
             if self.spec.closes {
                 for Session { start, last } in &what.old {
                     self.ends.remove(&(*last, slot, *start));
@@ -189,8 +182,8 @@ impl SessionWindow {
         watermark == WATERMARK_END || i128::from(watermark) > end + i128::from(self.spec.grace)
     }
 
-    /// Takes out the sessions that are over.
-    fn close(&mut self, watermark: EventTime) -> Vec<(Session, Rows)> {
+    /// Takes out the sessions that are over, with the slot of each.
+    fn close(&mut self, watermark: EventTime) -> Vec<(u32, Session, Rows)> {
         let mut over = Vec::new();
         if !self.spec.closes || watermark == WATERMARK_NONE {
             return over;
@@ -200,28 +193,27 @@ impl SessionWindow {
                 break;
             }
             self.ends.pop_first();
-            let timeline = &mut self.timelines[slot];
             // Of a key's sessions the first has the least end.
-            over.extend(timeline.take_first(&mut self.size));
-            self.live -= usize::from(timeline.is_empty());
+            let first = self.timelines[slot as usize].take_first(&mut self.size);
+            over.extend(first.map(|(session, rows)| (slot, session, rows)));
         }
         over
     }
 
-    /// Forgets the keys without rows when they are most of many.
-    fn sweep(&mut self) -> Result<()> {
-        if self.timelines.len() < MANY_KEYS || self.live * 2 > self.timelines.len() {
-            return Ok(());
+    /// Takes note that the rows of slots have changed, and forgets those that have none.
+    fn settle(&mut self, slots: impl Iterator<Item = u32>) {
+        for slot in slots {
+            let timeline = &mut self.timelines[slot as usize];
+            if timeline.is_empty() {
+                // One that has just been forgotten is not known as saved.
+                match std::mem::take(timeline).saved && self.unsaved.is_some() {
+                    true => self.keys.remove_noted(slot),
+                    false => self.keys.remove(slot),
+                }
+                continue;
+            }
+            self.note_unsaved(slot);
         }
-        let kept: Vec<usize> = (0..self.timelines.len()).filter(|s| !self.timelines[*s].is_empty()).collect();
-        self.keys.retain(&kept)?;
-        self.timelines = kept.iter().map(|slot| std::mem::take(&mut self.timelines[*slot])).collect();
-        if self.spec.closes {
-            let timelines = self.timelines.iter().enumerate();
-            let ends = timelines.flat_map(|(slot, t)| t.sessions().map(move |s| (s.last, slot, s.start)));
-            self.ends = ends.collect();
-        }
-        Ok(())
     }
 }
 
@@ -239,7 +231,7 @@ impl Operator for SessionWindow {
         if self.spec.mode == EmitMode::Changes {
             let mut leaving = Leaving::new(self, true);
             for (slot, touched) in &touched {
-                leaving.changes(&self.timelines[*slot], touched)?;
+                leaving.changes(&self.timelines[*slot as usize], touched)?;
             }
             for delta in leaving.finish()? {
                 out.emit(delta)?;
@@ -248,14 +240,14 @@ impl Operator for SessionWindow {
         let over = self.close(watermark);
         if self.spec.mode == EmitMode::Final {
             let mut leaving = Leaving::new(self, false);
-            for (session, rows) in &over {
+            for (_, session, rows) in &over {
                 leaving.session(*session, rows)?;
             }
             for delta in leaving.finish()? {
                 out.emit(delta)?;
             }
         }
-        self.sweep()?;
+        self.settle(touched.iter().map(|(slot, _)| *slot).chain(over.iter().map(|(slot, ..)| *slot)));
         Ok(match watermark {
             WATERMARK_END | WATERMARK_NONE => watermark,
             _ if !self.spec.closes => watermark,
@@ -263,12 +255,22 @@ impl Operator for SessionWindow {
         })
     }
 
-    fn snapshot(&mut self) -> Result<Vec<super::StateTable>> {
+    fn snapshot(&mut self) -> Result<Vec<StateTable>> {
         self.save()
     }
 
-    fn restore(&mut self, tables: Vec<super::StateTable>) -> Result<()> {
-        self.load(tables)
+    fn snapshot_changes(&mut self) -> Result<StateChange> {
+        self.save_changes()
+    }
+
+    fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.load(tables)?;
+        self.unsaved = Some(Vec::new());
+        Ok(())
+    }
+
+    fn keyed(&mut self) -> Option<&mut dyn KeyedState> {
+        if self.spec.keys.is_empty() { None } else { Some(self) }
     }
 
     fn metrics(&self) -> OperatorMetrics {

@@ -76,6 +76,12 @@ pub(super) struct Timeline {
     rows: Rows,
     /// First row's time → last row's time. They are further than a gap apart.
     sessions: BTreeMap<i64, i64>,
+    /// The last checkpoint may have rows of it.
+    pub(super) saved: bool,
+    /// It is among those that have changed since the last checkpoint.
+    pub(super) unsaved: bool,
+    /// It has been used since it was last looked at whether it may leave memory.
+    pub(super) used: bool,
 }
 
 impl Timeline {
@@ -85,6 +91,12 @@ impl Timeline {
 
     pub(super) fn rows(&self) -> &Rows {
         &self.rows
+    }
+
+    /// Its rows, which are no longer counted.
+    pub(super) fn into_rows(self, size: &mut Size) -> Rows {
+        self.rows.keys().for_each(|place| size.remove(place));
+        self.rows
     }
 
     pub(super) fn sessions(&self) -> impl Iterator<Item = Session> {
