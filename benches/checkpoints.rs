@@ -6,8 +6,9 @@
 //! the environment. The job groups by a key and keeps count, sum, least and greatest. First each key comes once; then STEPS
 //! steps follow with rows of HOT keys. That is done without journal and checkpoints, with a journal alone, and with a checkpoint every
 //! EVERY_MS, in turns RUNS times. Shown are the times between the results of two steps that follow each other, of all RUNS
-//! runs, while the keys come (the longest) and after that; the seconds of the quickest whole run; and of the last, how
-//! long it took to begin again from its checkpoint, and how large that was.
+//! runs, while the keys come (the longest) and after that; the seconds from the first result to the last of the quickest
+//! run, and what part of those without journal and checkpoints that is; and of the last run, how long its end took (the last
+//! checkpoint), how long it took to begin again from it, and how large it was.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -115,7 +116,11 @@ struct Shown {
     /// The times between the results of two steps, as the keys come and behind that.
     loading: Vec<Duration>,
     gaps: Vec<Duration>,
-    took: Duration,
+    /// From the first result to the last.
+    steps: Duration,
+    /// From the last result to the job's end.
+    end: Duration,
+    whole: Duration,
 }
 
 /// How state is kept.
@@ -175,11 +180,14 @@ fn run(flow: &Arc<SharedFlow>, dir: &Path, size: Size, kept: Kept) -> Result<Sho
     };
     let began = Instant::now();
     job.run_alone()?;
-    let took = began.elapsed();
+    let (whole, ended) = (began.elapsed(), Instant::now());
     let times = times.0.lock().map_err(|_| "a sink failed")?;
     let last = times.len().saturating_sub(size.steps);
     let gaps = |times: &[Instant]| times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    Ok(Shown { loading: gaps(&times[..last]), gaps: gaps(&times[last..]), took })
+    let first_and_last = times.first().zip(times.last());
+    let (steps, end) =
+        first_and_last.map(|(first, last)| (*last - *first, ended - *last)).unwrap_or_default();
+    Ok(Shown { loading: gaps(&times[..last]), gaps: gaps(&times[last..]), steps, end, whole })
 }
 
 /// The bytes of the checkpoint's tables.
@@ -206,10 +214,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let every = Duration::from_millis(one("EVERY_MS", 200) as u64);
     let (step_rows, hot, runs) = (one("STEP_ROWS", 8192), one("HOT", 20_000), one("RUNS", 3));
     println!(
-        "steps of {step_rows} rows, then of {hot} keys; times between results in ms; best of {runs} runs in seconds"
+        "steps of {step_rows} rows, then of {hot} keys; times between results in ms; best of {runs} runs"
     );
     println!(
-        "    keys  checkpoints  while keys come      p50     p90     p99  longest  seconds   begun again  state MiB"
+        "    keys  checkpoints  while keys come      p50     p90     p99  longest  seconds  ratio    end  begun again  state MiB"
     );
     for keys in numbers("KEYS", &[100_000, 1_000_000, 8_000_000]) {
         let size = Size { keys, hot: hot.min(keys), step_rows, steps: one("STEPS", 400) };
@@ -225,28 +233,32 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let dir = tempfile::tempdir()?;
                 shown.push(run(&flow, dir.path(), size, *kept)?);
                 if let Kept::Every(_) = kept {
-                    again = vec![run(&flow, dir.path(), size, *kept)?.took.as_secs_f64()];
+                    again = vec![run(&flow, dir.path(), size, *kept)?.whole.as_secs_f64()];
                     again.push(state_bytes(dir.path())? as f64 / f64::from(1 << 20));
                 }
             }
         }
+        let seconds = |shown: &[Shown]| shown.iter().map(|s| s.steps).min().unwrap_or_default().as_secs_f64();
+        let none = seconds(&shown[0]);
         for ((name, _), shown) in ways.iter().zip(shown) {
             let ms = |d: Duration| d.as_secs_f64() * 1e3;
             let mut gaps: Vec<Duration> = shown.iter().flat_map(|s| s.gaps.iter().copied()).collect();
             gaps.sort_unstable();
             let at = |part: f64| ms(gaps[((gaps.len() - 1) as f64 * part) as usize]);
             let loading = shown.iter().flat_map(|s| s.loading.iter().copied()).max().unwrap_or_default();
-            let took = shown.iter().map(|s| s.took).min().unwrap_or_default().as_secs_f64();
+            let end = shown.iter().map(|s| s.end).min().unwrap_or_default().as_secs_f64();
             print!(
-                "{keys:8}  {name:11}  {:15.2}  {:7.2} {:7.2} {:7.2} {:8.2} {took:8.2}",
+                "{keys:8}  {name:11}  {:15.2}  {:7.2} {:7.2} {:7.2} {:8.2} {:8.2} {:6.2} {end:6.2}",
                 ms(loading),
                 at(0.5),
                 at(0.9),
                 at(0.99),
-                at(1.0)
+                at(1.0),
+                seconds(&shown),
+                seconds(&shown) / none
             );
             match again.as_slice() {
-                [seconds, state] if *name == "every" => println!("  {seconds:12.2} {state:10.1}"),
+                [seconds, state] if *name == "every" => println!("  {seconds:11.2} {state:10.1}"),
                 _ => println!(),
             }
         }
