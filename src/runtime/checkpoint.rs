@@ -10,7 +10,7 @@ use super::tables::{self, StoredFile, TableFile, checksum};
 use super::worker::NodeState;
 use super::{Result, RuntimeError};
 use crate::connectors::Position;
-use crate::delta::{EventTime, hash_columns, partition};
+use crate::delta::{EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::disk::{Disk, Open};
 use crate::operators::StateTable;
 use arrow::array::RecordBatch;
@@ -99,10 +99,18 @@ pub struct PartManifest {
     pub finished: bool,
     /// The counters.
     pub totals: Totals,
+    /// How far its time was (ns).
+    #[serde(default = "no_time")]
+    pub time: EventTime,
     /// For each node of its own dataflow the node of the job's.
     pub nodes: Vec<usize>,
     /// For each source of its own dataflow the source of the job's.
     pub sources: Vec<usize>,
+}
+
+/// Manifests of before have no times of statements: none had gone ahead of a source.
+fn no_time() -> EventTime {
+    WATERMARK_NONE
 }
 
 /// What every manifest says first.

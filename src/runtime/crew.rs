@@ -3,9 +3,10 @@
 use super::checkpoint::RestoredPart;
 use super::journal::Moment;
 use super::seen::NodeSeen;
+use super::times::Reached;
 use super::worker::{Answer, Command, NodeState, Reply, StepInput, StepOutput, build};
 use super::{Result, RuntimeError};
-use crate::delta::{Delta, EventTime};
+use crate::delta::Delta;
 use crate::operators::spill::SpillTo;
 use crate::plan::SharedFlow;
 use std::cell::Cell;
@@ -84,18 +85,13 @@ impl Crew {
     pub(super) fn step(
         &self,
         sources: Vec<Vec<Delta>>,
-        closed: Vec<EventTime>,
-        watermarks: Vec<EventTime>,
+        before: Reached,
+        after: Reached,
         moment: Moment,
     ) -> Result<Vec<StepOutput>> {
         let workers = self.len();
         let mut inputs: Vec<StepInput> = (0..workers)
-            .map(|_| StepInput {
-                sources: Vec::new(),
-                closed: closed.clone(),
-                watermarks: watermarks.clone(),
-                moment,
-            })
+            .map(|_| StepInput { sources: Vec::new(), before: before.clone(), after: after.clone(), moment })
             .collect();
         for deltas in sources {
             for (input, part) in inputs.iter_mut().zip(deal(deltas, workers)) {

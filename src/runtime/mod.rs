@@ -6,6 +6,8 @@
 //! [`settled`] which steps can be made again, `retry` what passes; [`rebuild`] begins a table's job afresh. `monitor` tells others of it ([`status`]) and it what they ask
 //! ([`wanted`], `hold`).
 
+#[cfg(debug_assertions)]
+mod audit;
 pub mod checkpoint;
 mod checkpointer;
 pub mod control;
@@ -32,6 +34,7 @@ mod table_files;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod times;
 pub mod upsert_sink;
 pub mod wanted;
 mod worker;

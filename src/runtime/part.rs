@@ -7,9 +7,10 @@ use super::output::Output;
 use super::rebuild::Progress;
 use super::retry::Patience;
 use super::seen::NodeSeen;
+use super::times::{SourceTime, statement_time};
 use super::{Result, RuntimeError};
 use crate::connectors::topic::FedBy;
-use crate::delta::{Delta, EventTime};
+use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use crate::plan::FlowPart;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -45,6 +46,8 @@ pub(super) struct Part {
     durable_at_once: bool,
     /// The last step that the sink had when the run began.
     pub(super) committed: Option<u64>,
+    /// How far its time is: the least over its sources that hold it.
+    pub(super) time: EventTime,
     /// The counters when this run began.
     before: Totals,
     rows_out: u64,
@@ -117,6 +120,7 @@ impl Part {
             rebuild,
             durable_at_once,
             committed,
+            time: known.map_or(WATERMARK_NONE, |k| k.time),
             before: known.map_or(Totals::default(), |k| k.totals),
             rows_out: 0,
         })
@@ -144,6 +148,12 @@ impl Part {
     /// The sources that it reads.
     pub(super) fn sources(&self) -> &[usize] {
         &self.flow.sources
+    }
+
+    /// Brings its time on to where its sources, of all of the job's, are.
+    pub(super) fn bring_on(&mut self, all: &[SourceTime]) {
+        let sources = self.flow.sources.iter().map(|s| all[*s]);
+        self.time = self.time.max(statement_time(sources));
     }
 
     /// Whether its result comes from this node.
@@ -220,6 +230,7 @@ impl Part {
             fingerprint: self.fingerprint.clone(),
             finished: self.state == PartState::Finished,
             totals: self.total(run),
+            time: self.time,
             nodes: self.flow.nodes.clone(),
             sources: self.flow.sources.clone(),
         }

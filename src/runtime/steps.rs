@@ -16,6 +16,7 @@ use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use super::retry::{Over, Patience};
 use super::seen::{Checkpointed, NodeSeen};
 use super::status::State;
+use super::times::{Reached, SourceTime};
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
@@ -560,12 +561,13 @@ impl Run {
             let at_once = self.parts.iter().any(Part::is_durable_at_once);
             self.sync_journal(if at_once { Duration::ZERO } else { JOURNAL_BEHIND })?;
         }
-        let closed = self.watermarks.clone();
+        let before = self.reached();
         let mut sources = Vec::with_capacity(taken.len());
         for (s, slices) in taken.into_iter().enumerate() {
             sources.push(self.take_in(s, slices)?);
         }
-        let outputs = self.crew.step(sources, closed, self.watermarks.clone(), moment)?;
+        self.bring_on();
+        let outputs = self.crew.step(sources, before, self.reached(), moment)?;
         let mut results: Vec<(Vec<Delta>, EventTime)> = vec![(Vec::new(), WATERMARK_NONE); self.parts.len()];
         for (worker, output) in outputs.into_iter().enumerate() {
             for ((deltas, watermark), (more, reached)) in results.iter_mut().zip(output.results) {
@@ -580,6 +582,20 @@ impl Run {
             written.inspect_err(|_| self.blamed = Some(i))?;
         }
         Ok(())
+    }
+
+    fn reached(&self) -> Reached {
+        let parts = self.parts.iter().map(|p| p.time).collect();
+        Reached { sources: self.watermarks.clone(), parts }
+    }
+
+    /// Brings the statements' times on to where their sources are.
+    fn bring_on(&mut self) {
+        let of = |(s, source): (usize, &SourceSetup)| {
+            SourceTime::of(&self.partitions[s], self.watermarks[s], source.shape.time.is_some())
+        };
+        let all: Vec<SourceTime> = self.sources.iter().enumerate().map(of).collect();
+        self.parts.iter_mut().for_each(|part| part.bring_on(&all));
     }
 
     /// Counts one source's slices, keeps its bad and late rows, moves its watermark; gives its deltas.

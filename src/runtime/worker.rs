@@ -7,9 +7,12 @@
 //! scheduled.
 
 use super::RuntimeError;
+#[cfg(debug_assertions)]
+use super::audit::Audit;
 use super::checkpoint::RestoredPart;
 use super::journal::Moment;
 use super::seen::{NodeSeen, RowCount};
+use super::times::{Lifts, Reached};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
@@ -53,10 +56,10 @@ pub(super) enum Command {
 pub(super) struct StepInput {
     /// Rows for each source.
     pub(super) sources: Vec<Vec<Delta>>,
-    /// Each source's watermark before the step.
-    pub(super) closed: Vec<EventTime>,
-    /// Each source's watermark after the step.
-    pub(super) watermarks: Vec<EventTime>,
+    /// How far time was before the step.
+    pub(super) before: Reached,
+    /// How far it is after the step.
+    pub(super) after: Reached,
     /// When it runs, and what leaves by its age.
     pub(super) moment: Moment,
 }
@@ -144,6 +147,7 @@ pub(super) struct Worker {
     flow: Arc<SharedFlow>,
     nodes: Vec<Running>,
     routes: Vec<Route>,
+    lifts: Lifts,
     /// How many rows each node has taken and given.
     counts: Vec<RowCount>,
     /// The watermark that each node's output has reached.
@@ -152,6 +156,9 @@ pub(super) struct Worker {
     failed: Cell<Option<usize>>,
     /// State that has come of nodes that take theirs all at once.
     restoring: BTreeMap<usize, Vec<StateTable>>,
+    /// Looks whether checkpoints have all of the state.
+    #[cfg(debug_assertions)]
+    audit: Audit,
 }
 
 /// The nodes behind one, as it sends its rows to them.
@@ -239,10 +246,13 @@ pub(super) fn build(
             flow: flow.clone(),
             nodes,
             routes: routes(flow),
+            lifts: Lifts::of(flow),
             counts: vec![RowCount::default(); flow.nodes.len()],
             reached: vec![WATERMARK_NONE; flow.nodes.len()],
             failed: Cell::new(None),
             restoring: BTreeMap::new(),
+            #[cfg(debug_assertions)]
+            audit: Audit::default(),
         })
     };
     joined.into_iter().enumerate().map(build_one).collect()
@@ -309,12 +319,13 @@ impl Worker {
     }
 
     fn step(&mut self, mut input: StepInput) -> Result<StepOutput, RuntimeError> {
-        self.begin(&input.closed, input.moment);
+        self.begin(&input.before, input.moment);
         let mut results: Vec<Vec<Delta>> = vec![Vec::new(); self.flow.parts.len()];
         let mut watermarks: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         for from in 0..self.nodes.len() {
             let inputs = self.flow.nodes[from].inputs.iter();
-            let least = inputs.map(|n| watermarks[*n]).min().unwrap_or(WATERMARK_NONE);
+            let reached = |n: &usize| self.lifts.reached(from, *n, watermarks[*n], &input.after.parts);
+            let least = inputs.map(reached).min().unwrap_or(WATERMARK_NONE);
             let (upto, nodes) = self.nodes.split_at_mut(from + 1);
             let Some(node) = upto.last_mut() else { continue };
             let (failed, counts) = (&self.failed, self.counts.as_slice());
@@ -325,7 +336,7 @@ impl Worker {
                     for delta in std::mem::take(&mut input.sources[*s]) {
                         behind.emit(delta)?;
                     }
-                    input.watermarks[*s]
+                    input.after.sources[*s]
                 }
                 // Constant rows are complete from the start.
                 Running::Values(batch) => {
@@ -355,16 +366,17 @@ impl Worker {
     }
 
     /// Begins a step: tells each operator the watermark that its inputs had reached before, and the time.
-    fn begin(&mut self, sources: &[EventTime], moment: Moment) {
+    fn begin(&mut self, times: &Reached, moment: Moment) {
         let Moment { now, keep_since } = moment;
         let mut closed: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
-        for (running, node) in self.nodes.iter_mut().zip(&self.flow.nodes) {
-            let before = node.inputs.iter().map(|n| closed[*n]).min().unwrap_or(WATERMARK_NONE);
+        for (i, (running, node)) in self.nodes.iter_mut().zip(&self.flow.nodes).enumerate() {
+            let reached = |n: &usize| self.lifts.reached(i, *n, closed[*n], &times.parts);
+            let before = node.inputs.iter().map(reached).min().unwrap_or(WATERMARK_NONE);
             if let Running::Operator(operator) = running {
                 operator.begin_step(StepStart { closed: before, now, keep_since });
             }
             closed.push(match &node.spec {
-                Spec::Source(s) => sources[*s],
+                Spec::Source(s) => times.sources[*s],
                 Spec::Values(_) => EventTime::MAX,
                 // Its output lags behind its input; what it sends is never behind a window of its own making.
                 Spec::Aggregate(_) | Spec::Join(_) | Spec::Session(_) | Spec::TopN(_) => WATERMARK_NONE,
@@ -383,7 +395,10 @@ impl Worker {
         for (i, running) in self.nodes.iter_mut().enumerate() {
             if let Running::Operator(operator) = running {
                 let failed = |_: &OperatorError| self.failed.set(Some(i));
-                state.push((i, operator.snapshot_changes().inspect_err(failed)?));
+                let change = operator.snapshot_changes().inspect_err(failed)?;
+                #[cfg(debug_assertions)]
+                self.audit.saved(i, operator.as_mut(), &change);
+                state.push((i, change));
             }
         }
         Ok(state)
@@ -404,6 +419,12 @@ impl Worker {
         for (node, tables) in std::mem::take(&mut self.restoring) {
             if let Some(operator) = self.nodes.get_mut(node).and_then(Running::operator) {
                 operator.restore(tables)?;
+            }
+        }
+        #[cfg(debug_assertions)]
+        for (i, running) in self.nodes.iter_mut().enumerate() {
+            if let Some(operator) = running.operator() {
+                self.audit.restored(i, operator);
             }
         }
         Ok(())

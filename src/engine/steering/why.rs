@@ -281,7 +281,15 @@ fn window(operator: &OperatorStatus, open: OpenStatus) -> String {
 /// For each source of an operator that holds its window open: which partition, and how far it must go.
 fn holders(status: &JobStatus, operator: &OperatorStatus, open: OpenStatus) -> Vec<String> {
     let behind = |s: &&SourceStatus| !s.ended && s.watermark.is_none_or(|w| w < open.closes);
-    upstream(status, operator).filter(behind).map(|source| hold(source, open)).collect()
+    let behind: Vec<&SourceStatus> = upstream(status, operator).filter(behind).collect();
+    let silent = |s: &SourceStatus| s.time_column.is_some() && holder(s).is_none();
+    // Those that are silent are waited for only where all are.
+    let waits_for_silent = behind.iter().all(|s| silent(s));
+    let tell = |source: &SourceStatus| match silent(source) && !waits_for_silent {
+        true => format!("All partitions of {} are idle and do not hold the watermark.", source.name),
+        false => hold(source, open),
+    };
+    behind.into_iter().map(tell).collect()
 }
 
 fn hold(source: &SourceStatus, open: OpenStatus) -> String {

@@ -7,6 +7,7 @@ mod failing;
 mod follow;
 mod groups;
 mod growth;
+mod idle;
 mod input;
 mod jobs;
 mod late;

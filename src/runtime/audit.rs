@@ -1,0 +1,158 @@
+//! In builds with debug assertions: what the checkpoints of an operator add up to is its state, after every checkpoint.
+//!
+//! A checkpoint that forgets a key, or keeps one that has gone, is seen only after a restore, and then only by a query whose
+//! answer depends on that key. So every test that runs a job looks here, whatever its query is.
+
+use crate::operators::{Operator, StateChange, StateTable, TableChange};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::row::{RowConverter, SortField};
+use std::collections::{BTreeMap, HashMap};
+
+/// More rows of an operator's state than these are not looked at: a debug build would do nothing else.
+const MOST_ROWS: u64 = 20_000;
+
+type Row = Vec<u8>;
+/// By table and key the rows, in the row format.
+type Saved = BTreeMap<String, HashMap<Row, Vec<Row>>>;
+
+/// What has been saved of each node's state.
+#[derive(Default)]
+pub(super) struct Audit(BTreeMap<usize, Saved>);
+
+impl Audit {
+    /// The state of a node, as it has been restored, is what the checkpoint has.
+    pub(super) fn restored(&mut self, node: usize, operator: &mut dyn Operator) {
+        match whole(operator) {
+            Some(saved) => self.0.insert(node, saved),
+            None => self.0.remove(&node),
+        };
+    }
+
+    /// Brings in what a checkpoint saves of a node.
+    ///
+    /// # Panics
+    /// When the checkpoints since the whole state was saved or restored do not add up to the state.
+    pub(super) fn saved(&mut self, node: usize, operator: &mut dyn Operator, change: &StateChange) {
+        let Some(state) = whole(operator) else {
+            self.0.remove(&node);
+            return;
+        };
+        let saved = match change {
+            StateChange::Whole(tables) => fold(tables),
+            StateChange::Some(changes) => {
+                self.0.remove(&node).and_then(|saved| changes.iter().try_fold(saved, apply))
+            }
+        };
+        if let Some(saved) = saved {
+            let differs = differences(&saved, &state);
+            assert!(differs.is_empty(), "node {node}: {}", differs.join("; "));
+        }
+        self.0.insert(node, state);
+    }
+}
+
+fn whole(operator: &mut dyn Operator) -> Option<Saved> {
+    if operator.metrics().state_rows > MOST_ROWS {
+        return None;
+    }
+    // A disk that fails under the state fails the checkpoint, not this.
+    fold(&operator.snapshot().ok()?)
+}
+
+fn fold(tables: &[StateTable]) -> Option<Saved> {
+    tables.iter().try_fold(Saved::new(), |mut saved, StateTable { name, batch, key_columns }| {
+        add(saved.entry(name.clone()).or_default(), batch, *key_columns)?;
+        Some(saved)
+    })
+}
+
+fn apply(mut saved: Saved, change: &TableChange) -> Option<Saved> {
+    let table = saved.entry(change.name.clone()).or_default();
+    for batch in change.rows.iter().chain(&change.removed) {
+        for key in rows(&batch.columns()[..change.key_columns])? {
+            table.remove(&key);
+        }
+    }
+    if let Some(batch) = &change.rows {
+        add(table, batch, change.key_columns)?;
+    }
+    Some(saved)
+}
+
+fn add(table: &mut HashMap<Row, Vec<Row>>, batch: &RecordBatch, key_columns: usize) -> Option<()> {
+    let keys = match key_columns {
+        0 => vec![Row::new(); batch.num_rows()],
+        _ => rows(&batch.columns()[..key_columns])?,
+    };
+    for (key, row) in keys.into_iter().zip(rows(batch.columns())?) {
+        table.entry(key).or_default().push(row);
+    }
+    Some(())
+}
+
+/// The rows of columns as bytes that tell them apart; `None` for types that have none.
+fn rows(columns: &[ArrayRef]) -> Option<Vec<Row>> {
+    let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
+    let rows = RowConverter::new(fields).ok()?.convert_columns(columns).ok()?;
+    Some(rows.iter().map(|row| row.as_ref().to_vec()).collect())
+}
+
+/// Which keys of which tables have other rows.
+fn differences(saved: &Saved, state: &Saved) -> Vec<String> {
+    let none = HashMap::new();
+    let names = saved.keys().chain(state.keys().filter(|name| !saved.contains_key(*name)));
+    names.fold(Vec::new(), |mut found, name| {
+        let (saved, state) = (saved.get(name).unwrap_or(&none), state.get(name).unwrap_or(&none));
+        let of = |table: &HashMap<Row, Vec<Row>>, key: &Row| {
+            let mut rows = table.get(key).cloned().unwrap_or_default();
+            rows.sort();
+            rows
+        };
+        let forgotten = state.keys().filter(|key| !saved.contains_key(*key)).count();
+        let kept = saved.keys().filter(|key| !state.contains_key(*key)).count();
+        let others = saved.keys().filter(|key| state.contains_key(*key) && of(saved, key) != of(state, key));
+        let others = others.count();
+        if forgotten + kept + others > 0 {
+            found.push(format!(
+                "table {name}: checkpoints have forgotten {forgotten} keys, kept {kept} that have gone, \
+                 and have other rows of {others}"
+            ));
+        }
+        found
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::drawn;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    fn batch(text: &str) -> RecordBatch {
+        let names = ["k", "v"].map(|name| Field::new(name, DataType::Int64, true));
+        drawn(&Arc::new(Schema::new(names.to_vec())), text).batch
+    }
+
+    fn saved(text: &str) -> Saved {
+        fold(&[StateTable { name: "t".into(), batch: batch(text), key_columns: 1 }]).unwrap()
+    }
+
+    #[test]
+    fn what_is_forgotten_kept_and_other_is_told() {
+        let removed = batch("+ 2 0").project(&[0]).unwrap();
+        let change = TableChange {
+            name: "t".into(),
+            key_columns: 1,
+            rows: Some(batch("+ 1 5\n+ 1 6\n+ 4 0")),
+            removed: Some(removed),
+        };
+        let after = apply(saved("+ 1 1\n+ 2 2\n+ 3 3"), &change).unwrap();
+        assert!(differences(&after, &saved("+ 4 0\n+ 3 3\n+ 1 6\n+ 1 5")).is_empty());
+        let other = differences(&after, &saved("+ 1 6\n+ 3 3\n+ 5 5")).join("");
+        assert!(
+            other.contains("forgotten 1 keys, kept 1 that have gone, and have other rows of 1"),
+            "{other}"
+        );
+    }
+}
