@@ -10,6 +10,7 @@ use crate::delta::Delta;
 use crate::operators::spill::SpillTo;
 use crate::plan::SharedFlow;
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -21,6 +22,17 @@ pub(super) struct Crew {
     threads: Vec<JoinHandle<()>>,
     /// The node at which a worker failed.
     failed_at: Cell<Option<usize>>,
+}
+
+/// Runs a worker. If it panics, an answer tells so: the others wait for commands, and the job would for answers.
+fn guarded(worker: usize, answers: &Sender<Answer>, run: impl FnOnce()) {
+    // The worker's state is gone with it.
+    let Err(panic) = catch_unwind(AssertUnwindSafe(run)) else { return };
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let reply = Err(RuntimeError::WorkerPanicked(text));
+    // Nobody is left to be told where the job has ended.
+    let _ = answers.send(Answer { worker, node: None, reply });
 }
 
 impl Crew {
@@ -38,7 +50,7 @@ impl Crew {
             let send = send.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("worker {i}"))
-                .spawn(move || worker.run(receive, send))
+                .spawn(move || guarded(i, &send, || worker.run(receive, send.clone())))
                 .map_err(RuntimeError::Thread)?;
             crew.commands.push(commands);
             crew.threads.push(thread);
@@ -174,4 +186,20 @@ fn deal(deltas: Vec<Delta>, workers: usize) -> Vec<Vec<Delta>> {
         }
     }
     dealt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_answers() {
+        let (send, answers) = channel();
+        guarded(3, &send, || panic!("two and {}", 2));
+        let answer = answers.recv().unwrap();
+        assert_eq!(answer.worker, 3);
+        assert!(matches!(answer.reply, Err(RuntimeError::WorkerPanicked(text)) if text == "two and 2"));
+        guarded(3, &send, || ());
+        assert!(answers.try_recv().is_err());
+    }
 }

@@ -69,6 +69,9 @@ pub enum RuntimeError {
     /// Another worker has failed and told why.
     #[error("another worker failed")]
     WorkerGone,
+    /// A worker has come upon a fault of the program.
+    #[error("a worker stopped at a fault of the program: {0}")]
+    WorkerPanicked(String),
     /// A worker ended without telling why.
     #[error("a worker thread stopped unexpectedly")]
     WorkerLost,
@@ -118,7 +121,10 @@ impl RuntimeError {
             RuntimeError::Log(_) => "log",
             RuntimeError::Operator(_) | RuntimeError::Arrow(_) => "data",
             RuntimeError::Disk(_) | RuntimeError::JournalSync(_) => "disk",
-            RuntimeError::WorkerGone | RuntimeError::WorkerLost | RuntimeError::Thread(_) => "thread",
+            RuntimeError::WorkerGone
+            | RuntimeError::WorkerLost
+            | RuntimeError::WorkerPanicked(_)
+            | RuntimeError::Thread(_) => "thread",
             RuntimeError::State { .. } => "state",
             RuntimeError::SourceChanged { .. } | RuntimeError::RowsGone { .. } => "source",
             RuntimeError::StoppedWaiting { .. } => "stopped",
