@@ -110,6 +110,20 @@ impl Join {
         arrivals
     }
 
+    /// Forgets when rows came that are no longer here.
+    pub(super) fn forget_arrivals(&mut self) {
+        if self.ages.arrivals.take().is_some() {
+            self.ages.arrivals = Some(self.arrivals(self.ages.now));
+        }
+    }
+
+    /// A row has come back that came at some time before.
+    pub(super) fn note_arrival(&mut self, side: usize, id: u32, came: i64) {
+        if let Some(arrivals) = &mut self.ages.arrivals {
+            arrivals[side].entry(came).or_default().push(id);
+        }
+    }
+
     /// A row leaves, unless its entry is another row's now, or it has come again.
     fn leave(&mut self, side: usize, id: u32, since: i64) {
         let entry = self.rows[side].get_mut(id);

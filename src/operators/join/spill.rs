@@ -46,24 +46,26 @@ impl Join {
         chosen
     }
 
-    /// When the watermark needs a slot.
+    /// When the watermark needs a slot, or where rows have ages when the first of its rows leaves.
     fn due(&self, slot: u32) -> EventTime {
-        let until = match self.spec.bound {
-            None => return NEVER,
-            Some(JoinBound::Key { .. }) => self.slots[slot as usize].until,
-            Some(JoinBound::Interval { .. }) => {
-                let mut least = i64::MAX;
-                for rows in &self.rows {
-                    let mut id = rows.first(slot);
-                    while id != NO_ROW {
-                        least = least.min(rows.get(id).until);
-                        id = rows.get(id).next;
-                    }
-                }
-                least
+        let least = |side: usize| {
+            let rows = &self.rows[side];
+            let (mut least, mut id) = (i64::MAX, rows.first(slot));
+            while id != NO_ROW {
+                least = least.min(rows.get(id).until);
+                id = rows.get(id).next;
             }
+            least
         };
-        // It is over when the watermark is beyond it, and at the end.
+        let until = match self.spec.bound {
+            None => match (0..2).filter(|side| self.ages_of(*side)).map(least).min() {
+                Some(came) if came != i64::MAX => came,
+                _ => return NEVER,
+            },
+            Some(JoinBound::Key { .. }) => self.slots[slot as usize].until,
+            Some(JoinBound::Interval { .. }) => least(0).min(least(1)),
+        };
+        // It is over when the watermark is beyond it, and at the end; it leaves when rows are kept since a later time.
         until.saturating_add(1).min(NEVER - 1)
     }
 
@@ -88,6 +90,7 @@ impl Join {
 
     /// Forgets when rows and slots are over that are no longer here.
     fn forget_due(&mut self) {
+        self.forget_arrivals();
         if self.spec.bound.is_none() {
             return;
         }
@@ -158,6 +161,14 @@ impl KeyedState for Join {
         self.keys.compact();
         self.forget_due();
         Ok(Some(evicted))
+    }
+
+    fn leaves_by_age(&self) -> bool {
+        self.spec.unbounded != [false; 2]
+    }
+
+    fn knows_ages(&self) -> bool {
+        self.aging
     }
 
     fn admit(&mut self, tables: Vec<StateTable>, unsaved: Option<Vec<ArrayRef>>) -> Result<()> {

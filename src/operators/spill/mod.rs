@@ -8,7 +8,7 @@
 //!        and for one that is on disk a read, a decode and later a write again
 //!
 //! An operator says through [`KeyedState`] how its state leaves and comes back key by key; one that cannot keeps all of it in
-//! memory, and so does one whose rows leave by their age. What a checkpoint needs of keys on disk is read from there.
+//! memory. What a checkpoint needs of keys on disk is read from there, and so are keys of which rows leave by their age.
 
 mod records;
 #[cfg(test)]
@@ -52,6 +52,17 @@ pub trait KeyedState {
     /// there is nothing to give.
     fn evict(&mut self, bytes: usize) -> Result<Option<Evicted>>;
 
+    /// Whether rows of its state leave by their age, once a step says since when rows are kept.
+    fn leaves_by_age(&self) -> bool {
+        false
+    }
+
+    /// Whether it knows when all rows came that leave by their age. Then [`Evicted::due`] is the least time (ns) of those since
+    /// when rows are kept at which one of the key leaves, instead of a watermark.
+    fn knows_ages(&self) -> bool {
+        false
+    }
+
     /// Takes rows of keys in beside what it has. Of the keys `unsaved` the last checkpoint does not have what they are now;
     /// of the others it does.
     fn admit(&mut self, tables: Vec<StateTable>, unsaved: Option<Vec<ArrayRef>>) -> Result<()>;
@@ -64,7 +75,7 @@ pub struct Evicted {
     pub keys: Vec<ArrayRef>,
     /// Whether the last checkpoint does not have what the key has; without meaning before anyone has asked what changes.
     pub unsaved: Vec<bool>,
-    /// The watermark (ns) at which the key is needed in memory; [`NEVER`] = at none.
+    /// The watermark (ns) at which the key is needed in memory, or what [`KeyedState::knows_ages`] says; [`NEVER`] = at none.
     pub due: Vec<EventTime>,
     /// The rows by table, those of a key together and in the order of the keys.
     pub tables: Vec<EvictedTable>,
@@ -90,8 +101,10 @@ pub struct Spilling {
     /// Rows and steps since its size was looked at.
     rows: usize,
     steps: u32,
-    /// Its rows leave by their age: all stay in memory.
-    aging: bool,
+    /// What is on disk is due by its age, not at a watermark.
+    due_by_age: bool,
+    /// Why a step could not begin.
+    failed: Option<OperatorError>,
     /// Whether its state can leave memory, as far as is known.
     leaves: bool,
     /// Rows on disk.
@@ -117,7 +130,8 @@ impl Spilling {
             shapes: Shapes::default(),
             rows: 0,
             steps: 0,
-            aging: false,
+            due_by_age: false,
+            failed: None,
             leaves: true,
             cold_rows: 0,
             failures: 0,
@@ -140,11 +154,19 @@ impl Spilling {
         self.admit(gathered)
     }
 
-    /// Brings the keys into memory that are needed at this watermark.
+    /// Brings the keys into memory that are needed at this watermark, or age.
     fn warm_due(&mut self, watermark: EventTime) -> Result<()> {
         let mut gathered = Gathered::default();
         self.cold.take_due(watermark.min(NEVER - 1), |record| gathered.add(record))?;
         self.admit(gathered)
+    }
+
+    /// Brings the keys into memory of which rows leave that came before `since`; where it is not known when they came, all.
+    fn warm_aged(&mut self, since: i64) -> Result<()> {
+        if self.cold.is_empty() || !self.inner.keyed().is_some_and(|keyed| keyed.leaves_by_age()) {
+            return Ok(());
+        }
+        if self.due_by_age { self.warm_due(since) } else { self.warm_all() }
     }
 
     /// Brings all into memory.
@@ -181,7 +203,7 @@ impl Spilling {
     fn fit(&mut self) -> Result<()> {
         (self.rows, self.steps) = (0, 0);
         self.tell();
-        if !self.leaves || self.aging {
+        if !self.leaves {
             return Ok(());
         }
         if self.resting > 0 {
@@ -234,6 +256,7 @@ impl Spilling {
         let Some(evicted) = keyed.evict(usize::try_from(bytes).unwrap_or(usize::MAX))? else {
             return Ok(false);
         };
+        self.due_by_age = keyed.knows_ages() && (self.due_by_age || self.cold.is_empty());
         let put = self.shapes.records(&evicted).and_then(|records| {
             let mut sorted: Vec<Record> = records.iter().collect();
             Ok(self.cold.put(&mut sorted).map(|()| records.hashes())?)
@@ -312,29 +335,27 @@ fn lost() -> OperatorError {
 
 impl Operator for Spilling {
     fn begin_step(&mut self, start: StepStart) {
-        self.aging = start.keep_since.is_some();
+        self.failed = start.keep_since.and_then(|since| self.warm_aged(since).err());
         self.inner.begin_step(start);
     }
 
     fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+        self.failed.take().map_or(Ok(()), Err)?;
         self.rows += delta.num_rows();
-        if !self.cold.is_empty() {
-            if self.aging {
-                // All rows of state have ages from now on.
-                self.warm_all()?;
-            } else if let Some(keyed) = self.inner.keyed() {
-                let keys = keyed.keys_of(port, &delta)?;
-                self.warm(&keys, delta.num_rows())?;
-            }
+        if !self.cold.is_empty()
+            && let Some(keyed) = self.inner.keyed()
+        {
+            let keys = keyed.keys_of(port, &delta)?;
+            self.warm(&keys, delta.num_rows())?;
         }
         self.inner.push(port, delta, out)
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
-        if self.aging && !self.cold.is_empty() {
-            self.warm_all()?;
+        self.failed.take().map_or(Ok(()), Err)?;
+        if !self.due_by_age {
+            self.warm_due(watermark)?;
         }
-        self.warm_due(watermark)?;
         let reached = self.inner.finish_step(watermark, out)?;
         self.steps += 1;
         let look = self.rows >= ROWS_BETWEEN_LOOKS || self.steps >= STEPS_BETWEEN_LOOKS;

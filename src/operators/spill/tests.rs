@@ -1,9 +1,12 @@
-//! An upsert table and a join whose state goes to disk, beside ones whose state does not.
+//! A join and a ranking whose state goes to disk, beside ones whose state does not.
 
 use super::*;
 use crate::delta::{WATERMARK_END, WATERMARK_NONE, consolidate, draw, drawn};
 use crate::disk::Disk;
+use crate::operators::aggregate::EmitMode;
 use crate::operators::join::{Join, JoinInput, JoinSpec};
+use crate::operators::top_n::{RankFunction, TopN, TopNSpec, TopNUse};
+use arrow::compute::SortOptions;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::JoinType;
 use datafusion::physical_expr::expressions::col;
@@ -37,16 +40,45 @@ fn join() -> Box<dyn Operator> {
     )
 }
 
-fn spilling(limit: u64, disk: &Disk, dir: &tempfile::TempDir) -> Spilling {
+fn top_n() -> Box<dyn Operator> {
+    let input_schema = schema(["k", "v"]);
+    let rank = Field::new("r", DataType::UInt64, false);
+    let fields = [input_schema.fields().to_vec(), vec![Arc::new(rank)]].concat();
+    Box::new(
+        TopN::new(TopNSpec {
+            keys: vec![col("k", &input_schema).unwrap()],
+            order: vec![(col("v", &input_schema).unwrap(), SortOptions::default())],
+            function: RankFunction::RowNumber,
+            first: 1,
+            last: None,
+            output: true,
+            purpose: TopNUse::Result,
+            window: None,
+            input_append_only: false,
+            unbounded: true,
+            mode: EmitMode::Changes,
+            schema: Arc::new(Schema::new(fields)),
+            input_schema,
+        })
+        .unwrap(),
+    )
+}
+
+fn spilling(operator: Box<dyn Operator>, limit: u64, disk: &Disk, dir: &tempfile::TempDir) -> Spilling {
     let budget = MemoryBudget::new(limit);
-    Spilling::new(join(), &SpillTo { budget, disk: disk.clone(), dir: dir.path().into() })
+    Spilling::new(operator, &SpillTo { budget, disk: disk.clone(), dir: dir.path().into() })
 }
 
 /// One step with rows for both sides; the net of what goes out.
-fn step(operator: &mut dyn Operator, keep_since: Option<i64>, rows: &[(bool, i64, i64, i64)]) -> String {
-    operator.begin_step(StepStart { keep_since, ..StepStart::after(WATERMARK_NONE) });
+fn step(
+    operator: &mut dyn Operator,
+    ports: usize,
+    start: StepStart,
+    rows: &[(bool, i64, i64, i64)],
+) -> String {
+    operator.begin_step(start);
     let mut out = Vec::new();
-    for port in [0, 1] {
+    for port in 0..ports {
         let text = rows.iter().filter(|(right, ..)| *right == (port == 1));
         let text: String = text.map(|(_, k, v, weight)| format!("{weight:+} {k} {v}\n")).collect();
         operator.push(port, drawn(&schema(["k", "v"]), &text), &mut out).unwrap();
@@ -111,7 +143,7 @@ impl Saved {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn state_on_disk_answers_as_state_in_memory(
         steps in proptest::collection::vec(
@@ -119,14 +151,19 @@ proptest! {
             1..20,
         ),
         limit in prop_oneof![Just(0u64), Just(3000)],
+        ranks: bool,
+        // From which step on rows leave by their age, and at which.
+        ttl in proptest::option::of((0..12i64, 1..5i64)),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let mut plain = join();
+        let operator = || if ranks { top_n() } else { join() };
+        let ports = if ranks { 1 } else { 2 };
+        let mut plain = operator();
         let (disk, faults) = Disk::faulty();
-        let mut spilled = spilling(limit, &disk, &dir);
+        let mut spilled = spilling(operator(), limit, &disk, &dir);
         let mut there: Vec<(bool, i64, i64, i64)> = Vec::new();
         let mut saved = Saved::default();
-        for (new, checkpoint, what) in steps {
+        for (now, (new, checkpoint, what)) in (0i64..).zip(steps) {
             // Some of the rows that are there go again.
             let gone = there.len() / 3;
             let mut rows: Vec<(bool, i64, i64, i64)> = there.drain(..gone).collect();
@@ -138,25 +175,31 @@ proptest! {
                 1 => faults.heal(),
                 _ => {}
             }
-            let keep = (what == 2).then_some(i64::MIN);
-            let (a, b) = (step(plain.as_mut(), None, &rows), step(&mut spilled, keep, &rows));
+            let keep_since = ttl.filter(|(from, _)| now >= *from).map(|(_, age)| now - age);
+            let start = StepStart { closed: WATERMARK_NONE, now, keep_since };
+            let (a, b) = (step(plain.as_mut(), ports, start, &rows), step(&mut spilled, ports, start, &rows));
             prop_assert_eq!(a, b);
+            let (a, b) = (plain.metrics(), spilled.metrics());
+            prop_assert_eq!((a.state_rows, a.expired, a.ignored), (b.state_rows, b.expired, b.ignored));
             if checkpoint {
                 saved.take(spilled.snapshot_changes().unwrap());
-                if keep.is_none() && !saved.lines().iter().any(|line| line.split(' ').count() > 6) {
-                    prop_assert_eq!(saved.lines(), lines(&plain.snapshot().unwrap()));
-                }
+                prop_assert_eq!(saved.lines(), lines(&plain.snapshot().unwrap()));
             }
             if what == 3 {
                 // From what a checkpoint would have, in parts.
                 let tables = spilled.snapshot().unwrap();
-                spilled = spilling(limit, &disk, &dir);
-                for table in tables {
+                let mut empty = spilling(operator(), limit, &disk, &dir);
+                for table in &tables {
                     for row in 0..table.batch.num_rows() {
                         let part = StateTable { batch: table.batch.slice(row, 1), ..table.clone() };
-                        spilled.restore(vec![part]).unwrap();
+                        empty.restore(vec![part]).unwrap();
                     }
                 }
+                spilled = empty;
+                // What was counted before counts no more.
+                let mut whole = operator();
+                whole.restore(tables).unwrap();
+                plain = whole;
                 saved = Saved::default();
                 saved.take(StateChange::Whole(spilled.snapshot().unwrap()));
             }
@@ -170,16 +213,18 @@ proptest! {
 fn what_does_not_fit_goes_to_disk_and_stays_in_memory_when_the_disk_is_full() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, faults) = Disk::faulty();
-    let mut operator = spilling(100_000, &disk, &dir);
+    let mut operator = spilling(join(), 100_000, &disk, &dir);
+    let start = StepStart::after(WATERMARK_NONE);
+    let step = |operator: &mut Spilling, rows: &[(bool, i64, i64, i64)]| step(operator, 2, start, rows);
     let budget = operator.budget.clone();
     let rows: Vec<_> = (0..5000).map(|k| (k % 2 == 0, k, 1, 1)).collect();
     faults.full_after(0);
-    step(&mut operator, None, &rows[..4500]);
+    step(&mut operator, &rows[..4500]);
     assert!(budget.is_exceeded() && operator.metrics().disk_bytes == 0);
     faults.heal();
-    step(&mut operator, None, &rows[4500..]);
+    step(&mut operator, &rows[4500..]);
     assert_eq!(operator.metrics().disk_bytes, 0, "the disk is not asked in each step");
-    (0..LOOKS_AFTER_FAILURE).for_each(|_| drop(step(&mut operator, None, &[])));
+    (0..LOOKS_AFTER_FAILURE).for_each(|_| drop(step(&mut operator, &[])));
     assert!(budget.used() <= 100_000, "{} bytes", budget.used());
     let metrics = operator.metrics();
     assert_eq!(metrics.state_rows, 5000);

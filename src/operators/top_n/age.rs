@@ -46,6 +46,8 @@ pub(super) struct Ages {
     pub(super) expired: u64,
     /// Rows that were taken back when they had left already.
     pub(super) ignored: u64,
+    /// Rows have come from a checkpoint that does not tell when they came.
+    pub(super) some_unknown: bool,
 }
 
 impl Ages {
@@ -56,6 +58,8 @@ impl Ages {
             self.arrivals = None;
             return;
         };
+        // From now on all have ages.
+        self.some_unknown = false;
         let arrivals = self.arrivals.get_or_insert_with(|| all(start.now, partitions));
         while let Some(first) = arrivals.first_entry().filter(|first| *first.key() < since) {
             for Arrived { partition, row, key } in first.remove() {
@@ -70,6 +74,15 @@ impl Ages {
                 self.leaving.push(Leaver { partition, row, key, weight });
             }
         }
+    }
+
+    /// Forgets when rows came whose partitions are no longer here.
+    pub(super) fn forget(&mut self, partitions: &Partitions) {
+        let Some(arrivals) = &mut self.arrivals else { return };
+        arrivals.retain(|_, arrived| {
+            arrived.retain(|arrived| partitions.get(arrived.partition).is_some());
+            !arrived.is_empty()
+        });
     }
 
     /// Whether rows leave by their age.

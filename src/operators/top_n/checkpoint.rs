@@ -98,6 +98,7 @@ impl TopN {
             };
             let rows = table.batch.num_rows();
             let batch = self.batch(columns[keys..keys + width].to_vec(), rows)?;
+            self.ages.some_unknown |= self.spec.unbounded && came.is_none();
             // Of rows whose age is not told, it begins with the next step.
             let came = came.cloned().unwrap_or_else(|| Int64Array::from_value(i64::MAX, rows));
             self.gather(&batch, Some(weights), Some(&came))?;

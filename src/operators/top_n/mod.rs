@@ -256,7 +256,7 @@ impl TopN {
             let mut changed = false;
             if let Some(partition) = self.partitions.get_mut(number) {
                 partition.best = NONE;
-                if self.ages.are_counted() {
+                if self.ages.are_counted() && !self.partitions.admitting {
                     self.ages.only_there(&partition.kept, &mut changes);
                 }
                 if let Some(first) = changes.first().copied() {

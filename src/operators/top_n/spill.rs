@@ -54,13 +54,29 @@ impl KeyedState for TopN {
             let table = StateTable { name: ROWS.into(), batch, key_columns: self.spec.keys.len() };
             tables.push(EvictedTable { table, counts });
         }
-        let windowed = self.spec.window.is_some();
+        self.ages.forget(&self.partitions);
+        let due = |p: &Partition| match (self.spec.window, self.spec.unbounded) {
+            (Some(_), _) => p.closes.min(NEVER - 1),
+            (None, true) => {
+                let came = p.entries().map(|entry| entry.came).min();
+                came.filter(|came| *came != i64::MAX).map_or(NEVER, |came| came + 1)
+            }
+            (None, false) => NEVER,
+        };
         Ok(Some(Evicted {
             keys: codec(&self.key_types)?.decode(partitions.iter().map(|p| &*p.key))?,
             unsaved: partitions.iter().map(Partitions::is_unsaved).collect(),
-            due: partitions.iter().map(|p| if windowed { p.closes.min(NEVER - 1) } else { NEVER }).collect(),
+            due: partitions.iter().map(due).collect(),
             tables,
         }))
+    }
+
+    fn leaves_by_age(&self) -> bool {
+        self.spec.unbounded
+    }
+
+    fn knows_ages(&self) -> bool {
+        self.spec.unbounded && !self.ages.some_unknown
     }
 
     fn admit(&mut self, tables: Vec<StateTable>, unsaved: Option<Vec<ArrayRef>>) -> Result<()> {
