@@ -42,6 +42,13 @@ impl Ages {
             arrivals[side].entry(self.now).or_default().push(id);
         }
     }
+
+    /// A row has come back that came at some time before.
+    pub(super) fn note_arrival(&mut self, side: usize, id: u32, came: i64) {
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals[side].entry(came).or_default().push(id);
+        }
+    }
 }
 
 impl Join {
@@ -114,13 +121,6 @@ impl Join {
     pub(super) fn forget_arrivals(&mut self) {
         if self.ages.arrivals.take().is_some() {
             self.ages.arrivals = Some(self.arrivals(self.ages.now));
-        }
-    }
-
-    /// A row has come back that came at some time before.
-    pub(super) fn note_arrival(&mut self, side: usize, id: u32, came: i64) {
-        if let Some(arrivals) = &mut self.ages.arrivals {
-            arrivals[side].entry(came).or_default().push(id);
         }
     }
 

@@ -194,7 +194,7 @@ impl Join {
                 self.slots[*slot as usize].entries[side] += 1;
                 if let Some(came) = came {
                     entry.until = came.value(i);
-                    self.note_arrival(side, id, came.value(i));
+                    self.ages.note_arrival(side, id, came.value(i));
                 }
                 if let Some(until) = &until {
                     entry.until = until[i];

@@ -237,6 +237,8 @@ impl TopN {
         let wanted = self.wanted();
         let send = send && self.spec.mode == EmitMode::Changes;
         let top_only = self.spec.keeps_top_only();
+        // What comes back was judged when it came.
+        let only_there = self.ages.are_counted() && !self.partitions.admitting;
         let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
         let mut changes: Vec<Change> = Vec::new();
         let mut all = all.peekable();
@@ -256,7 +258,7 @@ impl TopN {
             let mut changed = false;
             if let Some(partition) = self.partitions.get_mut(number) {
                 partition.best = NONE;
-                if self.ages.are_counted() && !self.partitions.admitting {
+                if only_there {
                     self.ages.only_there(&partition.kept, &mut changes);
                 }
                 if let Some(first) = changes.first().copied() {
