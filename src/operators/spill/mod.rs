@@ -32,6 +32,8 @@ use std::sync::Arc;
 /// Rows after which an operator's size is looked at again, and steps.
 const ROWS_BETWEEN_LOOKS: usize = 4096;
 const STEPS_BETWEEN_LOOKS: u32 = 16;
+/// A budget of so few bytes may be exceeded by the rows of any step.
+const SMALL_BUDGET: u64 = 1 << 20;
 /// Looks that pass after the disk would not take state, before it is asked again.
 const LOOKS_AFTER_FAILURE: u32 = 16;
 /// Bytes of state that leave memory at once, at least: what leaves is held twice meanwhile.
@@ -358,8 +360,8 @@ impl Operator for Spilling {
         }
         let reached = self.inner.finish_step(watermark, out)?;
         self.steps += 1;
-        let look = self.rows >= ROWS_BETWEEN_LOOKS || self.steps >= STEPS_BETWEEN_LOOKS;
-        if look || self.budget.is_exceeded() {
+        let many = self.rows >= ROWS_BETWEEN_LOOKS || self.steps >= STEPS_BETWEEN_LOOKS;
+        if many || self.budget.limit() < SMALL_BUDGET || self.budget.is_exceeded() {
             self.fit()?;
         }
         Ok(reached)
