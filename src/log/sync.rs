@@ -60,8 +60,10 @@ impl Drop for Syncer {
             state.thread.take()
         };
         self.0.changed.notify_all();
-        // It syncs what is left, then ends. (A thread that panicked has said so.)
-        let _ = thread.map(JoinHandle::join);
+        // It syncs what is left, then ends. (A thread that panicked has said so.) Where it held the last topic itself, it comes
+        // upon the end when it goes on.
+        let _ =
+            thread.filter(|thread| thread.thread().id() != std::thread::current().id()).map(JoinHandle::join);
     }
 }
 
@@ -204,5 +206,27 @@ impl Partition {
 
     fn state(&self) -> Result<Tail, LogError> {
         Ok(self.enter()?.core.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_log_may_go_with_the_last_topic_that_is_synced() {
+        let syncer = Syncer::new(Clock::system());
+        let shared = Arc::clone(&syncer.0);
+        let ((begin, begun), (done, ended)) = (channel(), channel());
+        let thread = std::thread::spawn(move || {
+            begun.recv().unwrap();
+            drop(syncer);
+            done.send(()).unwrap();
+        });
+        guard(&shared.state).thread = Some(thread);
+        begin.send(()).unwrap();
+        ended.recv().unwrap();
+        assert!(guard(&shared.state).closed);
     }
 }

@@ -5,7 +5,8 @@
 //! [`cold`] what has gone to disk · [`distinct`] how many different
 //! values a slot holds · [`exact_sum`] a sum of floats from which values can be taken back · [`key_table`] key → slot,
 //! where single keys go · [`keyed_rows`] key → its row, and what a step has changed · [`keys`] key → slot for vectors of
-//! accumulators · [`ranked`] an ordered multiset that knows the positions of its rows · [`row_lists`] a list of rows a slot.
+//! accumulators · [`ranked`] an ordered multiset that knows the positions of its rows · [`row_lists`] a list of rows a slot · [`zero`]
+//! keys of which the two zeros are one.
 
 pub mod arena;
 pub mod bag;
@@ -18,3 +19,4 @@ pub mod keyed_rows;
 pub mod keys;
 pub mod ranked;
 pub mod row_lists;
+pub mod zero;

@@ -6,10 +6,11 @@ use super::choose::CallPlan;
 use super::spec::{AggregateSpec, EmitMode, WindowKey};
 use crate::delta::{Delta, WATERMARK_END};
 use crate::operators::Result;
+use crate::state::zero::one_zero;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, prep_null_mask_filter, take};
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::common::{exec_err, internal_err};
 use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
@@ -166,20 +167,6 @@ fn unit_of(data_type: Option<&DataType>) -> Result<i64> {
         Some(DataType::Timestamp(TimeUnit::Nanosecond, _)) => 1,
         _ => return Ok(exec_err!("a window key must be a timestamp")?),
     })
-}
-
-/// A key column with -0.0 as 0.0: they are one key, so they must also be one row when a group is taken back.
-fn one_zero(column: ArrayRef) -> ArrayRef {
-    if let Some(floats) = column.as_primitive_opt::<Float64Type>() {
-        if floats.values().iter().any(|v| v.to_bits() == (-0.0f64).to_bits()) {
-            return Arc::new(floats.unary::<_, Float64Type>(|v| v + 0.0));
-        }
-    } else if let Some(floats) = column.as_primitive_opt::<Float32Type>()
-        && floats.values().iter().any(|v| v.to_bits() == (-0.0f32).to_bits())
-    {
-        return Arc::new(floats.unary::<_, Float32Type>(|v| v + 0.0));
-    }
-    column
 }
 
 /// A FILTER's column with null as false.

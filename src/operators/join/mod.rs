@@ -30,12 +30,12 @@ use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, St
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array};
+use crate::state::zero::one_zero;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Most rows of a batch that goes out.
 const BATCH_ROWS: usize = 8192;
@@ -401,17 +401,4 @@ fn nanoseconds(column: &ArrayRef) -> Result<arrow::array::Int64Array> {
     let values = cast(column, &DataType::Int64)?;
     let values = values.as_primitive::<Int64Type>();
     Ok(if unit == 1 { values.clone() } else { values.unary(|v| v.saturating_mul(unit)) })
-}
-
-/// A key column with -0.0 as 0.0: they are equal, but not as bytes.
-fn one_zero(column: ArrayRef) -> ArrayRef {
-    if let Some(floats) = column.as_primitive_opt::<Float64Type>() {
-        let floats: Float64Array = floats.unary(|v| v + 0.0);
-        Arc::new(floats)
-    } else if let Some(floats) = column.as_primitive_opt::<Float32Type>() {
-        let floats: Float32Array = floats.unary(|v| v + 0.0);
-        Arc::new(floats)
-    } else {
-        column
-    }
 }

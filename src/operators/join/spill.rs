@@ -48,22 +48,22 @@ impl Join {
 
     /// When the watermark needs a slot, or where rows have ages when the first of its rows leaves.
     fn due(&self, slot: u32) -> EventTime {
-        let least = |side: usize| {
+        let untils = |side: usize| {
             let rows = &self.rows[side];
-            let (mut least, mut id) = (i64::MAX, rows.first(slot));
-            while id != NO_ROW {
-                least = least.min(rows.get(id).until);
-                id = rows.get(id).next;
-            }
-            least
+            let next = move |id: &u32| Some(rows.get(*id).next).filter(|id| *id != NO_ROW);
+            let first = Some(rows.first(slot)).filter(|id| *id != NO_ROW);
+            std::iter::successors(first, next).map(move |id| rows.get(id).until)
         };
+        let both = || untils(0).chain(untils(1));
         let until = match self.spec.bound {
-            None => match (0..2).filter(|side| self.ages_of(*side)).map(least).min() {
+            None => match (0..2).filter(|side| self.ages_of(*side)).flat_map(untils).min() {
                 Some(came) if came != i64::MAX => came,
                 _ => return NEVER,
             },
             Some(JoinBound::Key { .. }) => self.slots[slot as usize].until,
-            Some(JoinBound::Interval { .. }) => least(0).min(least(1)),
+            Some(JoinBound::Interval { .. }) if self.spec.hold => both().min().unwrap_or(i64::MAX),
+            // Nothing goes out when a row is over: the key comes back once, when all of its rows are.
+            Some(JoinBound::Interval { .. }) => both().max().unwrap_or(i64::MAX),
         };
         // It is over when the watermark is beyond it, and at the end; it leaves when rows are kept since a later time.
         until.saturating_add(1).min(NEVER - 1)

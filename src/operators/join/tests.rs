@@ -10,6 +10,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{binary, col};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// `k, v` on the left, `k, w` on the right.
 pub(super) fn schema(side: usize) -> SchemaRef {

@@ -3,6 +3,7 @@
 use super::timeline::Rows;
 use super::{Result, SessionWindow};
 use crate::operators::{OperatorError, StateChange, StateTable, TableChange};
+use crate::state::zero::one_zero;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Field, Int64Type, Schema};
 use std::sync::Arc;
@@ -66,7 +67,7 @@ impl SessionWindow {
         let columns = self.codec.decode(all().map(|(place, _)| place.1.as_ref()))?;
         let weights: ArrayRef = Arc::new(Int64Array::from_iter_values(all().map(|(_, weight)| *weight)));
         let keys = self.spec.keys.iter().enumerate();
-        let keys = keys.map(|(i, key)| (format!("key{i}"), columns[*key].clone()));
+        let keys = keys.map(|(i, key)| (format!("key{i}"), one_zero(columns[*key].clone())));
         let named = columns.iter().enumerate().map(|(i, column)| (format!("column{i}"), column.clone()));
         let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = keys
             .chain(named)

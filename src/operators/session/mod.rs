@@ -27,6 +27,7 @@ use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, St
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::bag::RowCodec;
 use crate::state::key_table::KeyTable;
+use crate::state::zero::one_zero;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::{cast, is_not_null};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
@@ -134,7 +135,8 @@ impl SessionWindow {
         let times = cast(&columns[self.spec.time], &DataType::Int64)?;
         let times = times.as_primitive::<Int64Type>().values().clone();
         let rows = times.len();
-        let key_columns: Vec<ArrayRef> = self.spec.keys.iter().map(|k| columns[*k].clone()).collect();
+        let key_columns: Vec<ArrayRef> =
+            self.spec.keys.iter().map(|k| one_zero(columns[*k].clone())).collect();
         let mut slots = Vec::with_capacity(rows);
         self.keys.intern(&key_columns, rows, |_| false, &mut slots)?;
         self.timelines.resize_with(self.keys.slots(), Timeline::default);

@@ -7,6 +7,7 @@ use crate::operators::StateTable;
 use crate::operators::spill::{Evicted, EvictedTable, KeyedState};
 use crate::state::cold::NEVER;
 use crate::state::key_table::NO_SLOT;
+use crate::state::zero::one_zero;
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
@@ -51,7 +52,7 @@ impl KeyedState for SessionWindow {
     }
 
     fn keys_of(&self, _port: usize, delta: &Delta) -> Result<Vec<ArrayRef>> {
-        Ok(self.spec.keys.iter().map(|key| delta.batch.column(*key).clone()).collect())
+        Ok(self.spec.keys.iter().map(|key| one_zero(delta.batch.column(*key).clone())).collect())
     }
 
     fn live_bytes(&self) -> usize {
