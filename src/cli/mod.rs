@@ -14,6 +14,7 @@ mod run;
 pub mod terminal;
 mod test;
 mod topic;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,9 @@ pub fn main() -> ExitCode {
                 args::Action::Prompt if prompt::is_typed() => prompt::run(&invocation, None).into(),
                 args::Action::Demo(demo, speed) => prompt::run(&invocation, Some((*demo, *speed))).into(),
                 args::Action::Test(paths, bless) => test::run(&invocation, paths, *bless).into(),
+                args::Action::ServeTest(folder, clock) => {
+                    test::serve(folder, std::time::Duration::from_nanos(*clock)).into()
+                }
                 args::Action::Check(files, json) => check::run(&invocation, files, *json).into(),
                 args::Action::Topic(command) => topic::run(&invocation, command).into(),
                 args::Action::Group(command) => group::run(&invocation, command).into(),

@@ -12,6 +12,7 @@ use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::connectors::nearest;
 use crate::plan::mistake;
+use crate::plan::order::LastLimit;
 use crate::runtime::RuntimeError;
 use crate::runtime::sink::fit;
 use crate::runtime::upsert_sink::UpsertTarget;
@@ -74,6 +75,24 @@ pub(super) fn changed_table<'a>(definitions: &'a Definitions, change: Change) ->
         return Err(d.at(name.span.clone()).into());
     }
     Ok(table)
+}
+
+/// Looks at a change without making it.
+pub(super) fn check(
+    engine: &Engine,
+    definitions: &Definitions,
+    source: &str,
+    table: &StreamDef,
+    change: Change,
+) -> Result<()> {
+    let plan = match change {
+        Change::Update(update) => update_plan(engine, definitions, source, table, update)?.0,
+        Change::Delete(delete) => delete_plan(engine, definitions, source, table, delete)?,
+    };
+    let place = &change.query().span;
+    let placed = |d: Diagnostic| if d.span.is_some() { d } else { d.at(place.clone()) };
+    engine.0.planner.bounded(plan, LastLimit::First).map_err(placed)?;
+    Ok(())
 }
 
 /// Makes a change; gives how many rows it is about, or nothing if it has been made before (in `home`).
@@ -161,6 +180,19 @@ fn plan_of(
     Ok(engine.0.planner.query(definitions, source, &query.query)?)
 }
 
+/// The keys of the rows that are to go.
+fn delete_plan(
+    engine: &Engine,
+    definitions: &Definitions,
+    source: &str,
+    table: &StreamDef,
+    delete: &Delete,
+) -> Result<LogicalPlan> {
+    let key = table.key_indices().unwrap_or_default();
+    let names: Vec<&str> = key.iter().map(|k| table.columns[*k].name.as_str()).collect();
+    plan_of(engine, definitions, source, &delete.query, &names)
+}
+
 fn deleted(
     engine: &Engine,
     definitions: &Definitions,
@@ -169,8 +201,7 @@ fn deleted(
     target: &UpsertTarget,
     delete: &Delete,
 ) -> Result<(RecordBatch, usize)> {
-    let names: Vec<&str> = target.key.iter().map(|k| table.columns[*k].name.as_str()).collect();
-    let plan = plan_of(engine, definitions, source, &delete.query, &names)?;
+    let plan = delete_plan(engine, definitions, source, table, delete)?;
     let found = rows_of(engine, plan, &delete.query.span)?;
     let rows = found.num_rows();
     let column = |(i, c): (usize, &Column)| match target.key.iter().position(|k| *k == i) {
@@ -182,15 +213,14 @@ fn deleted(
     Ok((target.rows(&columns, &[], &all)?, rows))
 }
 
-fn updated(
+/// The new values of the rows that are to change, then the rows as they are; and which columns the values are for.
+fn update_plan(
     engine: &Engine,
     definitions: &Definitions,
     source: &str,
     table: &StreamDef,
-    target: &UpsertTarget,
     update: &Update,
-) -> Result<(RecordBatch, usize)> {
-    let place = &update.query.span;
+) -> Result<(LogicalPlan, Vec<usize>)> {
     let set = update.columns.iter().map(|c| set_column(table, c)).collect::<Result<Vec<_>, _>>()?;
     let columns: Vec<Column> = set.iter().map(|i| table.columns[*i].clone()).collect();
     let mut query = update.query.clone();
@@ -204,7 +234,7 @@ fn updated(
     let given = plan.schema().as_arrow().clone();
     for (i, column) in columns.iter().enumerate() {
         let given = std::sync::Arc::new(given.project(&[i])?);
-        check_columns(std::slice::from_ref(column), &given, &update.columns[i].span)?;
+        check_columns(std::slice::from_ref(column), &given, &update.columns[i].span, &[])?;
     }
     // A value that cannot be cast is an error, not a null.
     let expressions = plan.schema().columns().into_iter().enumerate().map(|(i, column)| {
@@ -220,6 +250,20 @@ fn updated(
     let expressions: Vec<Expr> = expressions.collect();
     let plan =
         LogicalPlanBuilder::from(plan).project(expressions).and_then(|b| b.build()).map_err(mistake)?;
+    Ok((plan, set))
+}
+
+fn updated(
+    engine: &Engine,
+    definitions: &Definitions,
+    source: &str,
+    table: &StreamDef,
+    target: &UpsertTarget,
+    update: &Update,
+) -> Result<(RecordBatch, usize)> {
+    let place = &update.query.span;
+    let (plan, set) = update_plan(engine, definitions, source, table, update)?;
+    let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
     let found = rows_of(engine, plan, place)?;
     let rows = found.num_rows();
     let old: Vec<ArrayRef> = found.columns()[set.len()..].to_vec();

@@ -1,14 +1,13 @@
 //! Statements that are looked at and not run: all that is wrong with them, and what is to be warned of.
 
-use super::change::{Change, changed_table};
+use super::change::{self, Change, changed_table};
 use super::define::{self, Defined, create_stream};
-use super::insert::{exact_decimals, into_columns, target};
+use super::insert::target;
 use super::session::{STDIN, check_append_only};
 use super::table::{check_inserted, result_key};
 use super::{Engine, EngineError, Result, Session};
-use crate::catalog::StreamDef;
+use crate::catalog::{Definitions, StreamDef};
 use crate::plan::Dataflow;
-use crate::plan::order::LastLimit;
 use crate::sql::{self, CreateKind, Diagnostic, EmitQuery, Insert, Statement};
 use datafusion::logical_expr::LogicalPlan;
 use std::sync::Arc;
@@ -56,10 +55,7 @@ impl Session {
             Statement::Query(query) => {
                 let Some(definitions) = self.known(query)? else { return Ok(()) };
                 if query.emit.is_none() {
-                    let plan = self.plan(&definitions, source, query)?;
-                    let bounded = self.engine.0.planner.bounded(plan, LastLimit::First);
-                    bounded.map_err(|d| if d.span.is_some() { d } else { d.at(query.span.clone()) })?;
-                    return Ok(());
+                    return self.bounded_plan(&definitions, source, query).map(drop);
                 }
                 let (flow, _) = self.flow(&definitions, source, query)?;
                 self.warn_of_growth(source, &flow, query);
@@ -96,7 +92,7 @@ impl Session {
     }
 
     /// What is defined; nothing if the query reads standard input, whose columns are not known before it is read.
-    fn known(&self, query: &EmitQuery) -> Result<Option<crate::catalog::Definitions>> {
+    fn known(&self, query: &EmitQuery) -> Result<Option<Definitions>> {
         let definitions = self.engine.definitions()?;
         let reads = !definitions.streams.contains_key(STDIN) && sql::reads(&query.query, STDIN);
         Ok((!reads).then_some(definitions))
@@ -105,11 +101,13 @@ impl Session {
     /// The dataflow of an INSERT's query into `stream`, if that may take its rows.
     pub(super) fn inserted_flow(
         &self,
+        definitions: &Definitions,
+        source: &str,
         insert: &Insert,
         stream: &StreamDef,
         plan: LogicalPlan,
     ) -> Result<Arc<Dataflow>> {
-        let (flow, unique) = self.dataflow(plan, &insert.query)?;
+        let (flow, unique) = self.dataflow(definitions, source, &insert.query, plan)?;
         if stream.is_table() {
             check_inserted(stream, &flow, &unique, &insert.query.span)?;
         } else {
@@ -122,25 +120,21 @@ impl Session {
     fn check_insert(&mut self, source: &str, insert: &Insert) -> Result<()> {
         let Some(definitions) = self.known(&insert.query)? else { return Ok(()) };
         let stream = target(&definitions, &insert.table, "stream")?.clone();
-        let query = exact_decimals(&stream, insert);
-        let plan = self.plan(&definitions, source, &query)?;
-        let plan = into_columns(&stream, insert, plan)?;
+        let plan = self.inserted_plan(&definitions, source, insert, &stream)?;
         if insert.is_values {
-            return Ok(());
+            return self
+                .check_values(&stream, plan)
+                .map_err(|error| self.placed_value(&definitions, source, insert, &stream, error));
         }
-        let flow = self.inserted_flow(insert, &stream, plan)?;
+        let flow = self.inserted_flow(&definitions, source, insert, &stream, plan)?;
         self.warn_of_growth(source, &flow, &insert.query);
         Ok(())
     }
 
     fn check_change(&mut self, source: &str, change: Change) -> Result<()> {
         let definitions = self.engine.definitions()?;
-        changed_table(&definitions, change)?;
-        // A DELETE selects no columns, which is no query by itself.
-        if let Change::Update(_) = change {
-            self.plan(&definitions, source, change.query())?;
-        }
-        Ok(())
+        let table = changed_table(&definitions, change)?;
+        change::check(&self.engine, &definitions, source, table, change)
     }
 }
 

@@ -337,7 +337,7 @@ fn result_columns(create: &CreateStream, flow: &Dataflow, declared: Vec<Column>)
     let result = &flow.root().schema;
     let place = create.query.as_ref().map_or(create.name.span.clone(), |q| q.span.clone());
     if !declared.is_empty() {
-        super::insert::check_columns(&declared, result, &place)?;
+        super::insert::check_columns(&declared, result, &place, &[])?;
         return Ok(declared);
     }
     let mut columns: Vec<Column> = Vec::new();

@@ -87,7 +87,12 @@ pub(super) fn exact_decimals<'a>(stream: &StreamDef, insert: &'a Insert) -> Cow<
 }
 
 /// The plan whose columns are the stream's, in its order, from a plan of the columns that the INSERT names.
-pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn into_columns(
+    source: &str,
+    stream: &StreamDef,
+    insert: &Insert,
+    plan: LogicalPlan,
+) -> Result<LogicalPlan> {
     let named: Vec<&Column> = if insert.columns.is_empty() {
         stream.columns.iter().collect()
     } else {
@@ -108,7 +113,8 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
     };
     let given: SchemaRef = std::sync::Arc::new(plan.schema().as_arrow().clone());
     let columns: Vec<Column> = named.iter().map(|c| (*c).clone()).collect();
-    check_columns(&columns, &given, &insert.query.span)?;
+    let items = crate::sql::select_items(source, &insert.query.span);
+    check_columns(&columns, &given, &insert.query.span, &items)?;
     let inputs = plan.schema().columns();
     let mut expressions = Vec::new();
     for column in &stream.columns {
@@ -135,11 +141,13 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
     plan.map_err(|e| mistake(e).into())
 }
 
-/// Fails unless a query's columns fit a stream's, by position.
+/// Fails unless a query's columns fit a stream's, by position. `place` is the query's, `items` those of what it selects, as
+/// far as they are known.
 pub(super) fn check_columns(
     columns: &[Column],
     given: &SchemaRef,
     place: &Range<usize>,
+    items: &[Range<usize>],
 ) -> Result<(), Diagnostic> {
     if columns.len() != given.fields().len() {
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
@@ -150,7 +158,7 @@ pub(super) fn check_columns(
         ));
         return Err(d.at(place.clone()).note(format!("needed: {}", names.join(", "))));
     }
-    for (column, field) in columns.iter().zip(given.fields()) {
+    for (at, (column, field)) in columns.iter().zip(given.fields()).enumerate() {
         if !assignable(field.data_type(), &column.data_type) {
             let d = Diagnostic::new(format!(
                 "column \"{}\" is {}, but the query gives {} (\"{}\") for it",
@@ -160,14 +168,15 @@ pub(super) fn check_columns(
                 field.name()
             ));
             let help = format!("write CAST({} AS {})", field.name(), type_name(&column.data_type));
-            return Err(d.at(place.clone()).help(help));
+            let item = items.get(at).filter(|_| items.len() == columns.len());
+            return Err(d.at(item.unwrap_or(place).clone()).help(help));
         }
     }
     Ok(())
 }
 
 /// Whether a value of one type may be stored as another without a CAST in the query.
-fn assignable(from: &DataType, to: &DataType) -> bool {
+pub(super) fn assignable(from: &DataType, to: &DataType) -> bool {
     let text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let number = |t: &DataType| t.is_numeric();
     let time = |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);

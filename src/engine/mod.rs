@@ -22,6 +22,7 @@ mod names;
 mod nexmark;
 mod own_jobs;
 mod physical;
+mod planning;
 mod revive;
 mod session;
 mod session_windows;
@@ -32,6 +33,7 @@ mod steering;
 mod table;
 mod topics;
 mod upkeep;
+mod values;
 mod warnings;
 mod ways;
 

@@ -60,6 +60,11 @@ pub(super) enum Way {
 }
 
 impl Chosen {
+    /// Whether statements whose query has changed are refused: nothing else was asked for.
+    pub(super) fn is_plain(&self) -> bool {
+        self.ways.fresh.is_empty() && self.ways.renames.is_empty()
+    }
+
     pub(super) fn fail_fast(&self) -> bool {
         self.ways.fail_fast
     }

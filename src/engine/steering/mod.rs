@@ -10,6 +10,7 @@ mod why;
 pub use ask::{JobAction, JobAnswer};
 pub(super) use rows::holder;
 pub use rows::{job_rows, jobs_rows};
+pub(super) use why::inputs;
 pub use why::{why, why_rows};
 
 use super::jobs::{Origin, jobs_dir, read_job_file};
