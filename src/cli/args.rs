@@ -162,6 +162,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what the code of a mistake means, with an example; without one list them
+    Explain {
+        /// The code, such as MS003
+        code: Option<String>,
+    },
     /// Run SQL files that say in comments what their queries give, and show what differs
     #[command(after_help = TESTS)]
     Test {
@@ -219,6 +224,8 @@ pub enum Action {
     Demo(Demo, Option<u32>),
     /// Tell what is wrong in these SQL files; as JSON?
     Check(Vec<PathBuf>, bool),
+    /// Say what a mistake's code means.
+    Explain(Option<String>),
     /// Run these tests; write their results into them?
     Test(Vec<PathBuf>, bool),
     /// Be the engine of a test: over this folder, with a clock that has moved on by so many nanoseconds.
@@ -287,6 +294,7 @@ impl Invocation {
             (Some(Command::Test { paths, bless }), true) => {
                 (Action::Test(paths, bless), RunOptions::default())
             }
+            (Some(Command::Explain { code }), true) => (Action::Explain(code), RunOptions::default()),
             (Some(Command::ServeTest { folder, clock }), true) => {
                 (Action::ServeTest(folder, clock), RunOptions::default())
             }

@@ -3,6 +3,7 @@
 pub mod args;
 mod check;
 pub mod commands;
+mod explain;
 mod folder;
 mod group;
 mod job;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
                 args::Action::ServeTest(folder, clock) => {
                     test::serve(folder, std::time::Duration::from_nanos(*clock)).into()
                 }
+                args::Action::Explain(code) => explain::run(code.as_deref()).into(),
                 args::Action::Check(files, json) => check::run(&invocation, files, *json).into(),
                 args::Action::Topic(command) => topic::run(&invocation, command).into(),
                 args::Action::Group(command) => group::run(&invocation, command).into(),

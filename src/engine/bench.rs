@@ -4,6 +4,7 @@ use super::sources::appender;
 use super::{Engine, Result};
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use std::path::Path;
@@ -39,7 +40,7 @@ impl Engine {
     pub fn state_watermark(&self, name: &str, at: i64) -> Result<()> {
         let definitions = self.definitions()?;
         let Some(stream) = definitions.streams.get(name) else {
-            let d = Diagnostic::new(format!("there is no stream \"{name}\""));
+            let d = Diagnostic::coded(Code::NoRelation, format!("there is no stream \"{name}\""));
             return Err(match definitions.nearest(name) {
                 Some(near) => d.help(format!("did you mean \"{near}\"?")),
                 None => d,
@@ -47,14 +48,21 @@ impl Engine {
             .into());
         };
         if stream.connector != "topic" || stream.is_table() {
-            return Err(Diagnostic::new(format!("\"{name}\" is no stream in a topic: it keeps no watermark")).into());
+            return Err(Diagnostic::coded(
+                Code::WrongKind,
+                format!("\"{name}\" is no stream in a topic: it keeps no watermark"),
+            )
+            .into());
         }
         if stream.query.is_some() {
-            let d = Diagnostic::new(format!("the watermark of \"{name}\" is that of the query that writes it"));
+            let d = Diagnostic::coded(
+                Code::NotWritten,
+                format!("the watermark of \"{name}\" is that of the query that writes it"),
+            );
             return Err(d.help("move that of a stream which the query reads").into());
         }
         if stream.event_time.is_none() {
-            let d = Diagnostic::new(format!("stream \"{name}\" has no event time"));
+            let d = Diagnostic::coded(Code::EventTime, format!("stream \"{name}\" has no event time"));
             return Err(d.help("declare it where the stream is created: WATERMARK FOR ts AS ts").into());
         }
         let mut appender = appender(self, stream, 0)?;

@@ -12,10 +12,10 @@ use super::{Engine, EngineError, Result};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::connectors::nearest;
 use crate::plan::mistake;
-use crate::plan::order::LastLimit;
 use crate::runtime::RuntimeError;
 use crate::runtime::sink::fit;
 use crate::runtime::upsert_sink::UpsertTarget;
+use crate::sql::Code;
 use crate::sql::{self, Delete, Diagnostic, EmitQuery, Name, Update};
 use crate::state::keyed_rows::RowBytes;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
@@ -66,33 +66,33 @@ pub(super) fn changed_table<'a>(definitions: &'a Definitions, change: Change) ->
     let name = change.table();
     let table = target(definitions, name, "table")?;
     if !table.is_table() {
-        let d = Diagnostic::new(format!("\"{}\" is a stream: its rows only come", name.value));
+        let d =
+            Diagnostic::coded(Code::WrongKind, format!("\"{}\" is a stream: its rows only come", name.value));
         let word = change.word().to_uppercase();
         return Err(d.at(name.span.clone()).help(format!("{word} is for tables: CREATE TABLE")).into());
     }
     if table.connector != "topic" {
-        let d = Diagnostic::new(format!("\"{}\" is a {}: it keeps no rows", name.value, table.connector));
+        let d = Diagnostic::coded(
+            Code::WrongKind,
+            format!("\"{}\" is a {}: it keeps no rows", name.value, table.connector),
+        );
         return Err(d.at(name.span.clone()).into());
     }
     Ok(table)
 }
 
-/// Looks at a change without making it.
-pub(super) fn check(
+/// The query by which a change finds its rows and their new values.
+pub(super) fn plan(
     engine: &Engine,
     definitions: &Definitions,
     source: &str,
     table: &StreamDef,
     change: Change,
-) -> Result<()> {
-    let plan = match change {
-        Change::Update(update) => update_plan(engine, definitions, source, table, update)?.0,
-        Change::Delete(delete) => delete_plan(engine, definitions, source, table, delete)?,
-    };
-    let place = &change.query().span;
-    let placed = |d: Diagnostic| if d.span.is_some() { d } else { d.at(place.clone()) };
-    engine.0.planner.bounded(plan, LastLimit::First).map_err(placed)?;
-    Ok(())
+) -> Result<LogicalPlan> {
+    match change {
+        Change::Update(update) => Ok(update_plan(engine, definitions, source, table, update)?.0),
+        Change::Delete(delete) => delete_plan(engine, definitions, source, table, delete),
+    }
 }
 
 /// Makes a change; gives how many rows it is about, or nothing if it has been made before (in `home`).
@@ -156,7 +156,7 @@ fn rows_of(engine: &Engine, plan: LogicalPlan, place: &Range<usize>) -> Result<R
     // Values that do not fit are a mistake in the text, like any other.
     let at_query = |error: EngineError| match error {
         EngineError::Query(_) | EngineError::Arrow(_) => {
-            Diagnostic::new(error.to_string()).at(place.clone()).into()
+            Diagnostic::coded(Code::Value, error.to_string()).at(place.clone()).into()
         }
         EngineError::Sql(d) if d.span.is_none() => d.at(place.clone()).into(),
         other => other,
@@ -274,7 +274,8 @@ fn updated(
     let schema = |columns: Vec<ArrayRef>| -> Result<RecordBatch> {
         let named = names.iter().copied().zip(columns);
         let batch = RecordBatch::try_from_iter(named)?;
-        fit(&batch, &target.schema).map_err(|e| Diagnostic::new(e.to_string()).at(place.clone()).into())
+        fit(&batch, &target.schema)
+            .map_err(|e| Diagnostic::coded(Code::Value, e.to_string()).at(place.clone()).into())
     };
     let both = concat_batches(&target.schema, &[schema(new)?, schema(old)?])?;
     let upserts: Vec<u32> = (0..rows as u32).collect();
@@ -293,7 +294,10 @@ fn updated(
 fn set_column(table: &StreamDef, column: &Name) -> Result<usize, Diagnostic> {
     table.columns.iter().position(|c| c.name == column.value).ok_or_else(|| {
         let names = table.columns.iter().map(|c| c.name.as_str());
-        let d = Diagnostic::new(format!("table \"{}\" has no column \"{}\"", table.name, column.value));
+        let d = Diagnostic::coded(
+            Code::NoColumn,
+            format!("table \"{}\" has no column \"{}\"", table.name, column.value),
+        );
         match nearest(&column.value, names) {
             Some(near) => d.at(column.span.clone()).help(format!("did you mean \"{near}\"?")),
             None => d.at(column.span.clone()),
@@ -322,7 +326,10 @@ fn moved(
     let codec = RowBytes::new(columns.iter().map(|c| c.data_type().clone()).collect())?;
     let keys = codec.encode(&columns)?;
     let taken = |row: usize| {
-        let d = Diagnostic::new(format!("two rows would get the key {}", target.shown(both.columns(), row)));
+        let d = Diagnostic::coded(
+            Code::Key,
+            format!("two rows would get the key {}", target.shown(both.columns(), row)),
+        );
         EngineError::from(d.at(place.clone()).help("each row of a table has a key of its own"))
     };
     let mut new = HashSet::with_capacity(rows);

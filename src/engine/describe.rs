@@ -6,6 +6,7 @@ use crate::config::Settings;
 use crate::operators::window::length;
 use crate::plan::Dataflow;
 use crate::plan::explain::explain;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, Name, ObjectKind};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -158,8 +159,8 @@ pub(super) fn describe(engine: &Engine, name: &Name) -> Result<Rows> {
         }
         return Rows::of_text(["column", "type", "about"], &rows);
     }
-    let mut d =
-        Diagnostic::new(format!("there is no stream or view \"{}\"", name.value)).at(name.span.clone());
+    let mut d = Diagnostic::coded(Code::NoRelation, format!("there is no stream or view \"{}\"", name.value))
+        .at(name.span.clone());
     d.help = definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?"));
     Err(d.into())
 }
@@ -215,7 +216,7 @@ pub(super) fn show_settings(settings: &Settings, name: Option<&Name>) -> Result<
     if let (Some(name), true) = (name, rows.is_empty()) {
         let error = settings.get(&name.value).err();
         let message = error.map_or_else(|| format!("there is no setting {}", name.value), |e| e.to_string());
-        return Err(Diagnostic::new(message).at(name.span.clone()).into());
+        return Err(Diagnostic::coded(Code::NoOption, message).at(name.span.clone()).into());
     }
     Rows::of_text(["setting", "value", "about"], &rows)
 }

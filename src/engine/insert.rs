@@ -7,6 +7,7 @@ use crate::catalog::{Column, StreamDef};
 use crate::plan::mistake;
 use crate::runtime::sink::fit;
 use crate::runtime::upsert_sink::UpsertTarget;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, EmitQuery, Insert, Name, exact_values};
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -23,7 +24,8 @@ pub(super) fn target<'a>(
     word: &str,
 ) -> Result<&'a std::sync::Arc<StreamDef>> {
     let Some(stream) = definitions.streams.get(&name.value) else {
-        let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
+        let mut d = Diagnostic::coded(Code::NoRelation, format!("there is no {word} \"{}\"", name.value))
+            .at(name.span.clone());
         d.help = Some(match definitions.nearest(&name.value) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => format!("create it first: CREATE {} {} (…)", word.to_uppercase(), name.value),
@@ -31,7 +33,10 @@ pub(super) fn target<'a>(
         return Err(d.into());
     };
     if stream.query.is_some() {
-        let d = Diagnostic::new(format!("{} \"{}\" is written by its own query", stream.kind(), name.value));
+        let d = Diagnostic::coded(
+            Code::NotWritten,
+            format!("{} \"{}\" is written by its own query", stream.kind(), name.value),
+        );
         return Err(d
             .at(name.span.clone())
             .help(match stream.is_table() {
@@ -41,11 +46,10 @@ pub(super) fn target<'a>(
             .into());
     }
     if stream.connector == "file" {
-        let d = Diagnostic::new(format!(
-            "{} \"{}\" reads files; it cannot be written",
-            stream.kind(),
-            name.value
-        ));
+        let d = Diagnostic::coded(
+            Code::NotWritten,
+            format!("{} \"{}\" reads files; it cannot be written", stream.kind(), name.value),
+        );
         let kind = stream.kind();
         return Err(d
             .at(name.span.clone())
@@ -56,8 +60,10 @@ pub(super) fn target<'a>(
             .into());
     }
     if stream.connector == "nexmark" {
-        let d =
-            Diagnostic::new(format!("stream \"{}\" makes its own rows; it cannot be written", name.value));
+        let d = Diagnostic::coded(
+            Code::NotWritten,
+            format!("stream \"{}\" makes its own rows; it cannot be written", name.value),
+        );
         return Err(d
             .at(name.span.clone())
             .help("write to a stream in a topic: CREATE STREAM … without connector = 'nexmark'")
@@ -101,8 +107,10 @@ pub(super) fn into_columns(
             found.ok_or_else(|| {
                 let names = stream.columns.iter().map(|c| c.name.as_str());
                 let kind = stream.kind();
-                let d =
-                    Diagnostic::new(format!("{kind} \"{}\" has no column \"{}\"", stream.name, name.value));
+                let d = Diagnostic::coded(
+                    Code::NoColumn,
+                    format!("{kind} \"{}\" has no column \"{}\"", stream.name, name.value),
+                );
                 match crate::connectors::nearest(&name.value, names) {
                     Some(near) => d.at(name.span.clone()).help(format!("did you mean \"{near}\"?")),
                     None => d.at(name.span.clone()),
@@ -128,10 +136,10 @@ pub(super) fn into_columns(
                 lit(ScalarValue::try_from(&column.data_type).map_err(super::EngineError::Query)?)
             }
             None => {
-                let d = Diagnostic::new(format!(
-                    "column \"{}\" is NOT NULL, but the INSERT does not name it",
-                    column.name
-                ));
+                let d = Diagnostic::coded(
+                    Code::NotNull,
+                    format!("column \"{}\" is NOT NULL, but the INSERT does not name it", column.name),
+                );
                 return Err(d.at(insert.table.span.clone()).into());
             }
         };
@@ -151,22 +159,24 @@ pub(super) fn check_columns(
 ) -> Result<(), Diagnostic> {
     if columns.len() != given.fields().len() {
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        let d = Diagnostic::new(format!(
-            "the query gives {} columns where {} are needed",
-            given.fields().len(),
-            columns.len()
-        ));
+        let d = Diagnostic::coded(
+            Code::Columns,
+            format!("the query gives {} columns where {} are needed", given.fields().len(), columns.len()),
+        );
         return Err(d.at(place.clone()).note(format!("needed: {}", names.join(", "))));
     }
     for (at, (column, field)) in columns.iter().zip(given.fields()).enumerate() {
         if !assignable(field.data_type(), &column.data_type) {
-            let d = Diagnostic::new(format!(
-                "column \"{}\" is {}, but the query gives {} (\"{}\") for it",
-                column.name,
-                type_name(&column.data_type),
-                type_name(field.data_type()),
-                field.name()
-            ));
+            let d = Diagnostic::coded(
+                Code::Columns,
+                format!(
+                    "column \"{}\" is {}, but the query gives {} (\"{}\") for it",
+                    column.name,
+                    type_name(&column.data_type),
+                    type_name(field.data_type()),
+                    field.name()
+                ),
+            );
             let help = format!("write CAST({} AS {})", field.name(), type_name(&column.data_type));
             let item = items.get(at).filter(|_| items.len() == columns.len());
             return Err(d.at(item.unwrap_or(place).clone()).help(help));

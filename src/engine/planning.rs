@@ -43,7 +43,10 @@ impl Session {
     ) -> Result<LogicalPlan> {
         let plan = self.plan(definitions, source, query)?;
         let placed = |d| self.placed(definitions, source, query, Stage::Bounded, d);
-        Ok(self.engine.0.planner.bounded(plan, LastLimit::First).map_err(placed)?)
+        let planner = &self.engine.0.planner;
+        let plan = planner.bounded(plan, LastLimit::First).map_err(placed)?;
+        planner.check_types(&plan).map_err(placed)?;
+        Ok(plan)
     }
 
     /// The query's dataflow, and what tells its rows apart.
@@ -123,7 +126,9 @@ impl Session {
         let planned = planner.query(definitions, source, &query.query);
         let done = planned.and_then(|plan| match stage {
             Stage::Plan => Ok(()),
-            Stage::Bounded => planner.bounded(plan, LastLimit::First).map(drop),
+            Stage::Bounded => {
+                planner.bounded(plan, LastLimit::First).and_then(|plan| planner.check_types(&plan))
+            }
             Stage::Flow => {
                 let plan = planner.optimize(plan)?;
                 planner.dataflow(&plan, emit_mode(query)).map(drop)

@@ -30,6 +30,7 @@ use crate::runtime::rebuild::RebuildSink;
 use crate::runtime::sink::{CallbackSink, TopicSink};
 use crate::runtime::upsert_sink::UpsertSink;
 use crate::runtime::wanted::Wanted;
+use crate::sql::Code;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
     Statement, normalized,
@@ -185,7 +186,8 @@ impl Session {
             Statement::Set { name, value, value_span } => {
                 self.settings.set(&name.value, value).map_err(|e| {
                     let unknown = matches!(e, crate::config::SettingError::Unknown { .. });
-                    Diagnostic::new(e.to_string()).at(if unknown {
+                    let code = if unknown { Code::NoOption } else { Code::OptionValue };
+                    Diagnostic::coded(code, e.to_string()).at(if unknown {
                         name.span.clone()
                     } else {
                         value_span.clone()
@@ -195,7 +197,7 @@ impl Session {
             }
             Statement::Reset(name) => {
                 let reset = self.settings.reset(&name.value);
-                reset.map_err(|e| Diagnostic::new(e.to_string()).at(name.span.clone()))?;
+                reset.map_err(|e| Diagnostic::coded(Code::NoOption, e.to_string()).at(name.span.clone()))?;
                 Ok(Outcome::Notice(format!("{} is as at the start", name.value)))
             }
         }
@@ -209,7 +211,7 @@ impl Session {
     /// Ends this session's jobs that write a stream which is to be dropped. Errors: another job reads it.
     fn release(&self, name: &Name) -> Result<()> {
         if let Some(reader) = self.jobs.reader_of(&name.value) {
-            let d = Diagnostic::new(format!("job {reader} is reading \"{}\"", name.value));
+            let d = Diagnostic::coded(Code::Taken, format!("job {reader} is reading \"{}\"", name.value));
             return Err(d.at(name.span.clone()).help("drop the stream that the job writes first").into());
         }
         self.jobs.stop_writers(&name.value);
@@ -406,9 +408,12 @@ impl Session {
         insert: &Insert,
     ) -> Result<Outcome> {
         if stream.connector != "topic" {
-            return Err(Diagnostic::new("VALUES can be inserted into streams in topics only")
-                .at(insert.table.span.clone())
-                .into());
+            return Err(Diagnostic::coded(
+                Code::NotWritten,
+                "VALUES can be inserted into streams in topics only",
+            )
+            .at(insert.table.span.clone())
+            .into());
         }
         let mut producer = 0;
         let mut _home = None;
@@ -688,7 +693,7 @@ pub(super) fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<()
     if flow.root().append_only {
         return Ok(());
     }
-    let d = Diagnostic::new("a stream only ever takes new rows, but this query takes rows back when its result changes")
+    let d = Diagnostic::coded(Code::NotAppendOnly, "a stream only ever takes new rows, but this query takes rows back when its result changes")
         .at(query.span.clone())
         .help("write CREATE MATERIALIZED VIEW or CREATE TABLE … AS, which keep a result that changes by its key; or add EMIT FINAL to a query over a window");
     Err(d.into())

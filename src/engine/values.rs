@@ -6,6 +6,7 @@ use super::{EngineError, Result, Session};
 use crate::catalog::{Column, Definitions, StreamDef};
 use crate::runtime::RuntimeError;
 use crate::runtime::sink::fit;
+use crate::sql::Code;
 use crate::sql::{self, Diagnostic, Insert, Name, Statement};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
@@ -50,7 +51,9 @@ impl Session {
             Some(mistake) => mistake.into(),
             None => match error {
                 EngineError::Sql(d) if d.span.is_some() => d.into(),
-                error => Diagnostic::new(error.to_string()).at(insert.query.span.clone()).into(),
+                error => {
+                    Diagnostic::coded(Code::Value, error.to_string()).at(insert.query.span.clone()).into()
+                }
             },
         }
     }
@@ -73,11 +76,14 @@ impl Session {
             if row.values.len() != named.len() {
                 let names: Vec<&str> = named.iter().map(|c| c.name.as_str()).collect();
                 let (have, need) = (row.values.len(), named.len());
-                let d = Diagnostic::new(format!(
-                    "the row has {have} value{} where {need} {} needed",
-                    if have == 1 { "" } else { "s" },
-                    if need == 1 { "is" } else { "are" }
-                ));
+                let d = Diagnostic::coded(
+                    Code::Columns,
+                    format!(
+                        "the row has {have} value{} where {need} {} needed",
+                        if have == 1 { "" } else { "s" },
+                        if need == 1 { "is" } else { "are" }
+                    ),
+                );
                 return Some(d.at(row.span).note(format!("needed: {}", names.join(", "))));
             }
             for (place, column) in row.values.iter().zip(&named) {
@@ -116,10 +122,10 @@ impl Session {
         let given = plan.schema().field(0).data_type().clone();
         let (wanted, name) = (type_name(&column.data_type), &column.name);
         if !assignable(&given, &column.data_type) {
-            let d = Diagnostic::new(format!(
-                "column \"{name}\" is {wanted}, but the value for it is {}",
-                type_name(&given)
-            ));
+            let d = Diagnostic::coded(
+                Code::Value,
+                format!("column \"{name}\" is {wanted}, but the value for it is {}", type_name(&given)),
+            );
             return Some(d.at(place.clone()).help(format!("write a {wanted}, or CAST(… AS {wanted})")));
         }
         if reads(&plan) {
@@ -133,11 +139,15 @@ impl Session {
             Ok(batch.is_some_and(|b| b.num_rows() > 0 && b.column(0).is_null(0)))
         });
         match found {
-            Ok(true) if !column.nullable => {
-                Some(Diagnostic::new(format!("column \"{name}\" is NOT NULL, but the value for it is null")).at(place.clone()))
-            }
+            Ok(true) if !column.nullable => Some(
+                Diagnostic::coded(
+                    Code::NotNull,
+                    format!("column \"{name}\" is NOT NULL, but the value for it is null"),
+                )
+                .at(place.clone()),
+            ),
             Ok(_) => None,
-            Err(error) => Some(Diagnostic::new(error.to_string()).at(place.clone())),
+            Err(error) => Some(Diagnostic::coded(Code::Value, error.to_string()).at(place.clone())),
         }
     }
 }

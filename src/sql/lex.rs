@@ -100,20 +100,51 @@ pub fn lex(sql: &str) -> Lexed {
 
 /// Keywords that a parenthesis may follow directly without being a call.
 const NOT_CALLED: &[&str] = &[
-    "all", "and", "any", "as", "by", "cube", "else", "except", "exists", "filter", "from", "having", "in", "intersect",
-    "interval", "join", "key", "not", "on", "or", "over", "rollup", "select", "sets", "some", "then", "union", "using",
-    "values", "when", "where", "with", "within",
+    "all",
+    "and",
+    "any",
+    "as",
+    "by",
+    "cube",
+    "else",
+    "except",
+    "exists",
+    "filter",
+    "from",
+    "having",
+    "in",
+    "intersect",
+    "interval",
+    "join",
+    "key",
+    "not",
+    "on",
+    "or",
+    "over",
+    "rollup",
+    "select",
+    "sets",
+    "some",
+    "then",
+    "union",
+    "using",
+    "values",
+    "when",
+    "where",
+    "with",
+    "within",
 ];
 /// Words of ours that the parser does not know.
 const OWN: &[&str] = &["emit", "watermark"];
 
 /// A word that a parenthesis follows is a function's name, whatever else SQL knows it for.
 fn calls_are_names(sql: &str, pieces: &mut [Piece]) {
-    let is = |piece: &Piece, among: &[&str]| among.iter().any(|w| sql[piece.span.clone()].eq_ignore_ascii_case(w));
+    let is =
+        |piece: &Piece, among: &[&str]| among.iter().any(|w| sql[piece.span.clone()].eq_ignore_ascii_case(w));
     for at in 0..pieces.len() {
-        let called = pieces.get(at + 1).is_some_and(|next| {
-            next.span.start == pieces[at].span.end && &sql[next.span.clone()] == "("
-        });
+        let called = pieces
+            .get(at + 1)
+            .is_some_and(|next| next.span.start == pieces[at].span.end && &sql[next.span.clone()] == "(");
         let piece = &pieces[at];
         match piece.kind {
             PieceKind::Keyword if called && !is(piece, NOT_CALLED) => pieces[at].kind = PieceKind::Name,

@@ -5,6 +5,7 @@
 //! query once, brings every window into one form ([`group_window`], [`window`]) and refuses what would be ignored
 //! ([`refuse`]). The planner then asks [`window_call`] what a table factor is, and calls [`expose_metadata`].
 
+pub mod code;
 mod compare;
 mod cursor;
 mod ddl;
@@ -40,6 +41,7 @@ mod words;
 pub mod diagnostic;
 pub mod statement;
 
+pub use code::{CODES, Code, Explanation, SETUP, explanation};
 pub use compare::{normalized, same_text, text_changes};
 pub use depth::with_deep_stack;
 pub use diagnostic::Diagnostic;

@@ -4,9 +4,7 @@
 //! the same mistake, that expression is the one.
 
 use super::place::byte_range;
-use sqlparser::ast::{
-    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, Visit, Visitor,
-};
+use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, Visit, Visitor};
 use std::ops::{ControlFlow, Range};
 
 /// Expressions that are tried, at most: a text of thousands is told as a whole.
@@ -61,8 +59,11 @@ impl Visitor for Find<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        // A name or a value alone is right or wrong by itself, and has its place then.
-        let alone = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_));
+        // A name or a value alone is right or wrong by itself, and has its place then; what stands in parentheses comes by itself.
+        let alone = matches!(
+            expr,
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Nested(_)
+        );
         if let (false, Some(query)) = (alone, self.selects.last())
             && let Some(span) = byte_range(self.source, expr.span())
             && !span.is_empty()
@@ -148,7 +149,7 @@ mod tests {
     fn expressions_are_whole_and_the_shortest_come_first() {
         assert_eq!(
             told("SELECT a + (b * 2), now() FROM t WHERE upper(c) = 'x'"),
-            ["b * 2", "b * 2", "now()", "upper(c)", "a + (b * 2)", "upper(c) = 'x'"]
+            ["b * 2", "now()", "upper(c)", "a + (b * 2)", "upper(c) = 'x'"]
         );
         assert_eq!(
             told("SELECT CAST(a AS INT), sum(x) FILTER (WHERE y > 1) OVER (PARTITION BY (k)) FROM t"),

@@ -230,8 +230,14 @@ impl Shell {
         let shown = |name: &str| {
             !WIDE_COLUMNS.contains(&name) && (name != "error" || failed) || wide && name != "pid"
         };
-        let shown: Vec<usize> =
-            batch.schema().fields().iter().enumerate().filter(|(_, f)| shown(f.name())).map(|(at, _)| at).collect();
+        let shown: Vec<usize> = batch
+            .schema()
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| shown(f.name()))
+            .map(|(at, _)| at)
+            .collect();
         self.batch(&batch.project(&shown).map_err(EngineError::from)?)
     }
 

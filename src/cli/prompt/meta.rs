@@ -89,7 +89,14 @@ const COMMANDS: &[Command] = &[
         "the same with its partitions, sizes, and who reads and writes it",
         Meta::DescribeMore,
     ),
-    command("\\peek", &[], "topic [n]", Takes::Relation, "the last n rows that were written to a topic (10); of files and views the first", Meta::Peek),
+    command(
+        "\\peek",
+        &[],
+        "topic [n]",
+        Takes::Relation,
+        "the last n rows that were written to a topic (10); of files and views the first",
+        Meta::Peek,
+    ),
     command(
         "\\plan",
         &[],
@@ -233,7 +240,8 @@ pub(super) fn takes(word: &str) -> Option<Takes> {
 pub(super) fn list(screen: usize) -> String {
     let left = |c: &Command| format!("{} {}", c.word, c.usage);
     let width = COMMANDS.iter().map(|c| left(c).len()).max().unwrap_or(0);
-    let mut text = wrapped("A statement ends with ; and may have several lines. What else can be typed:", screen, 0);
+    let mut text =
+        wrapped("A statement ends with ; and may have several lines. What else can be typed:", screen, 0);
     for c in COMMANDS {
         let also: Vec<&str> = c.also.iter().copied().filter(|w| w.starts_with('.')).collect();
         let also = if also.is_empty() { String::new() } else { format!("  ({})", also.join(", ")) };

@@ -329,7 +329,9 @@ impl Shell {
         };
         let mut choice = lock(&self.session).settings.on_exit;
         while choice == OnExit::Ask {
-            self.say_wrapped(&format!("{jobs}. [s]top with a checkpoint and leave, [w]ait for the end, or [c]ancel?"));
+            self.say_wrapped(&format!(
+                "{jobs}. [s]top with a checkpoint and leave, [w]ait for the end, or [c]ancel?"
+            ));
             choice = match self.line.ask("s/w/c> ") {
                 Typed::Text(text) => match text.trim().trim_end_matches(';').to_ascii_lowercase().as_str() {
                     "s" | "stop" | "y" | "yes" | "" => OnExit::Stop,

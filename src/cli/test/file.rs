@@ -215,7 +215,9 @@ mod tests {
             Part::Clock(by) => format!("clock {by:?}"),
             Part::Watermark { stream, at, .. } => format!("watermark {stream} {at}"),
             Part::Feed { into, rows: Fed::File(file), .. } => format!("feed {into} from {file}"),
-            Part::Feed { into, rows: Fed::Table(names, rows), .. } => format!("feed {into} {names:?} {rows:?}"),
+            Part::Feed { into, rows: Fed::Table(names, rows), .. } => {
+                format!("feed {into} {names:?} {rows:?}")
+            }
             Part::Statement { expected, ordered, .. } => {
                 format!("{:?} {ordered}", expected.as_ref().map(|e| e.lines.join("/")))
             }

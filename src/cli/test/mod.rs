@@ -142,7 +142,11 @@ impl Test {
                 self.check_dropped(at)?;
                 // What was done is done, in either case.
                 self.done(bench.ask(&Ask::Settle)?, None)?;
-                if kill { bench.kill() } else { bench.stop()? }
+                if kill {
+                    bench.kill()
+                } else {
+                    bench.stop()?
+                }
                 bench = Bench::start(&self.folder.0, self.clock)?;
                 self.again(&mut bench, at)?;
                 continue;
@@ -176,9 +180,7 @@ impl Test {
 
     /// Fails if something was dropped before: it would be made once more.
     fn check_dropped(&self, before: usize) -> Result<(), String> {
-        let drops = |part: &&Part| {
-            matches!(part, Part::Statement { statement, .. } if matches!(statement.statement, Statement::Drop { .. }))
-        };
+        let drops = |part: &&Part| matches!(part, Part::Statement { statement, .. } if matches!(statement.statement, Statement::Drop { .. }));
         let Some(Part::Statement { statement, .. }) = self.parts[..before].iter().find(drops) else {
             return Ok(());
         };

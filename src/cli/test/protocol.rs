@@ -1,7 +1,7 @@
 //! What a test asks of its engine, which runs in a process of its own so that it can be killed, and what that answers: a line of
 //! JSON each.
 
-use crate::engine::Diagnostic;
+use crate::engine::{Diagnostic, explanation};
 use serde::{Deserialize, Serialize};
 
 /// A row as text, and how often it is added, or taken back.
@@ -43,6 +43,7 @@ pub(super) enum Answer {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Told {
     message: String,
+    code: Option<String>,
     span: Option<(usize, usize)>,
     label: Option<String>,
     help: Option<String>,
@@ -52,13 +53,21 @@ pub(super) struct Told {
 impl From<Diagnostic> for Told {
     fn from(d: Diagnostic) -> Self {
         let span = d.span.map(|s| (s.start, s.end));
-        Told { message: d.message, span, label: d.label, help: d.help, note: d.note }
+        Told {
+            message: d.message,
+            code: d.code.map(|c| c.id().to_string()),
+            span,
+            label: d.label,
+            help: d.help,
+            note: d.note,
+        }
     }
 }
 
 impl From<Told> for Diagnostic {
     fn from(told: Told) -> Self {
         let mut d = Diagnostic::new(told.message);
+        d.code = told.code.and_then(|id| explanation(&id)).map(|e| e.code);
         d.span = told.span.map(|(start, end)| start..end);
         (d.label, d.help, d.note) = (told.label, told.help, told.note);
         d

@@ -6,8 +6,8 @@ use super::protocol::{Answer, Ask, Change};
 use crate::config::Settings;
 use crate::delta::Delta;
 use crate::engine::{
-    Diagnostic, Engine, EngineError, InputFormat, Outcome, ParsedStatement, ProduceOptions, Session, TestClock,
-    parse_each,
+    Diagnostic, Engine, EngineError, InputFormat, Outcome, ParsedStatement, ProduceOptions, Session,
+    TestClock, parse_each,
 };
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::error::ArrowError;

@@ -34,7 +34,10 @@ impl Table {
                     .collect();
                 all.sort();
                 let op = Some(if sign > 0 { "+" } else { "-" }.to_string());
-                rows.extend(all.into_iter().map(|row| std::iter::once(op.clone()).chain(row.iter().cloned()).collect()));
+                rows.extend(
+                    all.into_iter()
+                        .map(|row| std::iter::once(op.clone()).chain(row.iter().cloned()).collect()),
+                );
             }
         }
         let names = std::iter::once(OP.to_string()).chain(names.iter().cloned()).collect();
@@ -63,7 +66,8 @@ impl Table {
 /// What differs between the lines that are expected and what was found, as lines of one table: `-` what is missing, `+`
 /// what is there instead. Nothing if the cells are the same, however wide.
 pub(super) fn differences(expected: &[String], found: &Table) -> Option<Vec<String>> {
-    let split = |line: &String| -> Vec<String> { line.split('|').map(|cell| cell.trim().to_string()).collect() };
+    let split =
+        |line: &String| -> Vec<String> { line.split('|').map(|cell| cell.trim().to_string()).collect() };
     let mut expected: Vec<Vec<String>> = expected.iter().map(split).collect();
     // A cell may itself hold what separates cells.
     let mut found_rows: Vec<Vec<String>> = found.cells().iter().map(|row| split(&row.join(" | "))).collect();
@@ -197,8 +201,10 @@ mod tests {
 
     #[test]
     fn changes_have_signs_and_what_is_taken_back_comes_first() {
-        let deltas =
-            vec![vec![(1, row(&["a", "1"]))], vec![(1, row(&["a", "2"])), (2, row(&["b", "1"])), (-1, row(&["a", "1"]))]];
+        let deltas = vec![
+            vec![(1, row(&["a", "1"]))],
+            vec![(1, row(&["a", "2"])), (2, row(&["b", "1"])), (-1, row(&["a", "1"]))],
+        ];
         let table = Table::of_changes(&lines(&["k", "n"]), &deltas);
         assert_eq!(
             table.drawn(),

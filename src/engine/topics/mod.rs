@@ -16,6 +16,7 @@ use crate::connectors::nearest;
 use crate::formats::timestamp_ns;
 use crate::log::{Fsync, GroupPartition, PartitionStats, Start, Topic, TopicSettings};
 use crate::operators::window::length;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::datatypes::{DataType, SchemaRef};
 use std::sync::Arc;
@@ -188,7 +189,7 @@ fn kept(settings: &TopicSettings) -> Vec<String> {
 }
 
 fn no_setting(name: &str) -> Diagnostic {
-    let d = Diagnostic::new(format!("a topic has no setting '{name}' that can be changed"));
+    let d = Diagnostic::coded(Code::NoOption, format!("a topic has no setting '{name}' that can be changed"));
     match nearest(name, SETTINGS.iter().copied()) {
         Some(near) => d.help(format!("did you mean '{near}'?")),
         None => d.help(format!("what can be changed is {}", SETTINGS.join(", "))),

@@ -120,7 +120,9 @@ fn what_is_typed_has_colours_and_a_mistake_is_red() {
     for word in ["AS", "FROM", "EMIT", "CHANGES"] {
         assert_eq!(terminal.look_of(word), (Idx(4), true), "{word}");
     }
-    for (word, look) in [("'text'", Idx(2)), ("17", Idx(6)), ("origin", Plain), ("count", Plain), ("flights", Plain)] {
+    for (word, look) in
+        [("'text'", Idx(2)), ("17", Idx(6)), ("origin", Plain), ("count", Plain), ("flights", Plain)]
+    {
         assert_eq!(terminal.look_of(word), (look, false), "{word}");
     }
     terminal.types("\x03");

@@ -137,5 +137,8 @@ fn the_second_of_two_jobs_goes_on_when_it_is_left_alone() {
     // Only the second stands in the file, and it goes on where it was.
     let ran = place.run(&["run", ".millstream/prompt.sql", "--until-caught-up"]).ok();
     drop(ran);
-    assert_eq!(place.sql("SELECT delay FROM copy ORDER BY delay"), "{\"delay\":5}\n{\"delay\":7}\n{\"delay\":10}\n{\"delay\":99}\n");
+    assert_eq!(
+        place.sql("SELECT delay FROM copy ORDER BY delay"),
+        "{\"delay\":5}\n{\"delay\":7}\n{\"delay\":10}\n{\"delay\":99}\n"
+    );
 }

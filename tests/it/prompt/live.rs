@@ -54,7 +54,8 @@ fn after_three_seconds_without_a_row_it_says_why() {
     terminal.prompts();
     terminal.line("SELECT window_start, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 hour') GROUP BY window_start EMIT FINAL;");
     let screen = terminal.until("the reason", |s| {
-        s.replace('\n', " ").contains("waiting: the first 1-hour window closes when at passes 2026-01-31 12:00:05")
+        s.replace('\n', " ")
+            .contains("waiting: the first 1-hour window closes when at passes 2026-01-31 12:00:05")
     });
     assert!(screen.replace('\n', " ").contains("it is 11:42:00"), "{screen}");
     place.sql("INSERT INTO s VALUES ('2026-01-31 12:00:05', 2)");
@@ -162,7 +163,10 @@ fn the_reason_names_the_window_and_the_partition_that_holds_it() {
     terminal.prompts();
     terminal.line("SELECT window_start, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 hour') GROUP BY window_start EMIT FINAL;");
     let screen = terminal.shows("waiting: the first 1-hour window closes when at passes 2026-01-31 12:00:00");
-    assert!(screen.replace('\n', " ").contains("it is 11:") || screen.contains("no row has come yet"), "{screen}");
+    assert!(
+        screen.replace('\n', " ").contains("it is 11:") || screen.contains("no row has come yet"),
+        "{screen}"
+    );
     terminal.until("who holds it", |s| s.replace('\n', " ").contains("held by partition "));
     terminal.until("for how long", |s| s.replace('\n', " ").contains("(no data for "));
     terminal.types("q");

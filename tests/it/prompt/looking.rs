@@ -14,7 +14,10 @@ fn what_there_is_can_be_looked_at() {
     terminal.prompts();
     terminal.line("\\d+ flights");
     let screen = terminal.shows("partition 0: 4 rows");
-    assert!(screen.contains("│ bigint ") && !screen.contains("BIGINT") && !screen.contains("NULL"), "{screen}");
+    assert!(
+        screen.contains("│ bigint ") && !screen.contains("BIGINT") && !screen.contains("NULL"),
+        "{screen}"
+    );
     terminal.prompts();
     terminal.line("\\peek flights 2");
     let screen = terminal.until("the last two rows", |s| s.contains("_offset") && s.contains("2 rows"));

@@ -101,8 +101,9 @@ impl Terminal {
         let parser = self.screen.lock().unwrap();
         let (rows, columns) = parser.screen().size();
         for row in (0..rows).rev() {
-            let line: Vec<String> =
-                (0..columns).map(|c| parser.screen().cell(row, c).map_or(String::new(), |c| c.contents().to_string())).collect();
+            let line: Vec<String> = (0..columns)
+                .map(|c| parser.screen().cell(row, c).map_or(String::new(), |c| c.contents().to_string()))
+                .collect();
             let at = (0..line.len()).find(|at| line[*at..].concat().starts_with(text));
             if let Some(cell) = at.and_then(|at| parser.screen().cell(row, at as u16)) {
                 return (cell.fgcolor(), cell.bold());
@@ -116,7 +117,10 @@ impl Terminal {
         let parser = self.screen.lock().unwrap();
         let (rows, columns) = parser.screen().size();
         let lines: Vec<String> = parser.screen().rows(0, columns).collect();
-        (0..rows).filter(|row| parser.screen().row_wrapped(*row)).map(|row| lines[row as usize].clone()).collect()
+        (0..rows)
+            .filter(|row| parser.screen().row_wrapped(*row))
+            .map(|row| lines[row as usize].clone())
+            .collect()
     }
 
     /// Waits until the screen is as asked.

@@ -15,19 +15,35 @@ use std::time::Duration;
 
 /// Blocks that are not run, by their first line, and why.
 const NOT_RUN: &[(&str, &str)] = &[
-    ("cargo run --release -- run queries/tour/01_hourly_board.sql", "it builds the program, as whoever runs this has done"),
-    ("CREATE STREAM [IF NOT EXISTS] s (col TYPE, …, WATERMARK FOR ts AS ts - INTERVAL '5 seconds') WITH (option = value, …);", "a synopsis: … stands for what people write"),
-    ("SHOW JOBS;  DESCRIBE JOB j;                -- state, rates, lag, watermarks, state rows and bytes, the last checkpoint, the last error", "a synopsis: j stands for a job"),
+    (
+        "cargo run --release -- run queries/tour/01_hourly_board.sql",
+        "it builds the program, as whoever runs this has done",
+    ),
+    (
+        "CREATE STREAM [IF NOT EXISTS] s (col TYPE, …, WATERMARK FOR ts AS ts - INTERVAL '5 seconds') WITH (option = value, …);",
+        "a synopsis: … stands for what people write",
+    ),
+    (
+        "SHOW JOBS;  DESCRIBE JOB j;                -- state, rates, lag, watermarks, state rows and bytes, the last checkpoint, the last error",
+        "a synopsis: j stands for a job",
+    ),
 ];
 /// What a command waits for in the blocks, and what the prompt begins with.
 const DOLLAR: &str = "$ ";
 const PROMPT: &str = "millstream> ";
+/// What the README calls the test that it shows.
+const TEST: &str = "rides.sql";
 
 /// How often a command that looks at something is typed again until it shows what it should.
 const MOST_LOOKS: usize = 200;
 
 fn readme() -> Vec<Block> {
     blocks(&std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap())
+}
+
+/// Whether a block is a file for `millstream test`.
+fn is_test(block: &Block) -> bool {
+    block.kind == "sql" && block.lines.iter().any(|line| line.starts_with("-- FEED "))
 }
 
 /// Whether a block is typed into the prompt.
@@ -45,10 +61,18 @@ fn every_block_is_run_or_said_not_to_be() {
             "sql" => true,
             _ => false,
         };
-        assert!(known || run, "README.md:{}: this block is neither run nor named in NOT_RUN:\n{}", block.line, block.first());
+        assert!(
+            known || run,
+            "README.md:{}: this block is neither run nor named in NOT_RUN:\n{}",
+            block.line,
+            block.first()
+        );
     }
     for (first, _) in NOT_RUN {
-        assert!(blocks.iter().any(|b| b.first() == *first), "README.md has no block that begins with {first}");
+        assert!(
+            blocks.iter().any(|b| b.first() == *first),
+            "README.md has no block that begins with {first}"
+        );
     }
     assert!(blocks.iter().filter(|b| b.kind == "console").count() >= 4);
 }
@@ -58,7 +82,11 @@ fn commands_print_what_the_readme_shows() {
     let place = Place::new();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::os::unix::fs::symlink(project.join("queries"), place.path("queries")).unwrap();
-    for block in readme().iter().filter(|b| b.kind == "console" && !is_prompt(b)) {
+    let blocks = readme();
+    for block in blocks.iter().filter(|b| is_test(b)) {
+        place.file(TEST, block.lines.join("\n") + "\n");
+    }
+    for block in blocks.iter().filter(|b| b.kind == "console" && !is_prompt(b)) {
         let mut at = 0;
         while at < block.lines.len() {
             let line = block.line + at;
@@ -93,10 +121,15 @@ fn printed(place: &Place, command: &str) -> Vec<String> {
     let paths = std::iter::once(program.to_path_buf()).chain(std::env::split_paths(&path));
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).current_dir(place.path(""));
-    shell.env("PATH", std::env::join_paths(paths).unwrap()).env("TERM", "xterm").env_remove("MILLSTREAM_DATA");
+    shell
+        .env("PATH", std::env::join_paths(paths).unwrap())
+        .env("TERM", "xterm")
+        .env_remove("MILLSTREAM_DATA");
     let mut terminal = Terminal::start(shell, (40, 110));
     let (status, _) = terminal.ends();
-    assert!(status.success(), "{command}: {status}\n{}", terminal.raw());
+    let raw = terminal.raw();
+    // What fails on purpose says so.
+    assert!(status.success() || raw.contains("FAILED"), "{command}: {status}\n{raw}");
     // All that was printed, not only what is left on the screen.
     let mut paper = vt100::Parser::new(4000, 110, 0);
     paper.process(terminal.raw().as_bytes());
@@ -110,9 +143,17 @@ fn statements_are_right() {
         if NOT_RUN.iter().any(|(first, _)| *first == block.first()) {
             continue;
         }
-        let sql = block.lines.join("\n");
-        let output = place.command(&["--until-caught-up", "-c", &sql]).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let sql = block.lines.join("\n") + "\n";
+        let arguments = match is_test(block) {
+            true => {
+                place.file(TEST, &sql);
+                vec!["test", TEST]
+            }
+            false => vec!["--until-caught-up", "-c", &sql],
+        };
+        let output = place.command(&arguments).output().unwrap();
+        let told =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         assert!(output.status.success(), "README.md:{}: {told}", block.line);
     }
 }
@@ -149,8 +190,12 @@ fn stand(screen: &str, lines: &[String]) -> bool {
 fn the_first_minute_at_the_prompt_is_as_the_readme_shows() {
     let place = Place::new();
     for block in readme().iter().filter(|b| is_prompt(b)) {
-        let arguments: Vec<&str> =
-            block.first().strip_prefix("$ millstream").expect("the block starts the program").split_whitespace().collect();
+        let arguments: Vec<&str> = block
+            .first()
+            .strip_prefix("$ millstream")
+            .expect("the block starts the program")
+            .split_whitespace()
+            .collect();
         let mut terminal = Terminal::open(&place, &arguments, (40, 100));
         let (mut at, mut look, mut looks) = (1, None::<String>, 0);
         while at < block.lines.len() {
@@ -162,7 +207,12 @@ fn the_first_minute_at_the_prompt_is_as_the_readme_shows() {
                 // What is looked at once more may have changed meanwhile.
                 Some(command) => {
                     while !stand(&terminal.prompts(), lines) {
-                        assert!(looks < MOST_LOOKS, "{command} never shows\n{}\nbut\n{}", lines.join("\n"), terminal.screen());
+                        assert!(
+                            looks < MOST_LOOKS,
+                            "{command} never shows\n{}\nbut\n{}",
+                            lines.join("\n"),
+                            terminal.screen()
+                        );
                         looks += 1;
                         std::thread::sleep(Duration::from_millis(100));
                         terminal.line(command);

@@ -3,7 +3,7 @@ CREATE STREAM s (at TIMESTAMP, a BIGINT NOT NULL, b TEXT);
 SELECT c FROM s;
 -- error: there is no column "c"
 SELECT a + b FROM s WHERE sqrt(b) > 1;
--- error: cannot coerce arithmetic expression BIGINT + VARCHAR to valid types
+-- error: + does not take BIGINT and VARCHAR
 INSERT INTO s (a, b) VALUES (1, 'x'), (NULL, 'y');
 -- error: column "a" is NOT NULL, but the value for it is null
 CREATE STREAM counts AS SELECT b, count(*) AS n FROM s GROUP BY b;

@@ -43,7 +43,8 @@ mod tests {
     fn ten_frames_a_second_are_drawn_and_not_more() {
         let mut pace = Pace::default();
         // Looked at every 7 ms for ten seconds.
-        let drawn: Vec<u64> = (0..10_000).step_by(7).filter(|ms| pace.is_due(Duration::from_millis(*ms), false)).collect();
+        let drawn: Vec<u64> =
+            (0..10_000).step_by(7).filter(|ms| pace.is_due(Duration::from_millis(*ms), false)).collect();
         assert_eq!(pace.frames(), drawn.len() as u64);
         assert!((90..=100).contains(&pace.frames()), "{}", pace.frames());
         assert!(drawn.windows(2).all(|w| w[1] - w[0] >= 100));
