@@ -227,8 +227,9 @@ impl Shell {
         }
         let failed = batch.column_by_name("error").is_some_and(|e| e.null_count() < e.len());
         let wide = terminal::size().0 >= WIDE;
-        let shown = |name: &str| {
-            !WIDE_COLUMNS.contains(&name) && (name != "error" || failed) || wide && name != "pid"
+        let shown = |name: &str| match name {
+            "error" => failed,
+            name => wide && name != "pid" || !WIDE_COLUMNS.contains(&name),
         };
         let shown: Vec<usize> = batch
             .schema()

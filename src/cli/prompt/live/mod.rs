@@ -352,7 +352,7 @@ impl View {
         if let Shown::Redrawn(redrawn) = &mut self.shown {
             if !self.glance.frozen && self.naming.is_none() {
                 let room = size.1.saturating_sub(FRAME + 3 + below.len()).max(1);
-                let (changes, drawn) = redrawn.draw(room, size.0, self.options.colour)?;
+                let (changes, drawn) = redrawn.draw(room, size.0, self.options.colour, true)?;
                 self.glance.not_drawn += changes.saturating_sub(drawn);
             }
             lines.clone_from(&redrawn.lines);
@@ -374,7 +374,9 @@ impl View {
         match &mut self.shown {
             Shown::Redrawn(redrawn) => {
                 let size = terminal::size();
-                redrawn.draw(size.1.saturating_sub(FRAME + 3).max(1), size.0, self.options.colour)?;
+                // What has changed last is of no interest any more.
+                let room = size.1.saturating_sub(FRAME + 3).max(1);
+                redrawn.draw(room, size.0, self.options.colour, false)?;
                 for line in &redrawn.lines {
                     writeln!(io::stdout(), "{line}")?;
                 }
@@ -397,15 +399,19 @@ impl View {
 }
 
 impl Redrawn {
-    /// Draws what holds now; how many changes that are, and how many of them can be seen.
-    fn draw(&mut self, room: usize, width: usize, colour: bool) -> Result<(u64, u64), Failure> {
+    /// Draws what holds now; how many changes that are, and how many of them can be seen. With `marks` the cells that have
+    /// changed are marked.
+    fn draw(&mut self, room: usize, width: usize, colour: bool, marks: bool) -> Result<(u64, u64), Failure> {
         let (top, changes) = {
             let mut fold = self.fold.lock().unwrap_or_else(PoisonError::into_inner);
             (fold.top(room).map_err(PrintError::from)?, fold.take_changes())
         };
         let cells = cells(&top.batch, width.saturating_mul(4)).map_err(PrintError::from)?;
-        let changed = self.drawn.changed(&top.keys, &cells);
+        let mut changed = self.drawn.changed(&top.keys, &cells);
         let seen = changed.iter().filter(|row| row.contains(&true)).count() as u64;
+        if !marks {
+            changed.iter_mut().for_each(|row| row.fill(false));
+        }
         let content = Content { schema: &self.schema, cells: &cells, changed: &changed, total: top.total };
         self.lines = table(&content, &mut self.wanted, width, colour);
         // An update takes a row back and adds one.
