@@ -157,7 +157,7 @@ fn window(status: &JobStatus, operator: &OperatorStatus, now: i64) -> Option<Str
         return Some(format!("{what} by event time, which {} has not", source.name));
     };
     let needed = open.closes.saturating_add(source.delay.unwrap_or(0));
-    let mut text = format!("{what} when {column} passes {}", shown(needed));
+    let mut text = format!("{what} when {column} passes {}", to_the_minute(needed));
     let holder = super::steering::holder(source);
     let Some(holder) = holder else {
         text.push_str(&format!("; all partitions of {} are idle", source.name));
@@ -190,9 +190,18 @@ fn window_size(operator: &str) -> Option<String> {
     Some(format!("{number}-{word}"))
 }
 
+/// A time as one says it: without its seconds, if they are none.
+fn to_the_minute(at: i64) -> String {
+    let text = shown(at);
+    match text.strip_suffix(":00") {
+        Some(short) if short.contains(':') => short.into(),
+        _ => text,
+    }
+}
+
 /// A time that stands beside another in a sentence: without its date, if that is the other's.
 fn beside(other: i64, at: i64) -> String {
-    let (other, at) = (shown(other), shown(at));
+    let (other, at) = (to_the_minute(other), to_the_minute(at));
     match (other.split_once(' '), at.split_once(' ')) {
         (Some((other, _)), Some((date, time))) if other == date => time.to_string(),
         _ => at,

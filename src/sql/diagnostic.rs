@@ -14,7 +14,7 @@ pub struct Diagnostic {
     /// Bytes of the source text that it is about; `None` where no place is known.
     pub span: Option<Range<usize>>,
     /// A few words under the caret, if they add something.
-    pub label: Option<String>,
+    pub label: Option<Box<str>>,
     /// What to write instead.
     pub help: Option<String>,
     /// Background.
@@ -37,7 +37,7 @@ impl Diagnostic {
     }
     /// Sets the words under the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(label.into().into_boxed_str());
         self
     }
     /// Sets what to write instead.

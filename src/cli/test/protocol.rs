@@ -57,7 +57,7 @@ impl From<Diagnostic> for Told {
             message: d.message,
             code: d.code.map(|c| c.id().to_string()),
             span,
-            label: d.label,
+            label: d.label.map(String::from),
             help: d.help,
             note: d.note,
         }
@@ -69,7 +69,7 @@ impl From<Told> for Diagnostic {
         let mut d = Diagnostic::new(told.message);
         d.code = told.code.and_then(|id| explanation(&id)).map(|e| e.code);
         d.span = told.span.map(|(start, end)| start..end);
-        (d.label, d.help, d.note) = (told.label, told.help, told.note);
+        (d.label, d.help, d.note) = (told.label.map(String::into_boxed_str), told.help, told.note);
         d
     }
 }

@@ -1,6 +1,7 @@
 //! Results as they are written down in a test, and what differs between two.
 
 use super::file::OP;
+use super::protocol::Change;
 use std::ops::Range;
 
 /// Equal lines around a difference that are shown.
@@ -19,7 +20,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Each change with its sign, in the order in which they came.
-    pub(super) fn of_changes(names: &[String], deltas: &[Vec<(i64, Vec<Option<String>>)>]) -> Self {
+    pub(super) fn of_changes(names: &[String], deltas: &[Vec<Change>]) -> Self {
         let mut rows = Vec::new();
         for delta in deltas {
             // Within a delta nothing comes before anything else: what is taken back stands first, each in the order of its cells.

@@ -191,7 +191,7 @@ fn kept(settings: &TopicSettings) -> Vec<String> {
 /// Bytes in the greatest unit that they are a whole number of.
 fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0) {
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{} {name}", bytes / unit),
         None => format!("{bytes} bytes"),
     }

@@ -162,8 +162,10 @@ fn values_and_conditions_are_checked_and_told_as_json_with_their_codes() {
     );
     let found = place.run(&["check", "f.sql", "--json"]).fails(3, &[]).out;
     let found: Vec<serde_json::Value> = found.lines().map(json).collect();
-    let told: Vec<String> =
-        found.iter().map(|f| format!("{} {}:{} {}", f["code"], f["line"], f["column"], f["message"])).collect();
+    let told: Vec<String> = found
+        .iter()
+        .map(|f| format!("{} {}:{} {}", f["code"], f["line"], f["column"], f["message"]))
+        .collect();
     assert_eq!(
         told,
         [
