@@ -106,11 +106,12 @@ impl Session {
             return mistake.at(span);
         }
         let suspects = sql::suspects(source, &query.query);
-        let culprit = suspects.into_iter().find(|suspect| {
-            let alone = EmitQuery { query: suspect.query.clone(), ..query.clone() };
+        let makes_it = |alone: Box<_>| {
+            let alone = EmitQuery { query: alone, ..query.clone() };
             let found = self.mistake_of(definitions, source, &alone, stage);
             found.is_some_and(|found| found.message == mistake.message)
-        });
+        };
+        let culprit = suspects.into_iter().find(|s| makes_it(s.query.clone()) && !makes_it(s.bare.clone()));
         mistake.span = Some(culprit.map_or_else(|| query.span.clone(), |suspect| suspect.span));
         mistake
     }

@@ -4,7 +4,10 @@
 //! the same mistake, that expression is the one.
 
 use super::place::byte_range;
-use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Spanned, Visit, Visitor};
+use sqlparser::ast::{
+    Expr, GroupByExpr, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, Spanned, Value,
+    Visit, Visitor,
+};
 use std::ops::{ControlFlow, Range};
 
 /// Expressions that are tried, at most: a text of thousands is told as a whole.
@@ -14,8 +17,10 @@ const MOST: usize = 100;
 pub struct Suspect {
     /// Its bytes in the text.
     pub span: Range<usize>,
-    /// The query.
+    /// The query that selects it.
     pub query: Box<Query>,
+    /// One that selects nothing from the same relations: what is wrong with that is not the expression's fault.
+    pub bare: Box<Query>,
 }
 
 /// The expressions of `query`, whose spans point into `source`: the shortest first.
@@ -32,7 +37,7 @@ pub fn suspects(source: &str, query: &Query) -> Vec<Suspect> {
 struct Find<'q> {
     source: &'q str,
     whole: &'q Query,
-    /// The SELECTs around the place that is looked at, each with a query like it without what it selects.
+    /// The SELECTs around the place that is looked at, each with a query like it that selects nothing.
     selects: Vec<Query>,
     found: Vec<Suspect>,
 }
@@ -42,7 +47,12 @@ impl Visitor for Find<'_> {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         let mut bare = select.clone();
-        bare.projection = Vec::new();
+        let nothing = Expr::Value(Value::Number("1".into(), false).into());
+        bare.projection = vec![SelectItem::UnnamedExpr(nothing)];
+        // A condition of a join is an expression like others.
+        for join in bare.from.iter_mut().flat_map(|from| &mut from.joins) {
+            join.join_operator = JoinOperator::CrossJoin(JoinConstraint::None);
+        }
         bare.distinct = None;
         (bare.selection, bare.having, bare.qualify, bare.exclude) = (None, None, None, None);
         bare.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
@@ -68,11 +78,12 @@ impl Visitor for Find<'_> {
             && let Some(span) = byte_range(self.source, expr.span())
             && !span.is_empty()
         {
-            let mut query = Box::new(query.clone());
+            let bare = Box::new(query.clone());
+            let mut query = bare.clone();
             if let SetExpr::Select(select) = query.body.as_mut() {
                 select.projection = vec![SelectItem::UnnamedExpr(expr.clone())];
             }
-            self.found.push(Suspect { span: whole(self.source, span, expr), query });
+            self.found.push(Suspect { span: whole(self.source, span, expr), query, bare });
         }
         ControlFlow::Continue(())
     }
@@ -165,5 +176,6 @@ mod tests {
         let Statement::Query(query) = &statements[0].statement else { panic!("no query") };
         let all = suspects(sql, &query.query);
         assert_eq!(all[0].query.to_string(), "WITH c AS (SELECT 1 AS a) SELECT a + 1 FROM c");
+        assert_eq!(all[0].bare.to_string(), "WITH c AS (SELECT 1 AS a) SELECT 1 FROM c");
     }
 }
