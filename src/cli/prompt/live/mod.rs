@@ -407,8 +407,7 @@ impl Redrawn {
             (fold.top(room).map_err(PrintError::from)?, fold.take_changes())
         };
         let cells = cells(&top.batch, width.saturating_mul(4)).map_err(PrintError::from)?;
-        let mut changed = self.drawn.changed(&top.keys, &cells);
-        let seen = changed.iter().filter(|row| row.contains(&true)).count() as u64;
+        let (mut changed, seen) = self.drawn.marks(&top.keys, &cells, changes);
         if !marks {
             changed.iter_mut().for_each(|row| row.fill(false));
         }
