@@ -37,13 +37,22 @@ Exit codes:
 
 const TESTS: &str = "\
 A test is a SQL file. The comments right behind a query are its result: the names of the columns, then the rows, with | between \
-the columns. Rows are compared in their order if the query has an ORDER BY; of EMIT CHANGES the rows that are left count. What else can stand between statements:
-  -- RESTART          the engine ends with a checkpoint and begins again; jobs go on
-  -- CLOCK + 20 s     the clock, which stands still otherwise, moves on
+the columns. Rows are compared in their order if the query has an ORDER BY. Of EMIT CHANGES the rows that are left count; if the \
+first column that is expected is _op, each change does, in its order (SET step_rows = 1 makes a step of each row). A statement \
+that is to be refused has -- error: and the message behind it. What else can stand between statements:
+  -- FEED s                           rows go into s: names and rows stand below, each a comment, with | between the columns
+  -- FEED s FROM rows.jsonl           the same with a file beside the test, of JSON lines or CSV
+  -- WATERMARK s 2026-01-31 13:00:00  the watermark of s moves on, without a row
+  -- CLOCK + 20 s                     the clock, which stands still otherwise, moves on
+  -- RESTART                          the engine ends with checkpoints and begins again; jobs go on
+  -- RESTART KILL                     it is killed, and begins again from what it had written
 
   CREATE STREAM s (at TIMESTAMP, a BIGINT, WATERMARK FOR at AS at);
   CREATE MATERIALIZED VIEW sums AS SELECT sum(a) AS a FROM s;
-  INSERT INTO s VALUES ('2026-01-31 12:00:00', 1), ('2026-01-31 12:00:01', 2);
+  -- FEED s
+  -- at                  | a
+  -- 2026-01-31 12:00:00 | 1
+  -- 2026-01-31 12:00:01 | 2
   SELECT * FROM sums;
   -- a
   -- 3
@@ -153,6 +162,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what the code of a mistake means, with an example; without one list them
+    Explain {
+        /// The code, such as MS003
+        code: Option<String>,
+    },
     /// Run SQL files that say in comments what their queries give, and show what differs
     #[command(after_help = TESTS)]
     Test {
@@ -162,6 +176,14 @@ enum Command {
         /// Write what the queries give into the files
         #[arg(long)]
         bless: bool,
+    },
+    /// Be the engine of a test, which asks on standard input
+    #[command(name = crate::cli::test::SERVE, hide = true)]
+    ServeTest {
+        /// Where its data is
+        folder: PathBuf,
+        /// How far its clock has moved on, in nanoseconds
+        clock: u64,
     },
     /// Run SQL files, one after the other
     Run {
@@ -202,8 +224,12 @@ pub enum Action {
     Demo(Demo, Option<u32>),
     /// Tell what is wrong in these SQL files; as JSON?
     Check(Vec<PathBuf>, bool),
+    /// Say what a mistake's code means.
+    Explain(Option<String>),
     /// Run these tests; write their results into them?
     Test(Vec<PathBuf>, bool),
+    /// Be the engine of a test: over this folder, with a clock that has moved on by so many nanoseconds.
+    ServeTest(PathBuf, u64),
     /// Run these SQL files, in order.
     Files(Vec<PathBuf>),
     /// Run these SQL texts, in order.
@@ -267,6 +293,10 @@ impl Invocation {
             }
             (Some(Command::Test { paths, bless }), true) => {
                 (Action::Test(paths, bless), RunOptions::default())
+            }
+            (Some(Command::Explain { code }), true) => (Action::Explain(code), RunOptions::default()),
+            (Some(Command::ServeTest { folder, clock }), true) => {
+                (Action::ServeTest(folder, clock), RunOptions::default())
             }
             (None, false) => (Action::Sql(args.sql), RunOptions::default()),
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),

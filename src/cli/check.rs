@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 struct Finding<'f> {
     file: &'f str,
     severity: &'static str,
+    /// What `millstream explain` takes.
+    code: Option<&'static str>,
     message: &'f str,
     /// From 1; of the first character that it is about.
     line: Option<usize>,
@@ -165,6 +167,7 @@ impl Told {
         let finding = Finding {
             file: name,
             severity: if mistake { "error" } else { "warning" },
+            code: finding.code.map(crate::engine::Code::id),
             message: &finding.message,
             line: from.map(|p| p.0),
             column: from.map(|p| p.1),

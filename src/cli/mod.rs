@@ -3,6 +3,7 @@
 pub mod args;
 mod check;
 pub mod commands;
+mod explain;
 mod folder;
 mod group;
 mod job;
@@ -14,6 +15,7 @@ mod run;
 pub mod terminal;
 mod test;
 mod topic;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,10 @@ pub fn main() -> ExitCode {
                 args::Action::Prompt if prompt::is_typed() => prompt::run(&invocation, None).into(),
                 args::Action::Demo(demo, speed) => prompt::run(&invocation, Some((*demo, *speed))).into(),
                 args::Action::Test(paths, bless) => test::run(&invocation, paths, *bless).into(),
+                args::Action::ServeTest(folder, clock) => {
+                    test::serve(folder, std::time::Duration::from_nanos(*clock)).into()
+                }
+                args::Action::Explain(code) => explain::run(code.as_deref()).into(),
                 args::Action::Check(files, json) => check::run(&invocation, files, *json).into(),
                 args::Action::Topic(command) => topic::run(&invocation, command).into(),
                 args::Action::Group(command) => group::run(&invocation, command).into(),

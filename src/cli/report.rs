@@ -33,7 +33,11 @@ fn leveled(
     source: &str,
     screen: Screen,
 ) -> String {
-    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()));
+    let title = level.primary_title(diagnostic.message.as_str());
+    let mut group = Group::with_title(match diagnostic.code {
+        Some(code) => title.id(code.id()),
+        None => title,
+    });
     if let Some(span) = &diagnostic.span {
         let mark = AnnotationKind::Primary.span(within(source, span)).label(diagnostic.label.as_deref());
         group = group.element(Snippet::source(source).path(name).annotation(mark));

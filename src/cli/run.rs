@@ -367,7 +367,10 @@ impl Runner {
             return Ok(print_prose(&sentences)?);
         }
         let mut printer = self.printer(rows.schema(), false)?;
-        printer.write(&rows.batch, None)?;
+        match self.result_format().is_drawn() {
+            true => printer.write(&rows.drawn(), None)?,
+            false => printer.write(&rows.batch, None)?,
+        }
         Ok(printer.finish()?)
     }
 

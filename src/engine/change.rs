@@ -15,6 +15,7 @@ use crate::plan::mistake;
 use crate::runtime::RuntimeError;
 use crate::runtime::sink::fit;
 use crate::runtime::upsert_sink::UpsertTarget;
+use crate::sql::Code;
 use crate::sql::{self, Delete, Diagnostic, EmitQuery, Name, Update};
 use crate::state::keyed_rows::RowBytes;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
@@ -65,15 +66,33 @@ pub(super) fn changed_table<'a>(definitions: &'a Definitions, change: Change) ->
     let name = change.table();
     let table = target(definitions, name, "table")?;
     if !table.is_table() {
-        let d = Diagnostic::new(format!("\"{}\" is a stream: its rows only come", name.value));
+        let d =
+            Diagnostic::coded(Code::WrongKind, format!("\"{}\" is a stream: its rows only come", name.value));
         let word = change.word().to_uppercase();
         return Err(d.at(name.span.clone()).help(format!("{word} is for tables: CREATE TABLE")).into());
     }
     if table.connector != "topic" {
-        let d = Diagnostic::new(format!("\"{}\" is a {}: it keeps no rows", name.value, table.connector));
+        let d = Diagnostic::coded(
+            Code::WrongKind,
+            format!("\"{}\" is a {}: it keeps no rows", name.value, table.connector),
+        );
         return Err(d.at(name.span.clone()).into());
     }
     Ok(table)
+}
+
+/// The query by which a change finds its rows and their new values.
+pub(super) fn plan(
+    engine: &Engine,
+    definitions: &Definitions,
+    source: &str,
+    table: &StreamDef,
+    change: Change,
+) -> Result<LogicalPlan> {
+    match change {
+        Change::Update(update) => Ok(update_plan(engine, definitions, source, table, update)?.0),
+        Change::Delete(delete) => delete_plan(engine, definitions, source, table, delete),
+    }
 }
 
 /// Makes a change; gives how many rows it is about, or nothing if it has been made before (in `home`).
@@ -137,7 +156,7 @@ fn rows_of(engine: &Engine, plan: LogicalPlan, place: &Range<usize>) -> Result<R
     // Values that do not fit are a mistake in the text, like any other.
     let at_query = |error: EngineError| match error {
         EngineError::Query(_) | EngineError::Arrow(_) => {
-            Diagnostic::new(error.to_string()).at(place.clone()).into()
+            Diagnostic::coded(Code::Value, error.to_string()).at(place.clone()).into()
         }
         EngineError::Sql(d) if d.span.is_none() => d.at(place.clone()).into(),
         other => other,
@@ -161,6 +180,19 @@ fn plan_of(
     Ok(engine.0.planner.query(definitions, source, &query.query)?)
 }
 
+/// The keys of the rows that are to go.
+fn delete_plan(
+    engine: &Engine,
+    definitions: &Definitions,
+    source: &str,
+    table: &StreamDef,
+    delete: &Delete,
+) -> Result<LogicalPlan> {
+    let key = table.key_indices().unwrap_or_default();
+    let names: Vec<&str> = key.iter().map(|k| table.columns[*k].name.as_str()).collect();
+    plan_of(engine, definitions, source, &delete.query, &names)
+}
+
 fn deleted(
     engine: &Engine,
     definitions: &Definitions,
@@ -169,8 +201,7 @@ fn deleted(
     target: &UpsertTarget,
     delete: &Delete,
 ) -> Result<(RecordBatch, usize)> {
-    let names: Vec<&str> = target.key.iter().map(|k| table.columns[*k].name.as_str()).collect();
-    let plan = plan_of(engine, definitions, source, &delete.query, &names)?;
+    let plan = delete_plan(engine, definitions, source, table, delete)?;
     let found = rows_of(engine, plan, &delete.query.span)?;
     let rows = found.num_rows();
     let column = |(i, c): (usize, &Column)| match target.key.iter().position(|k| *k == i) {
@@ -182,15 +213,14 @@ fn deleted(
     Ok((target.rows(&columns, &[], &all)?, rows))
 }
 
-fn updated(
+/// The new values of the rows that are to change, then the rows as they are; and which columns the values are for.
+fn update_plan(
     engine: &Engine,
     definitions: &Definitions,
     source: &str,
     table: &StreamDef,
-    target: &UpsertTarget,
     update: &Update,
-) -> Result<(RecordBatch, usize)> {
-    let place = &update.query.span;
+) -> Result<(LogicalPlan, Vec<usize>)> {
     let set = update.columns.iter().map(|c| set_column(table, c)).collect::<Result<Vec<_>, _>>()?;
     let columns: Vec<Column> = set.iter().map(|i| table.columns[*i].clone()).collect();
     let mut query = update.query.clone();
@@ -204,7 +234,7 @@ fn updated(
     let given = plan.schema().as_arrow().clone();
     for (i, column) in columns.iter().enumerate() {
         let given = std::sync::Arc::new(given.project(&[i])?);
-        check_columns(std::slice::from_ref(column), &given, &update.columns[i].span)?;
+        check_columns(std::slice::from_ref(column), &given, &update.columns[i].span, &[])?;
     }
     // A value that cannot be cast is an error, not a null.
     let expressions = plan.schema().columns().into_iter().enumerate().map(|(i, column)| {
@@ -220,6 +250,20 @@ fn updated(
     let expressions: Vec<Expr> = expressions.collect();
     let plan =
         LogicalPlanBuilder::from(plan).project(expressions).and_then(|b| b.build()).map_err(mistake)?;
+    Ok((plan, set))
+}
+
+fn updated(
+    engine: &Engine,
+    definitions: &Definitions,
+    source: &str,
+    table: &StreamDef,
+    target: &UpsertTarget,
+    update: &Update,
+) -> Result<(RecordBatch, usize)> {
+    let place = &update.query.span;
+    let (plan, set) = update_plan(engine, definitions, source, table, update)?;
+    let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
     let found = rows_of(engine, plan, place)?;
     let rows = found.num_rows();
     let old: Vec<ArrayRef> = found.columns()[set.len()..].to_vec();
@@ -230,7 +274,8 @@ fn updated(
     let schema = |columns: Vec<ArrayRef>| -> Result<RecordBatch> {
         let named = names.iter().copied().zip(columns);
         let batch = RecordBatch::try_from_iter(named)?;
-        fit(&batch, &target.schema).map_err(|e| Diagnostic::new(e.to_string()).at(place.clone()).into())
+        fit(&batch, &target.schema)
+            .map_err(|e| Diagnostic::coded(Code::Value, e.to_string()).at(place.clone()).into())
     };
     let both = concat_batches(&target.schema, &[schema(new)?, schema(old)?])?;
     let upserts: Vec<u32> = (0..rows as u32).collect();
@@ -249,7 +294,10 @@ fn updated(
 fn set_column(table: &StreamDef, column: &Name) -> Result<usize, Diagnostic> {
     table.columns.iter().position(|c| c.name == column.value).ok_or_else(|| {
         let names = table.columns.iter().map(|c| c.name.as_str());
-        let d = Diagnostic::new(format!("table \"{}\" has no column \"{}\"", table.name, column.value));
+        let d = Diagnostic::coded(
+            Code::NoColumn,
+            format!("table \"{}\" has no column \"{}\"", table.name, column.value),
+        );
         match nearest(&column.value, names) {
             Some(near) => d.at(column.span.clone()).help(format!("did you mean \"{near}\"?")),
             None => d.at(column.span.clone()),
@@ -278,7 +326,10 @@ fn moved(
     let codec = RowBytes::new(columns.iter().map(|c| c.data_type().clone()).collect())?;
     let keys = codec.encode(&columns)?;
     let taken = |row: usize| {
-        let d = Diagnostic::new(format!("two rows would get the key {}", target.shown(both.columns(), row)));
+        let d = Diagnostic::coded(
+            Code::Key,
+            format!("two rows would get the key {}", target.shown(both.columns(), row)),
+        );
         EngineError::from(d.at(place.clone()).help("each row of a table has a key of its own"))
     };
     let mut new = HashSet::with_capacity(rows);

@@ -1,14 +1,15 @@
 //! Statements that are looked at and not run: all that is wrong with them, and what is to be warned of.
 
-use super::change::{Change, changed_table};
+use super::change::{self, Change, changed_table};
 use super::define::{self, Defined, create_stream};
-use super::insert::{exact_decimals, into_columns, target};
+use super::insert::target;
+use super::planning::Stage;
 use super::session::{STDIN, check_append_only};
 use super::table::{check_inserted, result_key};
 use super::{Engine, EngineError, Result, Session};
-use crate::catalog::StreamDef;
+use crate::catalog::{Definitions, StreamDef};
 use crate::plan::Dataflow;
-use crate::plan::order::LastLimit;
+use crate::sql::Code;
 use crate::sql::{self, CreateKind, Diagnostic, EmitQuery, Insert, Statement};
 use datafusion::logical_expr::LogicalPlan;
 use std::sync::Arc;
@@ -56,10 +57,7 @@ impl Session {
             Statement::Query(query) => {
                 let Some(definitions) = self.known(query)? else { return Ok(()) };
                 if query.emit.is_none() {
-                    let plan = self.plan(&definitions, source, query)?;
-                    let bounded = self.engine.0.planner.bounded(plan, LastLimit::First);
-                    bounded.map_err(|d| if d.span.is_some() { d } else { d.at(query.span.clone()) })?;
-                    return Ok(());
+                    return self.bounded_plan(&definitions, source, query).map(drop);
                 }
                 let (flow, _) = self.flow(&definitions, source, query)?;
                 self.warn_of_growth(source, &flow, query);
@@ -96,7 +94,7 @@ impl Session {
     }
 
     /// What is defined; nothing if the query reads standard input, whose columns are not known before it is read.
-    fn known(&self, query: &EmitQuery) -> Result<Option<crate::catalog::Definitions>> {
+    fn known(&self, query: &EmitQuery) -> Result<Option<Definitions>> {
         let definitions = self.engine.definitions()?;
         let reads = !definitions.streams.contains_key(STDIN) && sql::reads(&query.query, STDIN);
         Ok((!reads).then_some(definitions))
@@ -105,11 +103,13 @@ impl Session {
     /// The dataflow of an INSERT's query into `stream`, if that may take its rows.
     pub(super) fn inserted_flow(
         &self,
+        definitions: &Definitions,
+        source: &str,
         insert: &Insert,
         stream: &StreamDef,
         plan: LogicalPlan,
     ) -> Result<Arc<Dataflow>> {
-        let (flow, unique) = self.dataflow(plan, &insert.query)?;
+        let (flow, unique) = self.dataflow(definitions, source, &insert.query, plan)?;
         if stream.is_table() {
             check_inserted(stream, &flow, &unique, &insert.query.span)?;
         } else {
@@ -122,32 +122,33 @@ impl Session {
     fn check_insert(&mut self, source: &str, insert: &Insert) -> Result<()> {
         let Some(definitions) = self.known(&insert.query)? else { return Ok(()) };
         let stream = target(&definitions, &insert.table, "stream")?.clone();
-        let query = exact_decimals(&stream, insert);
-        let plan = self.plan(&definitions, source, &query)?;
-        let plan = into_columns(&stream, insert, plan)?;
+        let plan = self.inserted_plan(&definitions, source, insert, &stream)?;
         if insert.is_values {
-            return Ok(());
+            return self
+                .check_values(&stream, plan)
+                .map_err(|error| self.placed_value(&definitions, source, insert, &stream, error));
         }
-        let flow = self.inserted_flow(insert, &stream, plan)?;
+        let flow = self.inserted_flow(&definitions, source, insert, &stream, plan)?;
         self.warn_of_growth(source, &flow, &insert.query);
         Ok(())
     }
 
     fn check_change(&mut self, source: &str, change: Change) -> Result<()> {
         let definitions = self.engine.definitions()?;
-        changed_table(&definitions, change)?;
-        // A DELETE selects no columns, which is no query by itself.
-        if let Change::Update(_) = change {
-            self.plan(&definitions, source, change.query())?;
-        }
-        Ok(())
+        let table = changed_table(&definitions, change)?;
+        let plan = change::plan(&self.engine, &definitions, source, table, change)?;
+        let typed = self.engine.0.planner.check_types(&plan);
+        Ok(typed.map_err(|d| self.placed(&definitions, source, change.query(), Stage::Bounded, d))?)
     }
 }
 
 /// Fails for a job that would read what it writes.
 fn check_other_input(flow: &Dataflow, stream: &StreamDef, insert: &Insert) -> Result<(), EngineError> {
     if flow.sources.iter().any(|s| s.stream.name == stream.name) {
-        let d = Diagnostic::new(format!("the query reads \"{}\", the stream that it writes", stream.name));
+        let d = Diagnostic::coded(
+            Code::NotWritten,
+            format!("the query reads \"{}\", the stream that it writes", stream.name),
+        );
         return Err(d
             .at(insert.table.span.clone())
             .help("it would read its own rows without end: write to another stream")
@@ -176,6 +177,47 @@ mod tests {
         }
         assert!(session.jobs().is_empty());
         told
+    }
+
+    #[test]
+    fn values_and_conditions_are_looked_at_too() {
+        let told = checked(
+            "CREATE STREAM s (at TIMESTAMP, a SMALLINT NOT NULL, b DECIMAL(5, 2));
+            CREATE TABLE k (a BIGINT, c TEXT, PRIMARY KEY (a));
+            INSERT INTO s VALUES ('2026-01-31 12:00:00', 1, 99.99);
+            INSERT INTO s VALUES ('2026-01-31 12:00:00', 1, 1), ('soon', 1, 1);
+            INSERT INTO s (a) VALUES (1), (70000);
+            INSERT INTO s (a) VALUES ('x');
+            INSERT INTO s (a) VALUES (NULL);
+            INSERT INTO s (a, b) VALUES (1, 12345.5);
+            INSERT INTO s (a, d) VALUES (1, 2);
+            INSERT INTO s VALUES (1);
+            INSERT INTO s (a) VALUES ((SELECT max(a) FROM k));
+            INSERT INTO s (a) VALUES (e);
+            DELETE FROM k WHERE d = 1;
+            DELETE FROM k WHERE a + c > 1;
+            DELETE FROM k WHERE c LIKE 'x%';
+            UPDATE k SET d = 1;
+            UPDATE k SET a = 'x' WHERE a = 1;",
+        );
+        let begins = [
+            "'soon' is not a value of type TIMESTAMP",
+            "70000 is not a value of type SMALLINT",
+            "column \"a\" is SMALLINT, but the value for it is VARCHAR",
+            "column \"a\" is NOT NULL, but the value for it is null",
+            "12345.50 is too large to store in a DECIMAL of precision 5",
+            "stream \"s\" has no column \"d\"",
+            "the row has 1 value where 3 are needed",
+            "there is no column \"e\"",
+            "there is no column \"d\"",
+            "+ does not take BIGINT and VARCHAR",
+            "table \"k\" has no column \"d\"",
+            "column \"a\" is BIGINT, but the query gives VARCHAR",
+        ];
+        assert_eq!(told.len(), begins.len(), "{told:#?}");
+        for (message, begin) in told.iter().zip(begins) {
+            assert!(message.starts_with(begin), "{message} does not begin with {begin}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::connectors::{
 };
 use crate::log::TopicOptions;
 use crate::plan::{Dataflow, EmitMode};
+use crate::sql::Code;
 use crate::sql::{
     CreateKind, CreateStream, CreateView, Diagnostic, EmitQuery, Name, ObjectKind, normalized, same_text,
     text_changes,
@@ -64,7 +65,9 @@ impl Changed {
     /// What is told of it.
     pub(super) fn refusal(&self, place: std::ops::Range<usize>) -> Diagnostic {
         let (kind, name) = (self.old.kind(), &self.old.name);
-        let d = Diagnostic::new(format!("{kind} \"{name}\" is defined already, and differently")).at(place);
+        let d =
+            Diagnostic::coded(Code::Taken, format!("{kind} \"{name}\" is defined already, and differently"))
+                .at(place);
         let d = d.note(format!("there (-) and here (+):\n{}", self.differences.join("\n")));
         d.help(match self.check_only_query() {
             Ok(()) => super::ways::THREE_WAYS.to_string(),
@@ -83,9 +86,12 @@ impl Changed {
             return Ok(());
         }
         let (kind, name) = (self.old.kind(), &self.old.name);
-        let d = Diagnostic::new(format!(
-            "{kind} \"{name}\" cannot be begun afresh: its result has other columns, another key or other options"
-        ));
+        let d = Diagnostic::coded(
+            Code::Taken,
+            format!(
+                "{kind} \"{name}\" cannot be begun afresh: its result has other columns, another key or other options"
+            ),
+        );
         let d = d.note(format!("there (-) and here (+):\n{}", self.differences.join("\n")));
         Err(d.help(format!("run with --as NEW_NAME, or DROP {} {name} first", kind.to_uppercase())))
     }
@@ -113,7 +119,7 @@ pub(super) fn create_stream(
     check_table(create, &definition)?;
     let name = definition.name.clone();
     if engine.definitions()?.views.contains_key(&name) {
-        return Err(Diagnostic::new(format!("\"{name}\" is a view already"))
+        return Err(Diagnostic::coded(Code::Taken, format!("\"{name}\" is a view already"))
             .at(create.name.span.clone())
             .into());
     }
@@ -167,10 +173,13 @@ pub(super) fn create_stream(
         Ok(_) if create.if_not_exists => Ok(Defined::Left),
         Ok((old, differences)) => {
             let kind = old.kind();
-            let d = Diagnostic::new(format!("{kind} \"{name}\" is defined already, and differently"))
-                .at(create.name.span.clone())
-                .note(format!("there (-) and here (+):\n{}", differences.join("\n")))
-                .help(format!("DROP {} {name} first, or choose another name", kind.to_uppercase()));
+            let d = Diagnostic::coded(
+                Code::Taken,
+                format!("{kind} \"{name}\" is defined already, and differently"),
+            )
+            .at(create.name.span.clone())
+            .note(format!("there (-) and here (+):\n{}", differences.join("\n")))
+            .help(format!("DROP {} {name} first, or choose another name", kind.to_uppercase()));
             Err(d.into())
         }
     }
@@ -202,7 +211,7 @@ fn definition(
     } else if columns.is_empty() {
         if connector != "file" {
             let word = create.kind.word();
-            let d = Diagnostic::new(format!("a {word} needs columns"))
+            let d = Diagnostic::coded(Code::Columns, format!("a {word} needs columns"))
                 .at(create.name.span.clone())
                 .help(format!(
                     "write them in brackets behind the name: CREATE {} s (id BIGINT, ts TIMESTAMP), or AS SELECT …",
@@ -228,8 +237,8 @@ fn definition(
     if let Some(key) = create.options.iter().find(|o| o.name.value == "key")
         && !columns.iter().any(|c| c.name == key.value)
     {
-        let d =
-            Diagnostic::new(format!("the key \"{}\" is not a column", key.value)).at(key.value_span.clone());
+        let d = Diagnostic::coded(Code::NoColumn, format!("the key \"{}\" is not a column", key.value))
+            .at(key.value_span.clone());
         return Err(match nearest(&key.value, columns.iter().map(|c| c.name.as_str())) {
             Some(near) => d.help(format!("did you mean '{near}'?")),
             None => d,
@@ -253,7 +262,10 @@ fn primary_key(
     };
     for name in &declared.columns {
         let Some(column) = columns.iter_mut().find(|c| c.name == name.value) else {
-            let d = Diagnostic::new(format!("there is no column \"{}\" for the primary key", name.value));
+            let d = Diagnostic::coded(
+                Code::NoColumn,
+                format!("there is no column \"{}\" for the primary key", name.value),
+            );
             return Err(d.at(name.span.clone()).into());
         };
         column.nullable = false;
@@ -265,7 +277,7 @@ fn check_connector(create: &CreateStream, connector: &str, options: &[(String, S
     let place = |name: &str| create.options.iter().find(|o| o.name.value == name);
     let Some(info) = CONNECTORS.iter().find(|c| c.name == connector) else {
         let names: Vec<&str> = CONNECTORS.iter().map(|c| c.name).collect();
-        let mut d = Diagnostic::new(format!("there is no connector '{connector}'"));
+        let mut d = Diagnostic::coded(Code::NoOption, format!("there is no connector '{connector}'"));
         d.span = place("connector").map(|o| o.value_span.clone());
         d.help = Some(match nearest(connector, names.iter().copied()) {
             Some(near) => format!("did you mean '{near}'?"),
@@ -311,21 +323,27 @@ fn check_writable(create: &CreateStream, connector: &str) -> Result<()> {
         return Ok(());
     }
     let place = create.options.iter().find(|o| o.name.value == "connector");
-    let d =
-        Diagnostic::new(format!("connector '{connector}' only reads; the result of a query cannot go there"))
-            .at(place.map_or(create.name.span.clone(), |o| o.value_span.clone()))
-            .help("leave WITH (…) out: then the result goes into a topic");
+    let d = Diagnostic::coded(
+        Code::NotWritten,
+        format!("connector '{connector}' only reads; the result of a query cannot go there"),
+    )
+    .at(place.map_or(create.name.span.clone(), |o| o.value_span.clone()))
+    .help("leave WITH (…) out: then the result goes into a topic");
     Err(d.into())
 }
 
 fn check_duplicates(create: &CreateStream) -> Result<()> {
     for (i, column) in create.columns.iter().enumerate() {
         if create.columns[..i].iter().any(|c| c.name.value == column.name.value) {
-            let d = Diagnostic::new(format!("column \"{}\" is declared twice", column.name.value));
+            let d =
+                Diagnostic::coded(Code::Taken, format!("column \"{}\" is declared twice", column.name.value));
             return Err(d.at(column.name.span.clone()).into());
         }
         if crate::plan::stream::metadata_fields().iter().any(|f| *f.name() == column.name.value) {
-            let d = Diagnostic::new(format!("\"{}\" is a column that every stream has", column.name.value));
+            let d = Diagnostic::coded(
+                Code::Taken,
+                format!("\"{}\" is a column that every stream has", column.name.value),
+            );
             return Err(d.at(column.name.span.clone()).help("choose another name").into());
         }
     }
@@ -337,13 +355,16 @@ fn result_columns(create: &CreateStream, flow: &Dataflow, declared: Vec<Column>)
     let result = &flow.root().schema;
     let place = create.query.as_ref().map_or(create.name.span.clone(), |q| q.span.clone());
     if !declared.is_empty() {
-        super::insert::check_columns(&declared, result, &place)?;
+        super::insert::check_columns(&declared, result, &place, &[])?;
         return Ok(declared);
     }
     let mut columns: Vec<Column> = Vec::new();
     for field in result.fields() {
         if columns.iter().any(|c| c.name == *field.name()) {
-            let d = Diagnostic::new(format!("the query gives two columns named \"{}\"", field.name()));
+            let d = Diagnostic::coded(
+                Code::Columns,
+                format!("the query gives two columns named \"{}\"", field.name()),
+            );
             return Err(d.at(place).help("name one of them otherwise with AS").into());
         }
         columns.push(Column {
@@ -374,8 +395,9 @@ fn plain_type(data_type: &arrow::datatypes::DataType) -> arrow::datatypes::DataT
 
 fn inferred_columns(create: &CreateStream, options: &[(String, String)]) -> Result<Vec<Column>> {
     let config = FileConfig::parse(options, COMMON_OPTIONS).map_err(option_diagnostic)?;
-    let schema =
-        config.infer_schema().map_err(|e| Diagnostic::new(e.to_string()).at(create.name.span.clone()))?;
+    let schema = config
+        .infer_schema()
+        .map_err(|e| Diagnostic::coded(Code::OptionValue, e.to_string()).at(create.name.span.clone()))?;
     let column = |f: &Arc<arrow::datatypes::Field>| Column {
         name: f.name().clone(),
         data_type: f.data_type().clone(),
@@ -433,7 +455,10 @@ fn check_side_stream(
     if taken.connector == "topic" && plain && taken.schema() == *schema {
         return Ok(());
     }
-    let mut d = Diagnostic::new(format!("stream \"{name}\" is there already, and cannot take these rows"));
+    let mut d = Diagnostic::coded(
+        Code::Taken,
+        format!("stream \"{name}\" is there already, and cannot take these rows"),
+    );
     let place = create.options.iter().find(|o| o.name.value == option);
     d.span = Some(place.map_or(create.name.span.clone(), |o| o.value_span.clone()));
     let columns: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
@@ -473,7 +498,7 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
     let definitions = engine.definitions()?;
     if definitions.streams.contains_key(&name) {
         let kind = definitions.streams.get(&name).map_or("stream", |s| s.kind());
-        return Err(Diagnostic::new(format!("\"{name}\" is a {kind} already"))
+        return Err(Diagnostic::coded(Code::Taken, format!("\"{name}\" is a {kind} already"))
             .at(create.name.span.clone())
             .into());
     }
@@ -489,14 +514,15 @@ pub(super) fn create_view(engine: &Engine, source: &str, create: &CreateView) ->
         return Ok(false);
     }
     if let Some(old) = known.filter(|_| !create.or_replace) {
-        let d = Diagnostic::new(format!("view \"{name}\" is defined already, and differently"))
-            .at(create.name.span.clone())
-            .note(format!(
-                "there (-) and here (+):\n- {}\n+ {}",
-                normalized(&old.query),
-                normalized(&view.query)
-            ))
-            .help("write CREATE OR REPLACE VIEW, or choose another name");
+        let d =
+            Diagnostic::coded(Code::Taken, format!("view \"{name}\" is defined already, and differently"))
+                .at(create.name.span.clone())
+                .note(format!(
+                    "there (-) and here (+):\n- {}\n+ {}",
+                    normalized(&old.query),
+                    normalized(&view.query)
+                ))
+                .help("write CREATE OR REPLACE VIEW, or choose another name");
         return Err(d.into());
     }
     engine.0.catalog.change(|all| all.views.insert(name, view))?;
@@ -519,7 +545,8 @@ pub(super) fn is_there(engine: &Engine, kind: ObjectKind, name: &Name, if_exists
     if there || (if_exists && found.is_none()) {
         return Ok(there);
     }
-    let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
+    let mut d = Diagnostic::coded(Code::NoRelation, format!("there is no {word} \"{}\"", name.value))
+        .at(name.span.clone());
     d.help = match found {
         Some(found) => Some(format!("write DROP {} {}", found.to_uppercase(), name.value)),
         None => definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?")),

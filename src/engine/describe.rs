@@ -6,8 +6,9 @@ use crate::config::Settings;
 use crate::operators::window::length;
 use crate::plan::Dataflow;
 use crate::plan::explain::explain;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, Name, ObjectKind};
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -37,6 +38,20 @@ impl Rows {
         Ok(Rows { prose: true, ..Rows::of_text([column], &rows)? })
     }
 
+    /// The rows as they are drawn for people: a cell of text without a value is blank.
+    pub fn drawn(&self) -> RecordBatch {
+        let blank = |column: &ArrayRef| -> ArrayRef {
+            match column.as_string_opt::<i32>() {
+                Some(text) if text.null_count() > 0 => {
+                    Arc::new(text.iter().map(|cell| Some(cell.unwrap_or_default())).collect::<StringArray>())
+                }
+                _ => column.clone(),
+            }
+        };
+        let columns = self.batch.columns().iter().map(blank).collect();
+        RecordBatch::try_new(self.batch.schema(), columns).unwrap_or_else(|_| self.batch.clone())
+    }
+
     /// The sentences, if it is made of these.
     pub fn sentences(&self) -> Option<Vec<&str>> {
         let column = self.batch.columns().first().filter(|_| self.prose)?;
@@ -57,6 +72,21 @@ impl Rows {
 /// A type's name in SQL.
 pub(super) fn sql_type(data_type: &DataType) -> String {
     crate::delta::type_name(data_type)
+}
+
+/// A type's name as the head of a table shows it.
+fn shown_type(data_type: &DataType) -> String {
+    match data_type {
+        DataType::List(items) | DataType::LargeList(items) | DataType::FixedSizeList(items, _) => {
+            format!("{}[]", shown_type(items.data_type()))
+        }
+        // The names of fields are as they are written.
+        DataType::Struct(fields) => {
+            let fields = fields.iter().map(|f| format!("{} {}", f.name(), shown_type(f.data_type())));
+            format!("struct({})", fields.collect::<Vec<_>>().join(", "))
+        }
+        other => sql_type(other).to_lowercase(),
+    }
 }
 
 /// SHOW STREAMS, TABLES, MATERIALIZED VIEWS and VIEWS.
@@ -124,13 +154,13 @@ pub(super) fn describe(engine: &Engine, name: &Name) -> Result<Rows> {
         if let Some(crate::sql::Statement::Query(query)) = statements.first().map(|s| &s.statement) {
             let plan = engine.0.planner.query(&definitions, &view.query, &query.query)?;
             for field in plan.schema().fields() {
-                rows.push([field.name().clone(), sql_type(field.data_type()), String::new()]);
+                rows.push([field.name().clone(), shown_type(field.data_type()), String::new()]);
             }
         }
         return Rows::of_text(["column", "type", "about"], &rows);
     }
-    let mut d =
-        Diagnostic::new(format!("there is no stream or view \"{}\"", name.value)).at(name.span.clone());
+    let mut d = Diagnostic::coded(Code::NoRelation, format!("there is no stream or view \"{}\"", name.value))
+        .at(name.span.clone());
     d.help = definitions.nearest(&name.value).map(|near| format!("did you mean \"{near}\"?"));
     Err(d.into())
 }
@@ -154,7 +184,7 @@ fn stream_rows(stream: &StreamDef) -> Vec<[String; 3]> {
         if stream.option("key") == Some(&column.name) {
             about.push("key".into());
         }
-        rows.push([column.name.clone(), sql_type(&column.data_type), about.join("; ")]);
+        rows.push([column.name.clone(), shown_type(&column.data_type), about.join("; ")]);
     }
     let option = |name: &str, value: &str| [format!("({name})"), String::new(), value.to_string()];
     if stream.is_table() {
@@ -186,7 +216,7 @@ pub(super) fn show_settings(settings: &Settings, name: Option<&Name>) -> Result<
     if let (Some(name), true) = (name, rows.is_empty()) {
         let error = settings.get(&name.value).err();
         let message = error.map_or_else(|| format!("there is no setting {}", name.value), |e| e.to_string());
-        return Err(Diagnostic::new(message).at(name.span.clone()).into());
+        return Err(Diagnostic::coded(Code::NoOption, message).at(name.span.clone()).into());
     }
     Rows::of_text(["setting", "value", "about"], &rows)
 }

@@ -11,6 +11,7 @@ use crate::catalog::StreamDef;
 use crate::disk::DiskError;
 use crate::plan::Dataflow;
 use crate::runtime::rebuild;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, StartAt};
 
 /// What stays in a job's folder: who holds it and what others want of it.
@@ -104,11 +105,14 @@ pub(super) fn check(
         if !has_written(engine, home, sink).map_err(failed)? {
             return Ok(());
         }
-        let d = Diagnostic::new(format!(
-            "job {job} cannot be begun afresh: \"{}\" is a stream, to which rows can only be added, so that its whole \
+        let d = Diagnostic::coded(
+            Code::QueryChanged,
+            format!(
+                "job {job} cannot be begun afresh: \"{}\" is a stream, to which rows can only be added, so that its whole \
              result would be there twice",
-            sink.name
-        ));
+                sink.name
+            ),
+        );
         let drop = match sink.query {
             Some(_) => format!(", or DROP STREAM {} first", sink.name),
             None => String::new(),
@@ -126,11 +130,14 @@ pub(super) fn check(
         for p in 0..topic.partitions() {
             let start = topic.start_offset(p).map_err(|e| failed(e.into()))?;
             if start > 0 {
-                let d = Diagnostic::new(format!(
-                    "job {job} cannot be begun afresh: of \"{}\" the rows before offset {start} of partition {p} have gone \
+                let d = Diagnostic::coded(
+                    Code::QueryChanged,
+                    format!(
+                        "job {job} cannot be begun afresh: of \"{}\" the rows before offset {start} of partition {p} have gone \
                      (its retention), and what came of them would be taken out of \"{}\"",
-                    stream.name, sink.name
-                ));
+                        stream.name, sink.name
+                    ),
+                );
                 return Err(d.help(
                     "run with --as NEW_NAME: the new result goes into a table of that name, and the old one stays",
                 ));

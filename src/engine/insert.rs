@@ -7,6 +7,7 @@ use crate::catalog::{Column, StreamDef};
 use crate::plan::mistake;
 use crate::runtime::sink::fit;
 use crate::runtime::upsert_sink::UpsertTarget;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, EmitQuery, Insert, Name, exact_values};
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -23,7 +24,8 @@ pub(super) fn target<'a>(
     word: &str,
 ) -> Result<&'a std::sync::Arc<StreamDef>> {
     let Some(stream) = definitions.streams.get(&name.value) else {
-        let mut d = Diagnostic::new(format!("there is no {word} \"{}\"", name.value)).at(name.span.clone());
+        let mut d = Diagnostic::coded(Code::NoRelation, format!("there is no {word} \"{}\"", name.value))
+            .at(name.span.clone());
         d.help = Some(match definitions.nearest(&name.value) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => format!("create it first: CREATE {} {} (…)", word.to_uppercase(), name.value),
@@ -31,7 +33,10 @@ pub(super) fn target<'a>(
         return Err(d.into());
     };
     if stream.query.is_some() {
-        let d = Diagnostic::new(format!("{} \"{}\" is written by its own query", stream.kind(), name.value));
+        let d = Diagnostic::coded(
+            Code::NotWritten,
+            format!("{} \"{}\" is written by its own query", stream.kind(), name.value),
+        );
         return Err(d
             .at(name.span.clone())
             .help(match stream.is_table() {
@@ -41,11 +46,10 @@ pub(super) fn target<'a>(
             .into());
     }
     if stream.connector == "file" {
-        let d = Diagnostic::new(format!(
-            "{} \"{}\" reads files; it cannot be written",
-            stream.kind(),
-            name.value
-        ));
+        let d = Diagnostic::coded(
+            Code::NotWritten,
+            format!("{} \"{}\" reads files; it cannot be written", stream.kind(), name.value),
+        );
         let kind = stream.kind();
         return Err(d
             .at(name.span.clone())
@@ -56,8 +60,10 @@ pub(super) fn target<'a>(
             .into());
     }
     if stream.connector == "nexmark" {
-        let d =
-            Diagnostic::new(format!("stream \"{}\" makes its own rows; it cannot be written", name.value));
+        let d = Diagnostic::coded(
+            Code::NotWritten,
+            format!("stream \"{}\" makes its own rows; it cannot be written", name.value),
+        );
         return Err(d
             .at(name.span.clone())
             .help("write to a stream in a topic: CREATE STREAM … without connector = 'nexmark'")
@@ -87,7 +93,12 @@ pub(super) fn exact_decimals<'a>(stream: &StreamDef, insert: &'a Insert) -> Cow<
 }
 
 /// The plan whose columns are the stream's, in its order, from a plan of the columns that the INSERT names.
-pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn into_columns(
+    source: &str,
+    stream: &StreamDef,
+    insert: &Insert,
+    plan: LogicalPlan,
+) -> Result<LogicalPlan> {
     let named: Vec<&Column> = if insert.columns.is_empty() {
         stream.columns.iter().collect()
     } else {
@@ -96,8 +107,10 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
             found.ok_or_else(|| {
                 let names = stream.columns.iter().map(|c| c.name.as_str());
                 let kind = stream.kind();
-                let d =
-                    Diagnostic::new(format!("{kind} \"{}\" has no column \"{}\"", stream.name, name.value));
+                let d = Diagnostic::coded(
+                    Code::NoColumn,
+                    format!("{kind} \"{}\" has no column \"{}\"", stream.name, name.value),
+                );
                 match crate::connectors::nearest(&name.value, names) {
                     Some(near) => d.at(name.span.clone()).help(format!("did you mean \"{near}\"?")),
                     None => d.at(name.span.clone()),
@@ -108,7 +121,8 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
     };
     let given: SchemaRef = std::sync::Arc::new(plan.schema().as_arrow().clone());
     let columns: Vec<Column> = named.iter().map(|c| (*c).clone()).collect();
-    check_columns(&columns, &given, &insert.query.span)?;
+    let items = crate::sql::select_items(source, &insert.query.span);
+    check_columns(&columns, &given, &insert.query.span, &items)?;
     let inputs = plan.schema().columns();
     let mut expressions = Vec::new();
     for column in &stream.columns {
@@ -122,10 +136,10 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
                 lit(ScalarValue::try_from(&column.data_type).map_err(super::EngineError::Query)?)
             }
             None => {
-                let d = Diagnostic::new(format!(
-                    "column \"{}\" is NOT NULL, but the INSERT does not name it",
-                    column.name
-                ));
+                let d = Diagnostic::coded(
+                    Code::NotNull,
+                    format!("column \"{}\" is NOT NULL, but the INSERT does not name it", column.name),
+                );
                 return Err(d.at(insert.table.span.clone()).into());
             }
         };
@@ -135,39 +149,44 @@ pub(super) fn into_columns(stream: &StreamDef, insert: &Insert, plan: LogicalPla
     plan.map_err(|e| mistake(e).into())
 }
 
-/// Fails unless a query's columns fit a stream's, by position.
+/// Fails unless a query's columns fit a stream's, by position. `place` is the query's, `items` those of what it selects, as
+/// far as they are known.
 pub(super) fn check_columns(
     columns: &[Column],
     given: &SchemaRef,
     place: &Range<usize>,
+    items: &[Range<usize>],
 ) -> Result<(), Diagnostic> {
     if columns.len() != given.fields().len() {
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        let d = Diagnostic::new(format!(
-            "the query gives {} columns where {} are needed",
-            given.fields().len(),
-            columns.len()
-        ));
+        let d = Diagnostic::coded(
+            Code::Columns,
+            format!("the query gives {} columns where {} are needed", given.fields().len(), columns.len()),
+        );
         return Err(d.at(place.clone()).note(format!("needed: {}", names.join(", "))));
     }
-    for (column, field) in columns.iter().zip(given.fields()) {
+    for (at, (column, field)) in columns.iter().zip(given.fields()).enumerate() {
         if !assignable(field.data_type(), &column.data_type) {
-            let d = Diagnostic::new(format!(
-                "column \"{}\" is {}, but the query gives {} (\"{}\") for it",
-                column.name,
-                type_name(&column.data_type),
-                type_name(field.data_type()),
-                field.name()
-            ));
+            let d = Diagnostic::coded(
+                Code::Columns,
+                format!(
+                    "column \"{}\" is {}, but the query gives {} (\"{}\") for it",
+                    column.name,
+                    type_name(&column.data_type),
+                    type_name(field.data_type()),
+                    field.name()
+                ),
+            );
             let help = format!("write CAST({} AS {})", field.name(), type_name(&column.data_type));
-            return Err(d.at(place.clone()).help(help));
+            let item = items.get(at).filter(|_| items.len() == columns.len());
+            return Err(d.at(item.unwrap_or(place).clone()).help(help));
         }
     }
     Ok(())
 }
 
 /// Whether a value of one type may be stored as another without a CAST in the query.
-fn assignable(from: &DataType, to: &DataType) -> bool {
+pub(super) fn assignable(from: &DataType, to: &DataType) -> bool {
     let text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let number = |t: &DataType| t.is_numeric();
     let time = |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);

@@ -8,6 +8,9 @@ use super::{Result, Session};
 use crate::connectors::StdinSource;
 use crate::sql::Diagnostic;
 
+/// Among so many jobs of a file that write one sink a query is looked for that has begun before.
+const MOST_NAMES: usize = 32;
+
 /// What is told of standard input once its first records have been looked at.
 pub(super) fn told(source: &StdinSource) -> String {
     let schema = source.schema();
@@ -58,6 +61,33 @@ impl Session {
         };
         let plan = self.engine.0.planner.query(&definitions, &view.query, &query.query);
         plan.map_or_else(|_| Vec::new(), |p| p.schema().fields().iter().map(|f| f.name().clone()).collect())
+    }
+
+    /// The name of a file's job that would be called `name`: another of those that the file gives to jobs which write `sink`,
+    /// if that is the one under which this query has begun. So a job goes on when one that stood before it has been taken out
+    /// of the file.
+    pub(super) fn known_name(&mut self, name: String, sink: &str, asked: &Asked) -> Result<String> {
+        let Some(scope) = self.scope.as_ref().filter(|_| self.chosen.is_plain()) else {
+            return Ok(name);
+        };
+        let disk = &self.engine.0.disk;
+        let has_begun = |job: &str| -> Result<bool> {
+            let file = read_job_file(disk, &jobs_dir(&self.engine).join(job))?;
+            Ok(file.and_then(|f| f.asked).is_some_and(|known| known.is_same(asked)))
+        };
+        if has_begun(&name)? {
+            return Ok(name);
+        }
+        let base = format!("{scope}.{sink}");
+        let numbered = (2..=MOST_NAMES).map(|n| format!("{base}.{n}"));
+        for other in std::iter::once(base.clone()).chain(numbered) {
+            if !self.names.contains(&other) && has_begun(&other)? {
+                self.names.remove(&name);
+                self.names.insert(other.clone());
+                return Ok(other);
+            }
+        }
+        Ok(name)
     }
 
     /// A name for a job that writes `sink`, of which no other query has a folder and which does not run: its own where it

@@ -142,10 +142,14 @@ pub fn brief_why(status: &JobStatus, now: i64) -> String {
 /// What an operator that holds its result back waits for.
 fn window(status: &JobStatus, operator: &OperatorStatus, now: i64) -> Option<String> {
     let open = operator.open.filter(|o| o.waits)?;
+    let next = if operator.rows_out == 0 { "first" } else { "next" };
     let what = if operator.operator.contains("Join") {
-        "the next match is settled"
+        format!("the {next} match is settled")
     } else {
-        "the next window closes"
+        match super::steering::inputs(status, operator).find_map(|o| window_size(&o.operator)) {
+            Some(size) => format!("the {next} {size} window closes"),
+            None => format!("the {next} window closes"),
+        }
     };
     let behind = |s: &&SourceStatus| !s.ended && s.watermark.is_none_or(|w| w < open.closes);
     let source = status.sources.iter().filter(behind).min_by_key(|s| s.watermark)?;
@@ -153,24 +157,55 @@ fn window(status: &JobStatus, operator: &OperatorStatus, now: i64) -> Option<Str
         return Some(format!("{what} by event time, which {} has not", source.name));
     };
     let needed = open.closes.saturating_add(source.delay.unwrap_or(0));
-    let mut text = format!("{what} when {column} passes {}", shown(needed));
+    let mut text = format!("{what} when {column} passes {}", to_the_minute(needed));
     let holder = super::steering::holder(source);
     let Some(holder) = holder else {
         text.push_str(&format!("; all partitions of {} are idle", source.name));
         return Some(text);
     };
     let at = holder.event_time.or(holder.watermark);
-    text.push_str(&at.map_or("; no row has come yet".into(), |at| format!("; it is {}", shown(at))));
+    text.push_str(&at.map_or("; no row has come yet".into(), |at| format!("; it is {}", beside(needed, at))));
     if source.partitions.len() > 1 {
-        text.push_str(&format!(", held by partition {} of {}", holder.partition, source.name));
+        text.push_str(&format!(", held by partition {}", holder.partition));
+        if status.sources.len() > 1 {
+            text.push_str(&format!(" of {}", source.name));
+        }
     }
     if let Some(last) = holder.last_row {
         let silent = now.saturating_sub(last) / 1_000_000_000;
         if silent >= 2 {
-            text.push_str(&format!(" (no row for {})", length(silent.saturating_mul(1_000_000_000))));
+            text.push_str(&format!(" (no data for {})", length(silent.saturating_mul(1_000_000_000))));
         }
     }
     Some(text)
+}
+
+/// The size of the window that an operator makes, as one says it: `1-hour`.
+fn window_size(operator: &str) -> Option<String> {
+    const WORDS: [(&str, &str); 4] = [("d", "day"), ("h", "hour"), ("min", "minute"), ("s", "second")];
+    let is_window = ["Tumble ", "Hop ", "Cumulate "].iter().any(|kind| operator.starts_with(kind));
+    let mut size = operator.split_once(" size=").filter(|_| is_window)?.1.split(' ');
+    let (number, unit) = (size.next()?, size.next()?);
+    let word = WORDS.iter().find(|(short, _)| *short == unit).map_or(unit, |(_, word)| word);
+    Some(format!("{number}-{word}"))
+}
+
+/// A time as one says it: without its seconds, if they are none.
+fn to_the_minute(at: i64) -> String {
+    let text = shown(at);
+    match text.strip_suffix(":00") {
+        Some(short) if short.contains(':') => short.into(),
+        _ => text,
+    }
+}
+
+/// A time that stands beside another in a sentence: without its date, if that is the other's.
+fn beside(other: i64, at: i64) -> String {
+    let (other, at) = (to_the_minute(other), to_the_minute(at));
+    match (other.split_once(' '), at.split_once(' ')) {
+        (Some((other, _)), Some((date, time))) if other == date => time.to_string(),
+        _ => at,
+    }
 }
 
 #[cfg(test)]
@@ -214,10 +249,16 @@ mod tests {
     fn one_line_says_what_is_waited_for() {
         let reads = OperatorStatus { operator: "Source s".into(), source: Some(0), ..Default::default() };
         let open = OpenStatus { end: 60 * SECOND, closes: 60 * SECOND, waits: true };
+        let tumble = OperatorStatus {
+            node: 2,
+            operator: "Tumble at size=1 min grace=2 s".into(),
+            inputs: vec![0],
+            ..Default::default()
+        };
         let holds = OperatorStatus {
             node: 1,
             operator: "Aggregate".into(),
-            inputs: vec![0],
+            inputs: vec![2],
             is_final: true,
             open: Some(open),
             rows_in: 3,
@@ -229,13 +270,16 @@ mod tests {
             (
                 status(
                     source(3, vec![partition(0, Some(50), Some(99)), partition(3, Some(40), Some(88))]),
-                    vec![reads.clone(), holds.clone()],
+                    vec![reads.clone(), tumble.clone(), holds.clone()],
                 ),
-                "the next window closes when at passes 1970-01-01 00:01:05; it is 1970-01-01 00:00:40, held by partition 3 of s (no row for 12 s)",
+                "the first 1-minute window closes when at passes 1970-01-01 00:01:05; it is 00:00:40, held by partition 3 (no data for 12 s)",
             ),
             (
-                status(source(3, vec![partition(0, Some(50), Some(99))]), vec![reads.clone(), holds]),
-                "the next window closes when at passes 1970-01-01 00:01:05; it is 1970-01-01 00:00:50",
+                status(
+                    source(3, vec![partition(0, Some(50), Some(99))]),
+                    vec![reads.clone(), OperatorStatus { rows_out: 1, inputs: vec![0], ..holds }],
+                ),
+                "the next window closes when at passes 1970-01-01 00:01:05; it is 00:00:50",
             ),
             (
                 status(source(3, vec![partition(0, Some(50), None)]), vec![reads, none]),

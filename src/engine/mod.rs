@@ -22,6 +22,7 @@ mod names;
 mod nexmark;
 mod own_jobs;
 mod physical;
+mod planning;
 mod revive;
 mod session;
 mod session_windows;
@@ -32,6 +33,7 @@ mod steering;
 mod table;
 mod topics;
 mod upkeep;
+mod values;
 mod warnings;
 mod ways;
 
@@ -61,8 +63,8 @@ pub use crate::runtime::instant::shown as shown_instant;
 pub use crate::runtime::job::JobSummary;
 pub use crate::runtime::status::JobStatus;
 pub use crate::sql::{
-    Diagnostic, Emit, Lexed, ObjectKind, ParsedStatement, Piece, PieceKind, Statement, lex, parse_all,
-    parse_each, substitute,
+    CODES, Code, Diagnostic, Emit, Explanation, Lexed, ObjectKind, ParsedStatement, Piece, PieceKind, SETUP,
+    Statement, explanation, lex, parse_all, parse_each, substitute,
 };
 
 use crate::catalog::{CatalogError, CatalogStore, Definitions};

@@ -5,6 +5,7 @@ use super::steering::{Condition, JobAction, JobAnswer, JobDescription};
 use super::{Engine, EngineError, Result};
 use crate::runtime::checkpoint::Totals;
 use crate::runtime::status::{JobStatus, State};
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ pub(super) fn ask(engine: &Engine, jobs: &Jobs, name: &str, action: JobAction) -
             &|_| false
         }
         _ => {
-            let d = Diagnostic::new(format!("job {name} keeps no state: it ends with this run"));
+            let d = Diagnostic::coded(Code::Job, format!("job {name} keeps no state: it ends with this run"));
             return Err(d.help("INSERT INTO … SELECT in a file that is run keeps its state").into());
         }
     };
@@ -69,8 +70,10 @@ pub(super) fn ask(engine: &Engine, jobs: &Jobs, name: &str, action: JobAction) -
             return Ok(JobAnswer { job, said });
         }
         if waited >= ANSWER {
-            let d =
-                Diagnostic::new(format!("job {name} has not come to it within {} seconds", ANSWER.as_secs()));
+            let d = Diagnostic::coded(
+                Code::Job,
+                format!("job {name} has not come to it within {} seconds", ANSWER.as_secs()),
+            );
             return Err(EngineError::Sql(d.help("it may be in a long step")));
         }
         std::thread::sleep(LOOK);

@@ -5,12 +5,13 @@ use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
 use super::define::{self, Defined, create_stream, emit_mode};
 use super::describe::{self, Rows};
-use super::insert::{exact_decimals, into_columns, target, upsert_target, write_values};
+use super::insert::{target, upsert_target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
 use super::launch::{MakeSink, MakeSources, Pending, launch};
 use super::live::{Listing, Watch};
 use super::memory;
 use super::own_jobs;
+use super::planning::Stage;
 use super::sources::{appender, setups};
 use super::steering::{job_rows, jobs_rows, why_rows};
 use super::table::result_key;
@@ -21,7 +22,6 @@ use crate::catalog::{Column, Definitions, StreamDef};
 use crate::config::Settings;
 use crate::connectors::{Blackhole, OnBad, StdinSource};
 use crate::delta::Delta;
-use crate::plan::unique::{UniqueKeys, unique_keys};
 use crate::plan::{Dataflow, EmitMode, SharedFlow};
 use crate::runtime::RuntimeError;
 use crate::runtime::control::Control;
@@ -30,6 +30,7 @@ use crate::runtime::rebuild::RebuildSink;
 use crate::runtime::sink::{CallbackSink, TopicSink};
 use crate::runtime::upsert_sink::UpsertSink;
 use crate::runtime::wanted::Wanted;
+use crate::sql::Code;
 use crate::sql::{
     self, CreateKind, CreateStream, Diagnostic, EmitQuery, Insert, Name, ObjectKind, ParsedStatement,
     Statement, normalized,
@@ -72,7 +73,7 @@ pub struct Session {
     stdin: Option<(Arc<StreamDef>, ExtraTables)>,
     /// What standard input was taken for, until that is told.
     pub(super) guessed: Option<String>,
-    names: HashSet<String>,
+    pub(super) names: HashSet<String>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) chosen: Chosen,
     upkeep: Upkeep,
@@ -185,7 +186,8 @@ impl Session {
             Statement::Set { name, value, value_span } => {
                 self.settings.set(&name.value, value).map_err(|e| {
                     let unknown = matches!(e, crate::config::SettingError::Unknown { .. });
-                    Diagnostic::new(e.to_string()).at(if unknown {
+                    let code = if unknown { Code::NoOption } else { Code::OptionValue };
+                    Diagnostic::coded(code, e.to_string()).at(if unknown {
                         name.span.clone()
                     } else {
                         value_span.clone()
@@ -195,7 +197,7 @@ impl Session {
             }
             Statement::Reset(name) => {
                 let reset = self.settings.reset(&name.value);
-                reset.map_err(|e| Diagnostic::new(e.to_string()).at(name.span.clone()))?;
+                reset.map_err(|e| Diagnostic::coded(Code::NoOption, e.to_string()).at(name.span.clone()))?;
                 Ok(Outcome::Notice(format!("{} is as at the start", name.value)))
             }
         }
@@ -209,7 +211,7 @@ impl Session {
     /// Ends this session's jobs that write a stream which is to be dropped. Errors: another job reads it.
     fn release(&self, name: &Name) -> Result<()> {
         if let Some(reader) = self.jobs.reader_of(&name.value) {
-            let d = Diagnostic::new(format!("job {reader} is reading \"{}\"", name.value));
+            let d = Diagnostic::coded(Code::Taken, format!("job {reader} is reading \"{}\"", name.value));
             return Err(d.at(name.span.clone()).help("drop the stream that the job writes first").into());
         }
         self.jobs.stop_writers(&name.value);
@@ -258,44 +260,6 @@ impl Session {
 
     fn extra(&self) -> ExtraTables {
         self.stdin.as_ref().map_or_else(ExtraTables::default, |(_, extra)| extra.clone())
-    }
-
-    pub(super) fn plan(
-        &self,
-        definitions: &Definitions,
-        source: &str,
-        query: &EmitQuery,
-    ) -> Result<LogicalPlan> {
-        // What has no place of its own is told of the whole query.
-        let placed = |d: Diagnostic| if d.span.is_some() { d } else { d.at(query.span.clone()) };
-        Ok(self.engine.0.planner.query(definitions, source, &query.query).map_err(placed)?)
-    }
-
-    /// The query's dataflow, and what tells its rows apart.
-    pub(super) fn flow(
-        &self,
-        definitions: &Definitions,
-        source: &str,
-        query: &EmitQuery,
-    ) -> Result<(Arc<Dataflow>, UniqueKeys)> {
-        self.dataflow(self.plan(definitions, source, query)?, query)
-    }
-
-    pub(super) fn dataflow(
-        &self,
-        plan: LogicalPlan,
-        query: &EmitQuery,
-    ) -> Result<(Arc<Dataflow>, UniqueKeys)> {
-        let planner = &self.engine.0.planner;
-        let at_query = |mut d: Diagnostic| {
-            let emit = query.emit.as_ref().map(|(_, span)| span.clone());
-            let about_emit = d.message.starts_with("EMIT");
-            d.span = d.span.or(emit.filter(|_| about_emit)).or(Some(query.span.clone()));
-            d
-        };
-        let optimized = planner.optimize(plan).map_err(at_query)?;
-        let flow = planner.dataflow(&optimized, emit_mode(query)).map_err(at_query)?;
-        Ok((Arc::new(flow), unique_keys(&optimized)))
     }
 
     fn create_stream(&mut self, source: &str, create: &CreateStream) -> Result<Outcome> {
@@ -392,21 +356,24 @@ impl Session {
             self.check_unread(&stream.name, name, &insert.table.span)?;
             stream = define_like(&self.engine, &stream, name, &insert.table.span)?;
         }
-        let query = exact_decimals(&stream, insert);
-        let plan = self.plan(&definitions, source, &query)?;
-        let plan = into_columns(&stream, insert, plan)?;
         let name = self.job_name(&stream.name);
+        let plan = self.inserted_plan(&definitions, source, insert, &stream)?;
         if insert.is_values {
-            return self.insert_values(name, &stream, plan, source, insert);
+            return self
+                .insert_values(name, &stream, plan, source, insert)
+                .map_err(|error| self.placed_value(&definitions, source, insert, &stream, error));
         }
-        let flow = self.inserted_flow(insert, &stream, plan)?;
+        let flow = self.inserted_flow(&definitions, source, insert, &stream, plan)?;
         // The columns belong to what is computed.
         let words = match insert.columns.as_slice() {
             [] => insert.query.span.clone(),
             [first, ..] => first.span.start..insert.query.span.end,
         };
         let asked = Asked::of(&self.engine, &definitions, source, words, &insert.query, &flow)?;
-        let name = if self.interactive { self.free_name(&stream.name, &asked)? } else { name };
+        let name = match self.interactive {
+            true => self.free_name(&stream.name, &asked)?,
+            false => self.known_name(name, &stream.name, &asked)?,
+        };
         let lasting = is_lasting(&flow, self.scope.is_some());
         let place = &insert.query.span;
         let home = match lasting.then(|| self.open_home(&name, &stream, &asked, &flow, false, place)) {
@@ -441,9 +408,12 @@ impl Session {
         insert: &Insert,
     ) -> Result<Outcome> {
         if stream.connector != "topic" {
-            return Err(Diagnostic::new("VALUES can be inserted into streams in topics only")
-                .at(insert.table.span.clone())
-                .into());
+            return Err(Diagnostic::coded(
+                Code::NotWritten,
+                "VALUES can be inserted into streams in topics only",
+            )
+            .at(insert.table.span.clone())
+            .into());
         }
         let mut producer = 0;
         let mut _home = None;
@@ -456,14 +426,7 @@ impl Session {
             _home = Some(home);
         }
         let before = rows_in_topic(&self.engine, &stream.name)?;
-        // Values that do not fit are a mistake in the text, like any other.
-        let at_values = |error: EngineError| match error {
-            EngineError::Query(_) | EngineError::Arrow(_) | EngineError::Runtime(RuntimeError::Output(_)) => {
-                Diagnostic::new(error.to_string()).at(insert.query.span.clone()).into()
-            }
-            other => other,
-        };
-        let rows = write_values(&self.engine, stream, plan, producer).map_err(at_values)?;
+        let rows = write_values(&self.engine, stream, plan, producer)?;
         let written = rows_in_topic(&self.engine, &stream.name)? != before || rows == 0;
         Ok(Outcome::Notice(if written || producer == 0 {
             format!("{rows} {} inserted into {}", if rows == 1 { "row" } else { "rows" }, stream.name)
@@ -560,7 +523,7 @@ impl Session {
         if query.emit.is_none() {
             let plan = self.plan(&definitions, source, query)?;
             let started = bounded::start(&self.engine, plan, &self.extra()).map_err(|error| match error {
-                EngineError::Sql(d) if d.span.is_none() => d.at(query.span.clone()).into(),
+                EngineError::Sql(d) => self.placed(&definitions, source, query, Stage::Bounded, d).into(),
                 other => other,
             })?;
             return Ok(Outcome::Bounded(started));
@@ -730,7 +693,7 @@ pub(super) fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<()
     if flow.root().append_only {
         return Ok(());
     }
-    let d = Diagnostic::new("a stream only ever takes new rows, but this query takes rows back when its result changes")
+    let d = Diagnostic::coded(Code::NotAppendOnly, "a stream only ever takes new rows, but this query takes rows back when its result changes")
         .at(query.span.clone())
         .help("write CREATE MATERIALIZED VIEW or CREATE TABLE … AS, which keep a result that changes by its key; or add EMIT FINAL to a query over a window");
     Err(d.into())

@@ -15,6 +15,7 @@ use crate::plan::stream::metadata_fields;
 use crate::plan::{SharedFlow, SourceSpec};
 use crate::runtime::feed::FeedShape;
 use crate::runtime::job::SourceSetup;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, StartAt};
 use arrow::datatypes::{Schema, SchemaRef};
 use std::sync::Arc;
@@ -44,10 +45,13 @@ impl Wanted {
     ) -> Result<Self> {
         let declared = stream.columns.len();
         if stream.connector != "topic" && !stream.is_table() && columns.iter().any(|c| *c >= declared) {
-            let d = Diagnostic::new(format!(
-                "only streams in topics have _partition, _offset and _timestamp; \"{}\" is a {}",
-                stream.name, stream.connector
-            ));
+            let d = Diagnostic::coded(
+                Code::Start,
+                format!(
+                    "only streams in topics have _partition, _offset and _timestamp; \"{}\" is a {}",
+                    stream.name, stream.connector
+                ),
+            );
             return Err(d.into());
         }
         let time = stream.event_time_index().filter(|_| marks);
@@ -164,7 +168,7 @@ fn setup(
         let stream = definitions
             .streams
             .get(topic)
-            .ok_or_else(|| Diagnostic::new(format!("there is no stream \"{topic}\"")))?;
+            .ok_or_else(|| Diagnostic::coded(Code::NoRelation, format!("there is no stream \"{topic}\"")))?;
         appender(&engine, stream, producer).map(Some)
     };
     let bad_topic = match stream.option("on_bad") {
@@ -215,7 +219,8 @@ fn table_files(stream: &StreamDef, read: &[usize]) -> Result<TableFiles> {
 
 /// An option's mistake as a diagnostic (without a place).
 pub(super) fn option_diagnostic(error: OptionError) -> Diagnostic {
-    let mut d = Diagnostic::new(error.message);
+    let code = if error.message.contains(" has no option ") { Code::NoOption } else { Code::OptionValue };
+    let mut d = Diagnostic::coded(code, error.message);
     d.help = error.help;
     d
 }

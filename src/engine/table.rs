@@ -6,6 +6,7 @@ use crate::catalog::{DELETED, StreamDef};
 use crate::connectors::nearest;
 use crate::plan::Dataflow;
 use crate::plan::unique::UniqueKeys;
+use crate::sql::Code;
 use crate::sql::{CreateStream, Diagnostic, Name};
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
@@ -34,17 +35,22 @@ pub(super) fn result_key(
         return Ok(key);
     }
     let shown: Vec<&str> = declared.columns.iter().map(|c| c.value.as_str()).collect();
-    let d = Diagnostic::new(format!(
-        "({}) does not tell the rows of this query apart: two of them may have the same",
-        shown.join(", ")
-    ));
+    let d = Diagnostic::coded(
+        Code::Key,
+        format!(
+            "({}) does not tell the rows of this query apart: two of them may have the same",
+            shown.join(", ")
+        ),
+    );
     Err(with_remedy(d, unique, &names).at(declared.span.clone()).into())
 }
 
 fn place_of(column: &Name, names: &[&str]) -> Result<usize, Diagnostic> {
     names.iter().position(|n| *n == column.value).ok_or_else(|| {
-        let d =
-            Diagnostic::new(format!("the query gives no column \"{}\" for the primary key", column.value));
+        let d = Diagnostic::coded(
+            Code::Key,
+            format!("the query gives no column \"{}\" for the primary key", column.value),
+        );
         let d = d.at(column.span.clone());
         match nearest(&column.value, names.iter().copied()) {
             Some(near) => d.help(format!("did you mean \"{near}\"?")),
@@ -69,9 +75,12 @@ const REMEDY: &str =
     "select all columns of a key: those of GROUP BY, or the primary keys of the tables that are joined";
 
 fn no_key(flow: &Dataflow, unique: &UniqueKeys, place: &Range<usize>) -> Diagnostic {
-    let d = Diagnostic::new("nothing tells the rows of this query apart, so a table cannot keep them")
-        .at(place.clone())
-        .note(unique.reason.clone());
+    let d = Diagnostic::coded(
+        Code::Key,
+        "nothing tells the rows of this query apart, so a table cannot keep them",
+    )
+    .at(place.clone())
+    .note(unique.reason.clone());
     match flow.root().append_only {
         true => d.help(
             "CREATE STREAM keeps every row; or declare a key, of which the last row counts: \
@@ -93,11 +102,14 @@ pub(super) fn check_inserted(
         return Ok(());
     }
     let names: Vec<&str> = key.iter().map(|k| table.columns[*k].name.as_str()).collect();
-    let d = Diagnostic::new(format!(
-        "the result of this query changes, and the key of \"{}\", ({}), does not tell its rows apart",
-        table.name,
-        names.join(", ")
-    ));
+    let d = Diagnostic::coded(
+        Code::Key,
+        format!(
+            "the result of this query changes, and the key of \"{}\", ({}), does not tell its rows apart",
+            table.name,
+            names.join(", ")
+        ),
+    );
     let d = d.at(place.clone());
     Err(match unique.keys.first() {
         Some(key) => {
@@ -119,25 +131,29 @@ pub(super) fn check_table(create: &CreateStream, table: &StreamDef) -> Result<()
     ];
     for (name, message, help) in refused {
         if let Some(option) = option(name) {
-            return Err(Diagnostic::new(message).at(option.name.span.clone()).help(help).into());
+            return Err(Diagnostic::coded(Code::Key, message).at(option.name.span.clone()).help(help).into());
         }
     }
     if let Some(option) = option("partitions").filter(|o| key.is_empty() && o.value != "1") {
-        let d = Diagnostic::new("a table of one row has one partition").at(option.value_span.clone());
+        let d = Diagnostic::coded(Code::Key, "a table of one row has one partition")
+            .at(option.value_span.clone());
         return Err(d.help("leave the option out").into());
     }
     for column in &table.columns {
         let declared = create.columns.iter().find(|c| c.name.value == column.name);
         let place = declared.map_or(create.name.span.clone(), |c| c.name.span.clone());
         if column.name == DELETED {
-            let d = Diagnostic::new(format!("\"{DELETED}\" is a column of every table's topic"));
+            let d =
+                Diagnostic::coded(Code::Taken, format!("\"{DELETED}\" is a column of every table's topic"));
             return Err(d.at(place).help("choose another name").into());
         }
         let data_type = &column.data_type;
         if key.contains(&column.name) && (data_type.is_nested() || *data_type == DataType::Null) {
             let name = &column.name;
-            let d =
-                Diagnostic::new(format!("\"{name}\" is {}, which cannot be in a key", sql_type(data_type)));
+            let d = Diagnostic::coded(
+                Code::Key,
+                format!("\"{name}\" is {}, which cannot be in a key", sql_type(data_type)),
+            );
             return Err(d
                 .at(place)
                 .help("a key is made of numbers, texts, times, dates and truth values")
@@ -145,8 +161,10 @@ pub(super) fn check_table(create: &CreateStream, table: &StreamDef) -> Result<()
         }
         if !RowConverter::supports_fields(&[SortField::new(data_type.clone())]) {
             let name = &column.name;
-            let d =
-                Diagnostic::new(format!("\"{name}\" is {}, which a table cannot hold", sql_type(data_type)));
+            let d = Diagnostic::coded(
+                Code::Key,
+                format!("\"{name}\" is {}, which a table cannot hold", sql_type(data_type)),
+            );
             return Err(d.at(place).into());
         }
     }
@@ -161,7 +179,9 @@ fn check_stream(create: &CreateStream, stream: &StreamDef) -> Result<()> {
     let Some((name, value)) = stream.options.iter().find(tells) else { return Ok(()) };
     let option = create.options.iter().find(|o| o.name.value == *name);
     let place = option.map_or(create.name.span.clone(), |o| o.name.span.clone());
-    let d =
-        Diagnostic::new(format!("{name} = '{value}' tells changes of rows, but a stream's rows only come"));
+    let d = Diagnostic::coded(
+        Code::WrongKind,
+        format!("{name} = '{value}' tells changes of rows, but a stream's rows only come"),
+    );
     Err(d.at(place).help("write CREATE TABLE … with a PRIMARY KEY").into())
 }

@@ -6,6 +6,7 @@ use super::jobs::{JobHome, Origin, job_home};
 use super::{Engine, Result, Session, fresh};
 use crate::catalog::{Definitions, StreamDef};
 use crate::plan::Dataflow;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, EmitQuery};
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,6 +61,11 @@ pub(super) enum Way {
 }
 
 impl Chosen {
+    /// Whether statements whose query has changed are refused: nothing else was asked for.
+    pub(super) fn is_plain(&self) -> bool {
+        self.ways.fresh.is_empty() && self.ways.renames.is_empty()
+    }
+
     pub(super) fn fail_fast(&self) -> bool {
         self.ways.fail_fast
     }
@@ -97,9 +103,12 @@ impl Chosen {
         let name = self.ways.renames[at].name.clone();
         match &self.renamed[at] {
             Some(other) if other != sink => {
-                let d = Diagnostic::new(format!(
-                    "--as {name} is for one statement, but those that write \"{other}\" and \"{sink}\" have changed"
-                ));
+                let d = Diagnostic::coded(
+                    Code::QueryChanged,
+                    format!(
+                        "--as {name} is for one statement, but those that write \"{other}\" and \"{sink}\" have changed"
+                    ),
+                );
                 Err(d.help(format!("write --as {other}={name} --as {sink}=ANOTHER_NAME")))
             }
             _ => {
@@ -166,9 +175,10 @@ impl Session {
         place: &Range<usize>,
     ) -> Result<(), Diagnostic> {
         let Some(reader) = self.reader_of(sink) else { return Ok(()) };
-        let d = Diagnostic::new(format!(
-            "job {reader} reads \"{sink}\", but with --as the result goes to \"{name}\""
-        ));
+        let d = Diagnostic::coded(
+            Code::QueryChanged,
+            format!("job {reader} reads \"{sink}\", but with --as the result goes to \"{name}\""),
+        );
         Err(d.at(place.clone()).help(format!("put what reads {sink} into a file of its own")))
     }
 
@@ -182,9 +192,10 @@ impl Session {
         for (rename, sink) in renamed.filter_map(|(r, s)| Some((r, s.as_ref()?))) {
             if super::asked::reads_stream(definitions, query, sink) {
                 let name = &rename.name;
-                let d = Diagnostic::new(format!(
-                    "this query reads \"{sink}\", but with --as the result goes to \"{name}\""
-                ));
+                let d = Diagnostic::coded(
+                    Code::QueryChanged,
+                    format!("this query reads \"{sink}\", but with --as the result goes to \"{name}\""),
+                );
                 return Err(d
                     .at(query.span.clone())
                     .help(format!("write {name} here, or put what reads {sink} into a file of its own")));
@@ -236,7 +247,7 @@ impl Session {
 
 /// What is told of a job that has begun with another query.
 fn refusal(job: &str, what: &str, lines: &[String]) -> Diagnostic {
-    let mut d = Diagnostic::new(format!("job {job} cannot go on where it is: {what}"));
+    let mut d = Diagnostic::coded(Code::QueryChanged, format!("job {job} cannot go on where it is: {what}"));
     if !lines.is_empty() {
         d = d.note(format!("when it began (-) and now (+):\n{}", lines.join("\n")));
     }
@@ -290,7 +301,7 @@ pub(super) fn define_like(
     place: &Range<usize>,
 ) -> Result<Arc<StreamDef>> {
     let definition = StreamDef { name: name.into(), ..model.clone() };
-    let at_place = |message: String| Diagnostic::new(message).at(place.clone());
+    let at_place = |message: String| Diagnostic::coded(Code::QueryChanged, message).at(place.clone());
     if engine.definitions()?.views.contains_key(name) {
         return Err(at_place(format!("--as {name}: that is a view already")).into());
     }

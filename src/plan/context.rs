@@ -6,6 +6,7 @@ use super::using::{Named, UsingPlanner};
 use super::window::WindowPlanner;
 use super::within;
 use crate::catalog::Definitions;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, StartAt, WITHIN, has_start, split_start};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -63,7 +64,7 @@ impl<'a> QueryContext<'a> {
             ),
             None => return Ok(()),
         };
-        Err(mistake(Diagnostic::new(what).help(help)))
+        Err(mistake(Diagnostic::coded(Code::Start, what).help(help)))
     }
 
     fn view(&self, name: &str) -> Result<Option<Arc<dyn TableSource>>> {
@@ -105,11 +106,14 @@ impl ContextProvider for QueryContext<'_> {
         }
         if let Some(stream) = self.definitions.streams.get(name) {
             if stream.is_table() {
-                let d = Diagnostic::new(format!(
-                    "only streams have _partition, _offset and _timestamp; \"{}\" is a {}",
-                    stream.name,
-                    stream.kind()
-                ));
+                let d = Diagnostic::coded(
+                    Code::WrongKind,
+                    format!(
+                        "only streams have _partition, _offset and _timestamp; \"{}\" is a {}",
+                        stream.name,
+                        stream.kind()
+                    ),
+                );
                 return Err(mistake(
                     d.help("leave them out: a table's row has no place in a topic of its own"),
                 ));
@@ -119,7 +123,7 @@ impl ContextProvider for QueryContext<'_> {
         if let Some(view) = self.view(name)? {
             return Ok(view);
         }
-        let mut d = Diagnostic::new(format!("there is no stream or view \"{name}\""));
+        let mut d = Diagnostic::coded(Code::NoRelation, format!("there is no stream or view \"{name}\""));
         d.help = Some(match self.definitions.nearest(name) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => "SHOW STREAMS lists what there is; CREATE STREAM makes one".into(),
@@ -128,7 +132,7 @@ impl ContextProvider for QueryContext<'_> {
     }
 
     fn get_table_function_source(&self, name: &str, _: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
-        let d = Diagnostic::new(format!("there is no table function \"{name}\""));
+        let d = Diagnostic::coded(Code::NoFunction, format!("there is no table function \"{name}\""));
         Err(mistake(
             d.help("TUMBLE, HOP, CUMULATE and SESSION make windows; SELECT unnest(range(1, 10)) makes rows"),
         ))

@@ -12,6 +12,7 @@
 //! give JSON text.
 
 use super::context::mistake;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::{FunctionRegistry, SessionState};
@@ -56,7 +57,10 @@ impl ExprPlanner for JsonOperators {
         let found = expr.left.get_type(schema)?;
         if !found.is_string() && !found.is_null() {
             let found = crate::operators::plain(&found.to_string());
-            let d = Diagnostic::new(format!("{} takes JSON text on its left, not {found}", expr.op));
+            let d = Diagnostic::coded(
+                Code::Types,
+                format!("{} takes JSON text on its left, not {found}", expr.op),
+            );
             return Err(mistake(d.help("parts of structs and maps are taken as s['name']")));
         }
         Ok(PlannerResult::Planned(function.call(vec![expr.left, expr.right])))

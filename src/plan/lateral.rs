@@ -10,6 +10,7 @@
 //! | a lateral subquery that reads a stream | itself: the optimizer makes a join of it |
 
 use super::context::mistake;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, JoinType, NullHandling, Result};
@@ -58,7 +59,10 @@ fn over_left(join: &Join) -> Result<Option<LogicalPlan>> {
     let Some(Grown { plan, own }) = graft.over(&join.right)? else { return Ok(None) };
     let always = join.filter.as_ref().is_none_or(|f| *f == lit(true));
     if keeps && !(always && graft.unnested <= 1) {
-        let d = Diagnostic::new("LEFT JOIN of a list's elements keeps every row: it takes no condition");
+        let d = Diagnostic::coded(
+            Code::NotMaintained,
+            "LEFT JOIN of a list's elements keeps every row: it takes no condition",
+        );
         return Err(mistake(d.help("write LEFT JOIN UNNEST(…) ON true, or JOIN with the condition")));
     }
     let left = join.left.schema().columns().into_iter().map(Expr::Column);

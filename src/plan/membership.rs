@@ -16,6 +16,7 @@
 
 use super::context::mistake;
 use super::rows::ROW;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -175,7 +176,7 @@ impl Scope {
         let Member { value, subquery, negated, .. } = &member;
         let row = member.row().is_some();
         if row && (super::has_subquery(value) || is_one_row(subquery)) {
-            let d = Diagnostic::new("a row cannot be IN such a subquery");
+            let d = Diagnostic::coded(Code::Types, "a row cannot be IN such a subquery");
             return Err(mistake(d.help("compare its values one by one, each with a subquery of its own")));
         }
         if super::has_subquery(value) {
@@ -400,9 +401,11 @@ fn subquery(plan: LogicalPlan) -> Subquery {
 /// `(SELECT count(*) > 0 FROM plan)`
 fn has_rows(plan: LogicalPlan) -> Result<Expr> {
     if is_decided_outside(&plan)? {
-        let d =
-            Diagnostic::new("a subquery in an expression is not maintained continuously with this condition")
-                .note("one of its conditions is about the query around it only");
+        let d = Diagnostic::coded(
+            Code::NotMaintained,
+            "a subquery in an expression is not maintained continuously with this condition",
+        )
+        .note("one of its conditions is about the query around it only");
         return Err(mistake(d.help("put that condition outside of the subquery: c AND x IN (SELECT …)")));
     }
     let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), [count(lit(1i64))])?.build()?;

@@ -1,5 +1,6 @@
 //! DataFusion's planning errors as diagnostics for people: without its prefixes, with the place where one is known.
 
+use crate::sql::Code;
 use crate::sql::{self, Diagnostic};
 use datafusion::common::SchemaError;
 use datafusion::common::tree_node::TreeNode;
@@ -45,11 +46,13 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
     let mut d = Diagnostic::new(plain(&error.strip_backtrace()));
     if let Some(d) = signature(&d.message)
         .or_else(|| unknown_function(&d.message))
+        .or_else(|| operation(&d.message))
         .or_else(|| subquery(&d.message))
         .or_else(|| interval(&d.message))
     {
         return d;
     }
+    d.code = kind(&error, &d.message);
     if let Some(from) = from.filter(|from| !from.message.contains("incompatible types")) {
         let words = |text: &str| lower_first(&crate::operators::plain(text));
         d.message = words(&from.message);
@@ -59,6 +62,28 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
     d
 }
 
+/// The kind of a mistake that DataFusion has found.
+fn kind(error: &DataFusionError, message: &str) -> Option<Code> {
+    if let DataFusionError::SchemaError(mistake, _) = error.find_root() {
+        return match mistake.as_ref() {
+            SchemaError::AmbiguousReference { .. } => Some(Code::Ambiguous),
+            SchemaError::FieldNotFound { .. } => Some(Code::NoColumn),
+            _ => None,
+        };
+    }
+    let says = |words: &[&str]| words.iter().any(|w| message.contains(w));
+    match error.find_root() {
+        _ if says(&["must appear in GROUP BY", "must appear in the GROUP BY"]) => Some(Code::NotGrouped),
+        _ if says(&["coerce", "coercion", "signature", "incompatible", "expects ", "argument"]) => {
+            Some(Code::Types)
+        }
+        _ if says(&["different number of columns"]) => Some(Code::Columns),
+        DataFusionError::NotImplemented(_) => Some(Code::NotSupported),
+        _ if says(&["is not a value of type", "cannot be cast", "overflow"]) => Some(Code::Value),
+        _ => None,
+    }
+}
+
 /// The diagnostic of an Arrow error at planning time.
 pub(super) fn arrow(error: arrow::error::ArrowError) -> Diagnostic {
     Diagnostic::new(lower_first(&error.to_string()))
@@ -66,7 +91,7 @@ pub(super) fn arrow(error: arrow::error::ArrowError) -> Diagnostic {
 
 /// "there is no column …", with the nearest.
 pub(super) fn unknown_column<'a>(name: &str, columns: impl Iterator<Item = &'a str>) -> Diagnostic {
-    let d = Diagnostic::new(format!("there is no column \"{name}\""));
+    let d = Diagnostic::coded(Code::NoColumn, format!("there is no column \"{name}\""));
     let near = columns.map(|c| (strsim::jaro_winkler(c, name), c)).filter(|(score, _)| *score > 0.8);
     match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((_, near)) => d.help(format!("did you mean \"{near}\"?")),
@@ -76,7 +101,8 @@ pub(super) fn unknown_column<'a>(name: &str, columns: impl Iterator<Item = &'a s
 
 /// An INTERVAL whose value is written in a way that DataFusion does not read.
 fn interval(message: &str) -> Option<Diagnostic> {
-    let d = || Diagnostic::new("the value of an INTERVAL is a text in single quotes, or a number");
+    let d =
+        || Diagnostic::coded(Code::Types, "the value of an INTERVAL is a text in single quotes, or a number");
     message
         .starts_with("unsupported interval argument")
         .then(|| d().help("write INTERVAL '1 day' or INTERVAL 1 DAY"))
@@ -88,19 +114,52 @@ fn signature(message: &str) -> Option<Diagnostic> {
     if let Some((function, tried)) = message.split_once(TRIED) {
         let given = tried.split_once("DataType: ").and_then(|(_, t)| t.split_once(')'));
         let given = given.map_or_else(|| "these arguments".to_string(), |(t, _)| t.to_string());
-        return Some(Diagnostic::new(format!("{function} does not take {given}")));
+        return Some(Diagnostic::coded(Code::Types, format!("{function} does not take {given}")));
     }
     let (short, rest) = message.split_once(". No function matches the given name and argument types")?;
-    let d = Diagnostic::new(short);
+    let d = Diagnostic::coded(Code::Types, coerced(short).unwrap_or_else(|| short.into()));
     let Some((_, candidates)) = rest.split_once("Candidate functions:") else { return Some(d) };
     let candidates: Vec<&str> = candidates.split_whitespace().collect();
     Some(d.help(format!("it is called as {}", candidates.join(" "))))
 }
 
+/// What DataFusion says of a function whose arguments cannot be made what it takes, without the names of its own types.
+fn coerced(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("failed to coerce arguments to satisfy a call to '")?;
+    let (function, rest) = rest.split_once("' function: coercion from ")?;
+    let (given, _) = rest.split_once(" to the signature ")?;
+    Some(format!("function '{function}' does not take {given}"))
+}
+
+/// An operator between values that it does not take.
+fn operation(message: &str) -> Option<Diagnostic> {
+    let between = |text: &str, signs: &[&str]| -> Option<(String, String, String)> {
+        signs.iter().find_map(|sign| {
+            let (left, right) = text.split_once(&format!(" {sign} "))?;
+            Some((left.to_string(), sign.to_string(), right.to_string()))
+        })
+    };
+    let types = |text: String| Some(Diagnostic::coded(Code::Types, text));
+    if let Some(rest) = message.strip_prefix("cannot coerce arithmetic expression ") {
+        let rest = rest.strip_suffix(" to valid types").unwrap_or(rest);
+        let (left, sign, right) = between(rest, &["+", "-", "*", "/", "%"])?;
+        return types(format!("{sign} does not take {left} and {right}"));
+    }
+    let rest = message.strip_prefix("cannot infer common argument type for ")?;
+    if let Some(rest) = rest.strip_prefix("comparison operation ") {
+        let (left, _, right) =
+            between(rest, &["=", "!=", "<", ">", "<=", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"])?;
+        return types(format!("{left} and {right} cannot be compared"));
+    }
+    let rest = rest.strip_prefix("logical boolean operation ")?;
+    let (left, sign, right) = between(rest, &["AND", "OR"])?;
+    types(format!("{sign} takes conditions, not {left} and {right}"))
+}
+
 /// A subquery of which DataFusion makes no join.
 fn subquery(message: &str) -> Option<Diagnostic> {
     message.strip_prefix("physical plan does not support logical expression")?;
-    let d = Diagnostic::new("a subquery here cannot be turned into a join");
+    let d = Diagnostic::coded(Code::NotMaintained, "a subquery here cannot be turned into a join");
     Some(d.help("compare its columns with those around it by =, or write a join"))
 }
 
@@ -111,7 +170,7 @@ fn unknown_function(message: &str) -> Option<Diagnostic> {
     let aggregates = datafusion::functions_aggregate::all_default_aggregate_functions();
     let names = functions.iter().map(|f| f.name()).chain(aggregates.iter().map(|f| f.name()));
     let near = names.map(|n| (strsim::jaro_winkler(n, name), n)).filter(|(score, _)| *score > 0.8);
-    let d = Diagnostic::new(format!("there is no function \"{name}\""));
+    let d = Diagnostic::coded(Code::NoFunction, format!("there is no function \"{name}\""));
     Some(match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((_, near)) => d.help(format!("did you mean \"{near}\"?")),
         None => d,

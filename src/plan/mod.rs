@@ -40,6 +40,7 @@ pub use share::{FlowPart, SharedFlow};
 pub use state_bound::{BoundKind, StateBound};
 
 use crate::catalog::{Column, Definitions, ViewDef};
+use crate::sql::Code;
 use crate::sql::{self, Diagnostic};
 use context::QueryContext;
 use datafusion::common::DFSchema;
@@ -173,6 +174,13 @@ impl Planner {
         Ok(seen.ok().filter(|seen| seen.transformed).map_or(plan, |seen| seen.data))
     }
 
+    /// Fails if a plan's expressions are given what they do not take, as DataFusion's analyzer sees it.
+    pub fn check_types(&self, plan: &LogicalPlan) -> Result<(), Diagnostic> {
+        let options = self.state.config_options().clone();
+        let typed = Analyzer::new().execute_and_check(plan.clone(), &options, |_, _| {});
+        typed.map(drop).map_err(mistakes::without_place)
+    }
+
     fn optimized(&self, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
         let options = self.state.config_options().clone();
         let context =
@@ -222,14 +230,19 @@ impl Planner {
             return Err(mistakes::unknown_column(name, nearest).at(watermark.column.span.clone()));
         };
         if !matches!(column.data_type, arrow::datatypes::DataType::Timestamp(..)) {
-            let d =
-                Diagnostic::new(format!("a watermark needs a timestamp column, but \"{name}\" is not one"));
+            let d = Diagnostic::coded(
+                Code::EventTime,
+                format!("a watermark needs a timestamp column, but \"{name}\" is not one"),
+            );
             return Err(d.at(watermark.column.span.clone()).help(format!("declare it as {name} TIMESTAMP")));
         }
         let wrong = || {
-            Diagnostic::new(format!("a watermark is the column \"{name}\" less a fixed interval"))
-                .at(place.clone())
-                .help(format!("write WATERMARK FOR {name} AS {name} - INTERVAL '5 seconds'"))
+            Diagnostic::coded(
+                Code::EventTime,
+                format!("a watermark is the column \"{name}\" less a fixed interval"),
+            )
+            .at(place.clone())
+            .help(format!("write WATERMARK FOR {name} AS {name} - INTERVAL '5 seconds'"))
         };
         let is_column = |e: &ast::Expr| matches!(e, ast::Expr::Identifier(i) if sql::fold(i) == *name);
         let interval = match &watermark.expr {

@@ -2,6 +2,7 @@
 
 use super::context::mistake;
 use super::mistakes;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -28,7 +29,8 @@ pub(super) fn optimized(plan: LogicalPlan, context: &OptimizerContext) -> Result
         DataFusionError::SchemaError(..) if subqueries => {
             let what = "a subquery in an expression is not maintained continuously where it stands here";
             mistake(
-                Diagnostic::new(what).help("compare its columns with those around it by =, or write a join"),
+                Diagnostic::coded(Code::NotMaintained, what)
+                    .help("compare its columns with those around it by =, or write a join"),
             )
         }
         _ => error,

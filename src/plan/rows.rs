@@ -2,6 +2,7 @@
 //! `struct(a, b) IN (SELECT struct(x, y) …)`; `membership` compares such rows value by value.
 
 use super::context::mistake;
+use crate::sql::Code;
 use crate::sql::{self, Diagnostic};
 use datafusion::common::{Diagnostic as Place, Result, Span};
 use datafusion::error::DataFusionError;
@@ -41,14 +42,14 @@ fn rows(query: &mut SetExpr, width: usize) -> Result<()> {
         SetExpr::Select(select) => {
             let values = select.projection.iter().map(value).collect::<Option<Vec<Expr>>>();
             let Some(values) = values else {
-                let d = Diagnostic::new("a row cannot be IN a subquery of all columns");
+                let d = Diagnostic::coded(Code::Types, "a row cannot be IN a subquery of all columns");
                 return Err(mistake(d.help("write the names of the columns instead of *")));
             };
             if values.len() != width {
-                let d = Diagnostic::new(format!(
-                    "a row of {width} values cannot be IN a subquery of {} columns",
-                    values.len()
-                ));
+                let d = Diagnostic::coded(
+                    Code::Types,
+                    format!("a row of {width} values cannot be IN a subquery of {} columns", values.len()),
+                );
                 return Err(mistake(d.help("select as many columns as the row has values")));
             }
             select.projection = vec![SelectItem::UnnamedExpr(sql::call(ROW, values))];
@@ -59,7 +60,7 @@ fn rows(query: &mut SetExpr, width: usize) -> Result<()> {
             rows(left, width)?;
             rows(right, width)
         }
-        _ => Err(mistake(Diagnostic::new("a row can be IN a SELECT only"))),
+        _ => Err(mistake(Diagnostic::coded(Code::Types, "a row can be IN a SELECT only"))),
     }
 }
 

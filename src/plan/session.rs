@@ -6,6 +6,7 @@ use super::window::{self, WINDOW_COLUMNS, single_qualifier};
 use super::{EmitMode, mistakes};
 use crate::operators::session::SessionSpec;
 use crate::operators::window::{length, unit_ns};
+use crate::sql::Code;
 use crate::sql::{self, Diagnostic, WindowCall};
 use arrow::datatypes::{DataType, Field};
 use arrow::row::{RowConverter, SortField};
@@ -237,7 +238,7 @@ fn key(expr: &ast::Expr, input: &LogicalPlan, context: &mut dyn RelationPlannerC
     };
     let planned = context.sql_to_expr(written, schema)?.unalias();
     let refuse = |what: &str| {
-        let d = Diagnostic::new(format!("the keys of SESSION cannot be {what}"));
+        let d = Diagnostic::coded(Code::Window, format!("the keys of SESSION cannot be {what}"));
         Err(mistake(d.help("name columns, or compute the key in a subquery: SESSION((SELECT …, expression AS k FROM s), ts, gap, PARTITION => k)")))
     };
     if matches!(planned, Expr::Literal(..)) {
@@ -264,10 +265,10 @@ fn check_types(schema: &DFSchema) -> Result<()> {
         None => Ok(()),
         Some(field) => {
             let kind = crate::delta::type_name(field.data_type());
-            let d = Diagnostic::new(format!(
-                "SESSION cannot keep the column \"{}\" of type {kind}",
-                field.name()
-            ));
+            let d = Diagnostic::coded(
+                Code::EventTime,
+                format!("SESSION cannot keep the column \"{}\" of type {kind}", field.name()),
+            );
             Err(mistake(d.help("leave it out in a subquery: SESSION((SELECT … FROM s), ts, gap)")))
         }
     }

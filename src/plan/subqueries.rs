@@ -13,6 +13,7 @@
 use super::context::mistake;
 use super::single_row::SingleRowNode;
 use super::unique::unique_keys;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -49,7 +50,8 @@ fn checked(expr: Expr) -> Result<Transformed<Expr>> {
     } else if one_row && !is_limited(&plan)? && has_greatest(plan.schema().field(0).data_type()) {
         greatest(plan)?
     } else {
-        let d = Diagnostic::new(
+        let d = Diagnostic::coded(
+            Code::NotMaintained,
             "a subquery that stands for a value and names columns of the query around it must be an aggregate",
         );
         let help = "use an aggregate such as max(…), or a join";

@@ -14,6 +14,7 @@
 //! Names are looked for in all of its text.
 
 use super::context::mistake;
+use crate::sql::Code;
 use crate::sql::{self, Diagnostic, METADATA_COLUMNS};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::functions::expr_fn::coalesce;
@@ -213,7 +214,10 @@ impl UsingPlanner {
 fn using(name: &ast::ObjectName, context: &dyn RelationPlannerContext) -> Result<String> {
     match name.0.as_slice() {
         [ast::ObjectNamePart::Identifier(ident)] => Ok(context.normalize_ident(ident.clone())),
-        _ => Err(mistake(Diagnostic::new(format!("USING takes the names of columns, not {name}")))),
+        _ => Err(mistake(Diagnostic::coded(
+            Code::Ambiguous,
+            format!("USING takes the names of columns, not {name}"),
+        ))),
     }
 }
 
@@ -250,10 +254,13 @@ fn refused(
 ) -> datafusion::error::DataFusionError {
     let side = join_type.to_string().to_uppercase();
     let made = format!("{side} JOIN with USING or NATURAL has one column for both sides");
-    let mut d = Diagnostic::new(match named {
-        Some(named) => format!("{made}, and no \"{named}\" beside it"),
-        None => made,
-    });
+    let mut d = Diagnostic::coded(
+        Code::Ambiguous,
+        match named {
+            Some(named) => format!("{made}, and no \"{named}\" beside it"),
+            None => made,
+        },
+    );
     if let (Some(l), Some(r)) = (left.first(), right.first()) {
         let help = match join_type {
             JoinType::Left => format!("write ON {l} = {r}, or the names of the columns instead of *"),

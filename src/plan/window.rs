@@ -5,6 +5,7 @@ use super::session;
 use super::trace::trace;
 use crate::delta::type_name;
 use crate::operators::window::{WindowKind, WindowSpec, length, unit_ns};
+use crate::sql::Code;
 use crate::sql::{self, Diagnostic, WindowCall};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, ExprSchema, Result, ScalarValue, TableReference};
@@ -210,19 +211,19 @@ fn window_node(
     let offset = call.offset.as_ref().map_or(Ok(0), |e| ns("offset", e))?;
     let grace = call.grace.as_ref().map_or(Ok(0), |e| ns("grace", e))?;
     check_lengths(name, size, inner, offset, grace, unit)?;
-    let kind =
-        match (call.kind, inner) {
-            (sql::WindowKind::Hop, Some(slide)) => WindowKind::Hop { slide, size },
-            (sql::WindowKind::Cumulate, Some(step)) => {
-                if size % step != 0 {
-                    let d = Diagnostic::new("the size of CUMULATE must be a multiple of its step")
+    let kind = match (call.kind, inner) {
+        (sql::WindowKind::Hop, Some(slide)) => WindowKind::Hop { slide, size },
+        (sql::WindowKind::Cumulate, Some(step)) => {
+            if size % step != 0 {
+                let d =
+                    Diagnostic::coded(Code::Window, "the size of CUMULATE must be a multiple of its step")
                         .help(format!("the step is {} and the size {}", length(step), length(size)));
-                    return Err(mistake(d));
-                }
-                WindowKind::Cumulate { step, size }
+                return Err(mistake(d));
             }
-            _ => WindowKind::Tumble { size },
-        };
+            WindowKind::Cumulate { step, size }
+        }
+        _ => WindowKind::Tumble { size },
+    };
     let event_time = trace(&input)?[input.schema().index_of_column(&time)?].event_time;
     Ok(WindowNode { event_time, ..WindowNode::try_new(input, time, kind, offset, grace)? })
 }
@@ -237,18 +238,20 @@ pub(super) fn timestamp(
     let time = time_column(call, input, context)?;
     let field = input.schema().field_from_column(&time)?.clone();
     let DataType::Timestamp(unit, _) = field.data_type() else {
-        let d = Diagnostic::new(format!(
-            "{name} needs a timestamp, but \"{}\" is {}",
-            time.name,
-            type_name(field.data_type())
-        ))
+        let d = Diagnostic::coded(
+            Code::EventTime,
+            format!("{name} needs a timestamp, but \"{}\" is {}", time.name, type_name(field.data_type())),
+        )
         .help("name the column that says when each row happened, of type TIMESTAMP");
         return Err(mistake(d));
     };
     for column in WINDOW_COLUMNS {
         if input.schema().has_column_with_unqualified_name(column) {
-            let d = Diagnostic::new(format!("the rows that {name} takes already have a column \"{column}\""))
-                .help(format!("give the inner one another name: {column} AS inner_{column}"));
+            let d = Diagnostic::coded(
+                Code::Window,
+                format!("the rows that {name} takes already have a column \"{column}\""),
+            )
+            .help(format!("give the inner one another name: {column} AS inner_{column}"));
             return Err(mistake(d));
         }
     }
@@ -267,7 +270,11 @@ fn time_column(
         return match traces.iter().position(|t| t.event_time) {
             Some(i) => Ok(Column::from(input.schema().qualified_field(i))),
             None => Err(mistake(
-                Diagnostic::new(format!("{name} needs an event time, and its rows have none")).help(
+                Diagnostic::coded(
+                    Code::EventTime,
+                    format!("{name} needs an event time, and its rows have none"),
+                )
+                .help(
                     "declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'",
                 ),
             )),
@@ -276,9 +283,11 @@ fn time_column(
     match context.sql_to_expr(expr.clone(), input.schema())? {
         Expr::Column(column) => Ok(column),
         _ => Err(mistake(
-            Diagnostic::new(format!("the time of {name} must be a column, not an expression")).help(format!(
-                "compute it in a subquery: {name}((SELECT …, expression AS ts FROM s), ts, …)"
-            )),
+            Diagnostic::coded(
+                Code::EventTime,
+                format!("the time of {name} must be a column, not an expression"),
+            )
+            .help(format!("compute it in a subquery: {name}((SELECT …, expression AS ts FROM s), ts, …)")),
         )),
     }
 }
@@ -291,7 +300,7 @@ pub(super) fn check_lengths(
     grace: i64,
     unit: i64,
 ) -> Result<()> {
-    let refuse = |message: String| Err(mistake(Diagnostic::new(message)));
+    let refuse = |message: String| Err(mistake(Diagnostic::coded(Code::Window, message)));
     if size <= 0 || inner.is_some_and(|i| i <= 0) {
         return refuse(format!("{name} needs lengths greater than zero"));
     }
@@ -323,7 +332,8 @@ pub(super) fn interval(
     let planned = context.sql_to_expr(expr.clone(), &DFSchema::empty())?;
     constant_interval(&planned).map_err(|why| {
         mistake(
-            Diagnostic::new(format!("the {what} of {name} {why}")).help("write it as INTERVAL '10 minutes'"),
+            Diagnostic::coded(Code::Window, format!("the {what} of {name} {why}"))
+                .help("write it as INTERVAL '10 minutes'"),
         )
     })
 }

@@ -5,6 +5,7 @@ use super::context::mistake;
 use super::in_time::InTimeNode;
 use super::trace::trace;
 use super::window::constant_interval;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, WITHIN};
 use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::tree_node::Transformed;
@@ -77,7 +78,7 @@ fn is_marker(expr: &Expr) -> bool {
 }
 
 fn length(what: &str, why: &str) -> datafusion::error::DataFusionError {
-    mistake(Diagnostic::new(format!("the {what} of WITHIN {why}")))
+    mistake(Diagnostic::coded(Code::Window, format!("the {what} of WITHIN {why}")))
 }
 
 /// Leaves late rows out of an input; gives its event time.
@@ -85,8 +86,10 @@ fn in_time(join: &mut Join, side: usize, grace: i64) -> Result<Column> {
     let input = if side == 0 { &mut join.left } else { &mut join.right };
     let Some(time) = trace(input)?.iter().position(|t| t.event_time) else {
         let side = ["left", "right"][side];
-        let d =
-            Diagnostic::new(format!("WITHIN needs an event time on both sides, and the {side} one has none"));
+        let d = Diagnostic::coded(
+            Code::EventTime,
+            format!("WITHIN needs an event time on both sides, and the {side} one has none"),
+        );
         return Err(mistake(
             d.help("declare it where the stream is created: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'"),
         ));

@@ -1,5 +1,6 @@
 //! A cursor over one statement's tokens: sqlparser's parser, with places in bytes and errors in our words.
 
+use super::code::Code;
 use super::depth;
 use super::diagnostic::Diagnostic;
 use super::dialect::StreamDialect;
@@ -84,8 +85,11 @@ impl<'a> Cursor<'a> {
             Token::Word(word) => {
                 self.parser.advance_token();
                 if self.peek().token == Token::Period {
-                    return Err(Diagnostic::new("a name has a single part here, without a schema")
-                        .at(place.start..self.here().end));
+                    return Err(Diagnostic::coded(
+                        Code::Syntax,
+                        "a name has a single part here, without a schema",
+                    )
+                    .at(place.start..self.here().end));
                 }
                 let ident = Ident { value: word.value, quote_style: word.quote_style, span: token.span };
                 Ok(name(&ident, place))
@@ -134,7 +138,7 @@ impl<'a> Cursor<'a> {
 
     /// Something else was expected where the cursor is.
     pub(super) fn expected(&self, what: &str) -> Diagnostic {
-        Diagnostic::new(format!("expected {what}, found {}", self.shown())).at(self.here())
+        Diagnostic::coded(Code::Syntax, format!("expected {what}, found {}", self.shown())).at(self.here())
     }
 
     /// [`Cursor::expected`] for a word, with a guess if a word near it is there.
@@ -171,7 +175,7 @@ impl<'a> Cursor<'a> {
         let text = match error {
             ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
             ParserError::RecursionLimitExceeded => {
-                return Diagnostic::new("the statement is nested too deeply").at(self.here());
+                return Diagnostic::coded(Code::Syntax, "the statement is nested too deeply").at(self.here());
             }
         };
         let (message, location) = split_location(&text);
@@ -179,7 +183,8 @@ impl<'a> Cursor<'a> {
         let Some(location) = location else {
             let at_end = message.ends_with(self.segment.end_word);
             let place = if at_end { self.segment.end.clone() } else { self.here() };
-            return self.suggest(Diagnostic::new(message).at(place), self.segment.tokens.len());
+            return self
+                .suggest(Diagnostic::coded(Code::Syntax, message).at(place), self.segment.tokens.len());
         };
         let tokens = &self.segment.tokens;
         let token = tokens.iter().position(|token| token.span.start == location);
@@ -190,7 +195,7 @@ impl<'a> Cursor<'a> {
             Some(at) => self.index.range(tokens[at].span),
             None => self.index.char_at(location),
         };
-        let diagnostic = Diagnostic::new(message).at(range.unwrap_or_else(|| self.here()));
+        let diagnostic = Diagnostic::coded(Code::Syntax, message).at(range.unwrap_or_else(|| self.here()));
         match token {
             Some(at) => self.suggest(diagnostic, at),
             None => diagnostic,

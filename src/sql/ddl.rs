@@ -1,5 +1,6 @@
 //! CREATE STREAM, TABLE, VIEW, MATERIALIZED VIEW, and DROP.
 
+use super::code::Code;
 use super::cursor::Cursor;
 use super::diagnostic::Diagnostic;
 use super::parser::{literal, query};
@@ -32,9 +33,12 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     for (words, kind) in kinds {
         if cursor.eat(words) {
             if or_replace {
-                return Err(Diagnostic::new(format!("a {} cannot be replaced", kind.word()))
-                    .at(start..cursor.last_end())
-                    .help(format!("DROP {} IF EXISTS removes the old one with its rows", words.join(" "))));
+                return Err(Diagnostic::coded(
+                    Code::NotSupported,
+                    format!("a {} cannot be replaced", kind.word()),
+                )
+                .at(start..cursor.last_end())
+                .help(format!("DROP {} IF EXISTS removes the old one with its rows", words.join(" "))));
             }
             return stream(cursor, kind);
         }
@@ -57,7 +61,7 @@ fn not_created(cursor: &mut Cursor<'_>, start: usize) -> Diagnostic {
     for (words, help) in not_yet {
         if cursor.eat(words) {
             let message = format!("CREATE {} is not supported yet", words.join(" "));
-            return Diagnostic::new(message).at(start..cursor.last_end()).help(help);
+            return Diagnostic::coded(Code::Syntax, message).at(start..cursor.last_end()).help(help);
         }
     }
     let known = [
@@ -84,7 +88,8 @@ fn not_created(cursor: &mut Cursor<'_>, start: usize) -> Diagnostic {
     let word = unquoted(&cursor.peek().token).map(str::to_ascii_uppercase);
     match word {
         Some(word) if known.contains(&word.as_str()) => {
-            Diagnostic::new(format!("CREATE {word} is not supported")).at(start..cursor.here().end)
+            Diagnostic::coded(Code::NotSupported, format!("CREATE {word} is not supported"))
+                .at(start..cursor.here().end)
         }
         _ => cursor.expected_one_of(
             "STREAM, TABLE or VIEW after CREATE",
@@ -112,7 +117,7 @@ fn view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<Statement, Diagnost
     cursor.expect("AS")?;
     let query = query(cursor)?;
     if let Some((_, span)) = &query.emit {
-        return Err(Diagnostic::new("a view has no EMIT")
+        return Err(Diagnostic::coded(Code::Syntax, "a view has no EMIT")
             .at(span.clone())
             .help("leave it out: EMIT belongs to the query that uses the view"));
     }
@@ -175,7 +180,7 @@ fn definitions(cursor: &mut Cursor<'_>, kind: CreateKind) -> Result<Definitions,
                 return Err(table::no_watermark(kind, clause.span));
             }
             if watermark.is_some() {
-                return Err(Diagnostic::new("a stream has one watermark").at(clause.span));
+                return Err(Diagnostic::coded(Code::Syntax, "a stream has one watermark").at(clause.span));
             }
             watermark = Some(clause);
         } else if kind != CreateKind::Stream && table::begins_key(cursor) {
@@ -188,7 +193,7 @@ fn definitions(cursor: &mut Cursor<'_>, kind: CreateKind) -> Result<Definitions,
             let (column, key) = column(cursor, kind)?;
             if columns.iter().any(|other: &ColumnDef| other.name.value == column.name.value) {
                 let message = format!("column {} is declared twice", column.name.value);
-                return Err(Diagnostic::new(message).at(column.name.span));
+                return Err(Diagnostic::coded(Code::Taken, message).at(column.name.span));
             }
             if let Some(span) = key {
                 table::set_key(&mut primary_key, KeyDef { columns: vec![column.name.clone()], span })?;
@@ -220,7 +225,7 @@ fn known_column(column: &Name, clause: &str, columns: &[ColumnDef]) -> Result<()
     let names = || columns.iter().map(|column| column.name.value.as_str());
     let help = did_you_mean(&column.value, names())
         .unwrap_or_else(|| format!("the columns are {}", names().collect::<Vec<_>>().join(", ")));
-    Err(Diagnostic::new(format!("there is no column {} for the {clause}", column.value))
+    Err(Diagnostic::coded(Code::NoColumn, format!("there is no column {} for the {clause}", column.value))
         .at(column.span.clone())
         .help(help))
 }
@@ -248,7 +253,7 @@ fn no_constraint(cursor: &mut Cursor<'_>, kind: CreateKind) -> Result<(), Diagno
                 _ => "a table has a PRIMARY KEY and NOT NULL, and no other constraint",
             };
             let message = format!("{what} is not supported in a {}", kind.word());
-            return Err(Diagnostic::new(message).at(cursor.here()).help(help));
+            return Err(Diagnostic::coded(Code::NotSupported, message).at(cursor.here()).help(help));
         }
     }
     Ok(())
@@ -270,7 +275,9 @@ fn column(
     let type_span = start..cursor.last_end();
     if let Err(mistake) = types::check(&data_type) {
         if watermark {
-            return Err(Diagnostic::new("expected FOR after WATERMARK").at(type_span).help(WATERMARK));
+            return Err(Diagnostic::coded(Code::Syntax, "expected FOR after WATERMARK")
+                .at(type_span)
+                .help(WATERMARK));
         }
         return Err(mistake.at(type_span));
     }
@@ -312,9 +319,12 @@ fn watermark_clause(cursor: &mut Cursor<'_>) -> Result<WatermarkDef, Diagnostic>
     };
     if !right {
         let name = &column.value;
-        return Err(Diagnostic::new(format!("a watermark is {name} or {name} less an interval"))
-            .at(expr_start..end)
-            .help(format!("write WATERMARK FOR {name} AS {name} - INTERVAL '5 seconds'")));
+        return Err(Diagnostic::coded(
+            Code::EventTime,
+            format!("a watermark is {name} or {name} less an interval"),
+        )
+        .at(expr_start..end)
+        .help(format!("write WATERMARK FOR {name} AS {name} - INTERVAL '5 seconds'")));
     }
     Ok(WatermarkDef { column, expr, span: start..end })
 }
@@ -337,7 +347,8 @@ fn options(cursor: &mut Cursor<'_>) -> Result<Vec<WithOption>, Diagnostic> {
     loop {
         let name = option_name(cursor)?;
         if options.iter().any(|other| other.name.value == name.value) {
-            return Err(Diagnostic::new(format!("option {} is given twice", name.value)).at(name.span));
+            return Err(Diagnostic::coded(Code::NoOption, format!("option {} is given twice", name.value))
+                .at(name.span));
         }
         cursor.expect_token(&Token::Eq)?;
         let (value, value_span) = literal(cursor, false)?;
@@ -371,7 +382,7 @@ fn option_name(cursor: &mut Cursor<'_>) -> Result<Name, Diagnostic> {
         let written = cursor.index.text()[span.clone()].trim_matches(['\'', '"']);
         let underscored: String =
             written.to_ascii_lowercase().chars().map(|c| if snake(c) { c } else { '_' }).collect();
-        return Err(Diagnostic::new("options have lower-case names, with _ between words")
+        return Err(Diagnostic::coded(Code::NoOption, "options have lower-case names, with _ between words")
             .at(span)
             .help(format!("write {underscored}")));
     }

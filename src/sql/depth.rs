@@ -3,6 +3,7 @@
 //! The parser bounds nesting by itself, but not chains: `a + b + c …` makes a tree as deep as the chain is long, and every
 //! walk over it (also dropping it) needs stack for each level. So long chains are refused before they are parsed.
 
+use super::code::Code;
 use super::place::Mistake;
 use super::words::unquoted;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -105,6 +106,7 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), Mistake> {
         }
         if level.depth() > MAX_DEPTH {
             return Err(Mistake::new(
+                Code::Syntax,
                 token.span,
                 format!("more than {MAX_DEPTH} operators in one expression"),
             )
@@ -112,7 +114,7 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), Mistake> {
         }
         if level.set_operations > MAX_SET_OPERATIONS {
             let message = format!("more than {MAX_SET_OPERATIONS} set operations in one query");
-            return Err(Mistake::new(token.span, message).help("split the query"));
+            return Err(Mistake::new(Code::Syntax, token.span, message).help("split the query"));
         }
     }
     Ok(())

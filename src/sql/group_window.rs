@@ -10,6 +10,7 @@
 //!
 //! Grouping by all three is the same as grouping by the window, and leaves each of them free to be selected.
 
+use super::code::Code;
 use super::interval;
 use super::ksql::{self, WindowClause};
 use super::place::Mistake;
@@ -27,7 +28,7 @@ use std::ops::ControlFlow;
 pub(super) fn rewrite(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), Mistake> {
     if let Some(clause) = ksql::take(&mut select.lateral_views) {
         if let Some((_, _, span)) = group_call(select)? {
-            return Err(Mistake::new(span, "the window is given twice")
+            return Err(Mistake::new(Code::Window, span, "the window is given twice")
                 .help("keep the WINDOW clause, or the window in GROUP BY"));
         }
         return from_clause(select, order_by, clause);
@@ -45,7 +46,7 @@ fn from_clause(
     clause: WindowClause,
 ) -> Result<(), Mistake> {
     let needs_group = || {
-        Mistake::new(clause.span, "a WINDOW clause needs GROUP BY")
+        Mistake::new(Code::Window, clause.span, "a WINDOW clause needs GROUP BY")
             .help("write GROUP BY with the keys: the window is part of the group; for its rows alone write FROM TUMBLE(stream, time_column, size)")
     };
     let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return Err(needs_group()) };
@@ -63,7 +64,7 @@ fn from_clause(
         Some(clause.intervals[at].1.clone())
     };
     let (size, slide, grace) = (take("SIZE"), take("SLIDE"), take("GRACE"));
-    let size = size.ok_or_else(|| Mistake::new(clause.span, "the window needs SIZE"))?;
+    let size = size.ok_or_else(|| Mistake::new(Code::Window, clause.span, "the window needs SIZE"))?;
     let (kind, span) = (clause.kind, clause.span);
     let filter = select.selection.take_if(|_| kind == WindowKind::Session);
     let window = Window { kind, time: None, size, keys: partition, filter, slide, grace, span };
@@ -91,7 +92,7 @@ fn from_group(
         (WindowKind::Hop | WindowKind::Cumulate, [time, slide, size]) => {
             Window::group(kind, span, time, size, Some(slide))
         }
-        _ => return Err(Mistake::new(span, wrong_group_call(kind)).help(group_usage(kind))),
+        _ => return Err(Mistake::new(Code::Window, span, wrong_group_call(kind)).help(group_usage(kind))),
     };
     if kind == WindowKind::Session {
         let windows = at..at + WINDOW_COLUMNS.len();
@@ -128,7 +129,7 @@ fn group_call(select: &Select) -> Result<Option<(usize, WindowKind, Span)>, Mist
         let Some(name) = function_word(function) else { continue };
         let Some(kind) = WindowKind::of(&name.value) else { continue };
         if found.is_some() {
-            return Err(Mistake::new(function.span(), "a group can have one window only"));
+            return Err(Mistake::new(Code::Window, function.span(), "a group can have one window only"));
         }
         found = Some((at, kind, function.span()));
     }
@@ -164,7 +165,7 @@ impl Window {
     fn wrap(self, from: &mut Vec<TableWithJoins>) -> Result<(), Mistake> {
         if from.len() != 1 {
             let message = "a window in the group needs exactly one relation in FROM";
-            return Err(Mistake::new(self.span, message).help("combine relations with JOIN"));
+            return Err(Mistake::new(Code::Window, self.span, message).help("combine relations with JOIN"));
         }
         let Some(item) = from.pop() else { return Ok(()) };
         let input = one_relation(item);
@@ -192,9 +193,12 @@ fn partition<'a>(
     for key in keys {
         let item = match key {
             Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) => {
-                return Err(Mistake::new(key.span(), "the keys of a session cannot be grouping sets").help(
-                    "write FROM SESSION(stream, time_column, gap, PARTITION => key), and group its rows",
-                ));
+                return Err(Mistake::new(
+                    Code::Window,
+                    key.span(),
+                    "the keys of a session cannot be grouping sets",
+                )
+                .help("write FROM SESSION(stream, time_column, gap, PARTITION => key), and group its rows"));
             }
             Expr::Value(value) => numbered(&value.value, projection),
             Expr::Identifier(name) => named(name, projection),
@@ -270,10 +274,10 @@ fn bound_of_function(expr: &Expr, kind: WindowKind, group: &[&Expr]) -> Result<B
         let args: Vec<String> = group.iter().map(ToString::to_string).collect();
         let message = format!("{} does not match the window in GROUP BY", name.to_ascii_uppercase());
         let right = format!("{}_{}({})", kind.word(), suffix_of(&name), args.join(", "));
-        return Err(Mistake::new(function.span(), message).help(format!("write {right}")));
+        return Err(Mistake::new(Code::Window, function.span(), message).help(format!("write {right}")));
     }
     let bound = bound.ok_or_else(|| {
-        Mistake::new(function.span(), "windows over processing time are not supported")
+        Mistake::new(Code::Window, function.span(), "windows over processing time are not supported")
             .help(format!("{}_ROWTIME gives the window's event time", kind.word()))
     })?;
     Ok(Some((column(bound, function.span()), name)))

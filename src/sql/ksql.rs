@@ -5,6 +5,7 @@
 //! rewritten into `LATERAL VIEW "window tumbling"(SIZE => INTERVAL '1 hour', …) w AS w`, each with the place of what it
 //! stands for, and [`super::group_window`] takes the clause out of the tree again.
 
+use super::code::Code;
 use super::place::Mistake;
 use super::window::WindowKind;
 use super::words::{did_you_mean, is_word, nearest, unquoted};
@@ -78,7 +79,8 @@ fn clause_kind(tokens: &[TokenWithSpan], at: usize) -> Result<Option<(&'static s
         Some(other) => {
             let help = did_you_mean(other, ["TUMBLING", "HOPPING", "SESSION"])
                 .unwrap_or_else(|| "the kinds are TUMBLING, HOPPING and SESSION".to_owned());
-            Err(Mistake::new(word.span, format!("unknown kind of window {}", word.token)).help(help))
+            Err(Mistake::new(Code::Window, word.span, format!("unknown kind of window {}", word.token))
+                .help(help))
         }
     }
 }
@@ -107,8 +109,12 @@ impl Clause<'_> {
         self.check(&args, span)?;
         self.at += 1;
         if self.peek() == Some(&Token::Comma) {
-            return Err(Mistake::new(self.tokens[self.at].span, "a WINDOW clause ends the FROM clause")
-                .help("write further relations before it, with JOIN"));
+            return Err(Mistake::new(
+                Code::Window,
+                self.tokens[self.at].span,
+                "a WINDOW clause ends the FROM clause",
+            )
+            .help("write further relations before it, with JOIN"));
         }
         let mut push = |token| out.push(TokenWithSpan::new(token, span));
         push(Token::make_keyword("LATERAL"));
@@ -161,7 +167,7 @@ impl Clause<'_> {
         }
         if args.iter().any(|(other, ..)| *other == name) {
             let message = format!("{} is given twice", self.tokens[at].token);
-            return Err(Mistake::new(self.tokens[at].span, message).help(self.usage()));
+            return Err(Mistake::new(Code::Window, self.tokens[at].span, message).help(self.usage()));
         }
         let interval = self.duration()?;
         args.push((name, interval, self.tokens[at].span));
@@ -195,7 +201,7 @@ impl Clause<'_> {
             WindowKind::Hop if !has("SLIDE") => "ADVANCE BY",
             _ => return Ok(()),
         };
-        Err(Mistake::new(span, format!("the window needs {missing}")).help(self.usage()))
+        Err(Mistake::new(Code::Window, span, format!("the window needs {missing}")).help(self.usage()))
     }
 
     fn usage(&self) -> &'static str {
@@ -216,13 +222,15 @@ impl Clause<'_> {
 
     fn expected(&self, what: &str) -> Mistake {
         let mistake = match self.tokens.get(self.at) {
-            Some(token) => Mistake::new(token.span, format!("expected {what}, found {}", token.token)),
+            Some(token) => {
+                Mistake::new(Code::Window, token.span, format!("expected {what}, found {}", token.token))
+            }
             None => {
                 let last = self
                     .tokens
                     .last()
                     .map_or(Span::empty(), |token| Span::new(token.span.end, token.span.end));
-                Mistake::new(last, format!("expected {what}, found the end of the statement"))
+                Mistake::new(Code::Window, last, format!("expected {what}, found the end of the statement"))
             }
         };
         mistake.help(self.usage())

@@ -76,6 +76,7 @@ pub fn lex(sql: &str) -> Lexed {
             lexed.pieces.push(Piece { kind, span: from..to });
         }
     }
+    calls_are_names(sql, &mut lexed.pieces);
     let Err(error) = result else { return lexed };
     let rest = sql[end..].trim_start();
     let from = sql.len() - rest.len();
@@ -95,6 +96,62 @@ pub fn lex(sql: &str) -> Lexed {
         lexed.pieces.push(Piece { kind, span: from..sql.len() });
     }
     lexed
+}
+
+/// Keywords that a parenthesis may follow directly without being a call.
+const NOT_CALLED: &[&str] = &[
+    "all",
+    "and",
+    "any",
+    "as",
+    "by",
+    "cube",
+    "else",
+    "except",
+    "exists",
+    "filter",
+    "from",
+    "having",
+    "in",
+    "intersect",
+    "interval",
+    "join",
+    "key",
+    "not",
+    "on",
+    "or",
+    "over",
+    "rollup",
+    "select",
+    "sets",
+    "some",
+    "then",
+    "union",
+    "using",
+    "values",
+    "when",
+    "where",
+    "with",
+    "within",
+];
+/// Words of ours that the parser does not know.
+const OWN: &[&str] = &["emit", "watermark"];
+
+/// A word that a parenthesis follows is a function's name, whatever else SQL knows it for.
+fn calls_are_names(sql: &str, pieces: &mut [Piece]) {
+    let is =
+        |piece: &Piece, among: &[&str]| among.iter().any(|w| sql[piece.span.clone()].eq_ignore_ascii_case(w));
+    for at in 0..pieces.len() {
+        let called = pieces
+            .get(at + 1)
+            .is_some_and(|next| next.span.start == pieces[at].span.end && &sql[next.span.clone()] == "(");
+        let piece = &pieces[at];
+        match piece.kind {
+            PieceKind::Keyword if called && !is(piece, NOT_CALLED) => pieces[at].kind = PieceKind::Name,
+            PieceKind::Name if !called && is(piece, OWN) => pieces[at].kind = PieceKind::Keyword,
+            _ => {}
+        }
+    }
 }
 
 fn kind(token: &Token) -> Option<PieceKind> {
@@ -137,6 +194,14 @@ mod tests {
         assert_eq!(
             drawn("SELECT a, 'é;' FROM \"T\" -- x;\n WHERE b > 1.5;"),
             "Keyword:SELECT Name:a Sign:, Text:'é;' Keyword:FROM Name:\"T\" Comment:-- x;\n Keyword:WHERE Name:b Sign:> Number:1.5 Semicolon:;"
+        );
+    }
+
+    #[test]
+    fn what_is_called_is_a_name_and_our_words_are_keywords() {
+        assert_eq!(
+            drawn("count(x) IN(1) EMIT CHANGES"),
+            "Name:count Sign:( Name:x Sign:) Keyword:IN Sign:( Number:1 Sign:) Keyword:EMIT Keyword:CHANGES"
         );
     }
 

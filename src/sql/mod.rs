@@ -5,6 +5,7 @@
 //! query once, brings every window into one form ([`group_window`], [`window`]) and refuses what would be ignored
 //! ([`refuse`]). The planner then asks [`window_call`] what a table factor is, and calls [`expose_metadata`].
 
+pub mod code;
 mod compare;
 mod cursor;
 mod ddl;
@@ -13,6 +14,7 @@ mod dialect;
 mod exact;
 mod group_window;
 mod interval;
+mod items;
 mod job;
 mod ksql;
 mod lex;
@@ -28,6 +30,7 @@ mod relation;
 mod rewrite;
 mod start;
 mod substitute;
+mod suspects;
 mod table;
 mod tokens;
 mod types;
@@ -38,10 +41,12 @@ mod words;
 pub mod diagnostic;
 pub mod statement;
 
+pub use code::{CODES, Code, Explanation, SETUP, explanation};
 pub use compare::{normalized, same_text, text_changes};
 pub use depth::with_deep_stack;
 pub use diagnostic::Diagnostic;
 pub use exact::{exact_items, exact_values};
+pub use items::{ValuesRow, select_items, values_rows};
 pub use lex::{Lexed, Piece, PieceKind, lex};
 pub use listing::{ListedBy, listed_by};
 pub use metadata::{METADATA_COLUMNS, METADATA_SUFFIX, expose_metadata, mentions, reads};
@@ -51,6 +56,7 @@ pub use relation::call;
 pub use start::{StartAt, has_start, split_start};
 pub use statement::*;
 pub use substitute::substitute;
+pub use suspects::{Suspect, suspects};
 pub use table::with_columns;
 pub use window::{WindowCall, WindowKind, window_call};
 pub use within::WITHIN;

@@ -1,5 +1,6 @@
 //! Text to statements.
 
+use super::code::Code;
 use super::cursor::Cursor;
 use super::ddl;
 use super::depth::with_deep_stack;
@@ -171,7 +172,8 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
 fn no_statement(cursor: &Cursor<'_>, word: Option<&str>) -> Diagnostic {
     let Some(word) = word else { return cursor.expected("a statement") };
     if let Some((verb, help)) = FOREIGN.iter().find(|(verb, _)| *verb == word) {
-        let diagnostic = Diagnostic::new(format!("{verb} is not supported")).at(cursor.here());
+        let diagnostic =
+            Diagnostic::coded(Code::NotSupported, format!("{verb} is not supported")).at(cursor.here());
         return match help {
             Some(help) => diagnostic.help(*help),
             None => diagnostic,
@@ -208,7 +210,10 @@ fn emit(cursor: &mut Cursor<'_>) -> Result<Option<(Emit, Range<usize>)>, Diagnos
     let span = start..cursor.last_end();
     if !cursor.at_end() {
         let found = cursor.shown();
-        let diagnostic = Diagnostic::new(format!("EMIT {word} is the last clause, found {found} after it"));
+        let diagnostic = Diagnostic::coded(
+            Code::Syntax,
+            format!("EMIT {word} is the last clause, found {found} after it"),
+        );
         return Err(diagnostic.at(cursor.here()).help("write all other clauses before EMIT"));
     }
     Ok(Some((emit, span)))
@@ -225,9 +230,11 @@ fn insert(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
         loop {
             let column = cursor.name("a column")?;
             if columns.iter().any(|other| other.value == column.value) {
-                return Err(
-                    Diagnostic::new(format!("column {} is named twice", column.value)).at(column.span)
-                );
+                return Err(Diagnostic::coded(
+                    Code::Taken,
+                    format!("column {} is named twice", column.value),
+                )
+                .at(column.span));
             }
             columns.push(column);
             if !cursor.parser.consume_token(&Token::Comma) {
@@ -243,7 +250,9 @@ fn insert(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
     let query = query(cursor)?;
     let is_values = matches!(*query.query.body, SetExpr::Values(_));
     if let (true, Some((_, span))) = (is_values, &query.emit) {
-        return Err(Diagnostic::new("VALUES has no EMIT").at(span.clone()).help("leave it out"));
+        return Err(Diagnostic::coded(Code::Syntax, "VALUES has no EMIT")
+            .at(span.clone())
+            .help("leave it out"));
     }
     Ok(Statement::Insert(Box::new(Insert { table, columns, query, is_values })))
 }

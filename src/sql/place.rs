@@ -1,5 +1,6 @@
 //! Places in SQL text: the parser counts lines and characters, everybody else counts bytes.
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use sqlparser::tokenizer::{Location, Span};
 use std::ops::Range;
@@ -66,8 +67,8 @@ pub(super) struct Mistake {
 }
 
 impl Mistake {
-    pub(super) fn new(at: Span, message: impl Into<String>) -> Self {
-        Mistake { diagnostic: Box::new(Diagnostic::new(message)), at }
+    pub(super) fn new(code: Code, at: Span, message: impl Into<String>) -> Self {
+        Mistake { diagnostic: Box::new(Diagnostic::coded(code, message)), at }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {

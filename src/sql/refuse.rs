@@ -1,5 +1,6 @@
 //! Refuses what the parser reads but the planner would ignore or name badly: never a silently wrong answer.
 
+use super::code::Code;
 use super::place::Mistake;
 use super::words::words_at;
 use sqlparser::ast::{
@@ -35,14 +36,14 @@ pub(super) fn tokens(tokens: &[TokenWithSpan]) -> Result<(), Mistake> {
             let parenthesis = words.len() > 1 || next_is(tokens, at, &Token::LParen);
             if words_at(tokens, at, words) && parenthesis {
                 let last = tokens[at + words.len() - 1].span;
-                return Err(Mistake::new(token.span.union(&last), *message).help(*help));
+                return Err(Mistake::new(Code::NotSupported, token.span.union(&last), *message).help(*help));
             }
         }
         if depth > 0
             && (words_at(tokens, at, &["EMIT", "CHANGES"]) || words_at(tokens, at, &["EMIT", "FINAL"]))
         {
             let span = token.span.union(&tokens[at + 1].span);
-            return Err(Mistake::new(span, "a subquery has no EMIT")
+            return Err(Mistake::new(Code::NotSupported, span, "a subquery has no EMIT")
                 .help("write EMIT once, at the end of the statement"));
         }
     }
@@ -54,7 +55,7 @@ fn next_is(tokens: &[TokenWithSpan], at: usize, token: &Token) -> bool {
 }
 
 fn unsupported(at: Span, what: &str) -> Mistake {
-    Mistake::new(at, format!("{what} is not supported"))
+    Mistake::new(Code::NotSupported, at, format!("{what} is not supported"))
 }
 
 /// The first of some clauses that is there.

@@ -1,5 +1,6 @@
 //! The passes over a parsed query, in one walk: windows get their one form, and what would be ignored is refused.
 
+use super::code::Code;
 use super::group_window;
 use super::place::Mistake;
 use super::refuse;
@@ -84,13 +85,21 @@ impl VisitorMut for Passes {
             other => match marker(other) {
                 Some((ident, query)) if ident.value == PARTITIONED_ARGUMENT => {
                     let at = ident.span.union(&query.span());
-                    Err(Mistake::new(at, "PARTITION BY stands behind the relation of SESSION only")
-                        .help(WindowKind::Session.usage()))
+                    Err(Mistake::new(
+                        Code::NotSupported,
+                        at,
+                        "PARTITION BY stands behind the relation of SESSION only",
+                    )
+                    .help(WindowKind::Session.usage()))
                 }
                 Some((ident, query)) if ident.value != RELATION_ARGUMENT => {
                     let at = ident.span.union(&query.span());
-                    Err(Mistake::new(at, "TABLE stands before the first argument of a window only")
-                        .help("write FROM TUMBLE(TABLE stream, DESCRIPTOR(time_column), INTERVAL '1' HOUR)"))
+                    Err(Mistake::new(
+                        Code::NotSupported,
+                        at,
+                        "TABLE stands before the first argument of a window only",
+                    )
+                    .help("write FROM TUMBLE(TABLE stream, DESCRIPTOR(time_column), INTERVAL '1' HOUR)"))
                 }
                 _ => Ok(()),
             },
@@ -109,7 +118,7 @@ impl Passes {
         let relation = start::split_start(&full).0;
         if start::has_start(&full) && self.ctes.iter().flatten().any(|cte| cte == relation) {
             let message = format!("\"{relation}\" is a query's result: it begins nowhere else");
-            return Err(Mistake::new(ident.span, message)
+            return Err(Mistake::new(Code::NotSupported, ident.span, message)
                 .help("write AT behind the name of a stream, inside of WITH"));
         }
         Ok(())
@@ -122,13 +131,13 @@ fn misplaced(function: &Function) -> Result<(), Mistake> {
     if let Some((kind, _)) = group_window::auxiliary(function) {
         let written = name.value.to_ascii_uppercase();
         let message = format!("{written} needs {} in GROUP BY", kind.word());
-        return Err(Mistake::new(function.span(), message)
+        return Err(Mistake::new(Code::NotSupported, function.span(), message)
             .help("or write FROM TUMBLE(stream, time_column, size), and use its column window_start"));
     }
     match WindowKind::of(&name.value) {
         Some(kind) => {
             let message = format!("{} stands in FROM, or by itself in GROUP BY", kind.word());
-            Err(Mistake::new(function.span(), message).help(kind.usage()))
+            Err(Mistake::new(Code::NotSupported, function.span(), message).help(kind.usage()))
         }
         None => Ok(()),
     }

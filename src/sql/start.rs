@@ -5,6 +5,7 @@
 //! `"s$at latest"`, which every relation may have. [`alias_start`] then gives it the alias `s`, so that columns are
 //! qualified as if the clause were not there, and the planner asks [`split_start`] what it means.
 
+use super::code::Code;
 use super::place::Mistake;
 use super::relation::alias;
 use super::words::{folded, is_word, nearest, unquoted};
@@ -123,10 +124,14 @@ fn clause(tokens: &[TokenWithSpan], at: usize) -> Result<Option<(StartAt, usize)
         word if is_word(word, "OFFSET") => (StartAt::Offset(offset(token, argument)?), at + 2),
         word if is_word(word, "TIMESTAMP") => match argument.map(|token| (token, &token.token)) {
             Some((token, Token::SingleQuotedString(text))) => (StartAt::Time(time(token, text)?), at + 2),
-            _ => return Err(Mistake::new(token.span, "TIMESTAMP needs a time behind it").help(USAGE)),
+            _ => {
+                return Err(
+                    Mistake::new(Code::Start, token.span, "TIMESTAMP needs a time behind it").help(USAGE)
+                );
+            }
         },
         Token::Number(number, _) => {
-            let mistake = Mistake::new(token.span, format!("AT does not say what {number} is"));
+            let mistake = Mistake::new(Code::Start, token.span, format!("AT does not say what {number} is"));
             return Err(mistake.help(format!("write AT OFFSET {number}, or a time in quotes")));
         }
         other => return unknown(token, unquoted(other), argument),
@@ -141,13 +146,17 @@ fn unknown(
 ) -> Result<Option<(StartAt, usize)>, Mistake> {
     let Some(word) = word else { return Ok(None) };
     if next.is_some_and(|next| next.token == Token::LParen) && !is_word(&token.token, "USING") {
-        let mistake = Mistake::new(token.span, "AT takes a fixed place, not the result of a function");
+        let mistake =
+            Mistake::new(Code::Start, token.span, "AT takes a fixed place, not the result of a function");
         return Err(mistake.help(USAGE));
     }
     match nearest(word, WORDS) {
         Some(near) => {
-            let mistake =
-                Mistake::new(token.span, format!("expected a place to start from after AT, found {word}"));
+            let mistake = Mistake::new(
+                Code::Start,
+                token.span,
+                format!("expected a place to start from after AT, found {word}"),
+            );
             Err(mistake.help(format!("did you mean {near}?")))
         }
         None => Ok(None),
@@ -156,7 +165,7 @@ fn unknown(
 
 fn time(token: &TokenWithSpan, text: &str) -> Result<i64, Mistake> {
     string_to_timestamp_nanos(text).map_err(|_| {
-        Mistake::new(token.span, format!("'{text}' cannot be read as a time"))
+        Mistake::new(Code::Start, token.span, format!("'{text}' cannot be read as a time"))
             .help("write it as '2026-01-31 12:00:00' (UTC), or with an offset such as +01:00")
     })
 }
@@ -168,7 +177,7 @@ fn offset(word: &TokenWithSpan, argument: Option<&TokenWithSpan>) -> Result<u64,
     };
     number.ok_or_else(|| {
         let span = argument.map_or(word.span, |token| word.span.union(&token.span));
-        Mistake::new(span, "an offset is a whole number from 0 on").help("write AT OFFSET 17")
+        Mistake::new(Code::Start, span, "an offset is a whole number from 0 on").help("write AT OFFSET 17")
     })
 }
 

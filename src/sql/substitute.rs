@@ -3,6 +3,7 @@
 //! Names are replaced everywhere but in comments. Inside a string literal (`'…'`) the quotes of a value are doubled, so
 //! that the string is the value whatever it holds. `$${` stands for a literal `${`.
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use std::ops::Range;
 
@@ -44,19 +45,22 @@ fn variable(sql: &str, start: usize) -> Result<(&str, Range<usize>), Diagnostic>
     if !rest[length..].starts_with('}') {
         let after = rest[length..].chars().next().map_or(0, char::len_utf8);
         let place = start..start + 2 + length + after;
-        return Err(Diagnostic::new("expected ${NAME}").at(place).help(escape));
+        return Err(Diagnostic::coded(Code::Syntax, "expected ${NAME}").at(place).help(escape));
     }
     let place = start..start + 2 + length + 1;
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Diagnostic::new("a name has letters, digits and _, and begins with no digit")
-            .at(place)
-            .help(escape));
+        return Err(Diagnostic::coded(
+            Code::Syntax,
+            "a name has letters, digits and _, and begins with no digit",
+        )
+        .at(place)
+        .help(escape));
     }
     Ok((name, place))
 }
 
 fn unknown(name: &str, place: Range<usize>) -> Diagnostic {
-    Diagnostic::new(format!("no value for ${{{name}}}"))
+    Diagnostic::coded(Code::Syntax, format!("no value for ${{{name}}}"))
         .at(place)
         .help(format!("give it with --set {name}=VALUE or in the environment"))
 }

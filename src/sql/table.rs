@@ -2,6 +2,7 @@
 //!
 //! UPDATE and DELETE become queries over the table: which rows they are about, and the new values.
 
+use super::code::Code;
 use super::cursor::Cursor;
 use super::diagnostic::Diagnostic;
 use super::relation::{select_all, table};
@@ -30,7 +31,7 @@ pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<KeyDef, Diagnostic> 
         let column = cursor.name("a column of the key")?;
         if columns.iter().any(|other| other.value == column.value) {
             let message = format!("column {} stands in the key twice", column.value);
-            return Err(Diagnostic::new(message).at(column.span));
+            return Err(Diagnostic::coded(Code::Taken, message).at(column.span));
         }
         columns.push(column);
         if !cursor.parser.consume_token(&Token::Comma) {
@@ -46,7 +47,7 @@ pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<KeyDef, Diagnostic> 
 /// Takes a key, unless there is one.
 pub(super) fn set_key(key: &mut Option<KeyDef>, new: KeyDef) -> Result<(), Diagnostic> {
     if key.is_some() {
-        return Err(Diagnostic::new("a table has one primary key")
+        return Err(Diagnostic::coded(Code::Key, "a table has one primary key")
             .at(new.span)
             .help("a key of several columns is written PRIMARY KEY (a, b)"));
     }
@@ -57,7 +58,7 @@ pub(super) fn set_key(key: &mut Option<KeyDef>, new: KeyDef) -> Result<(), Diagn
 /// CREATE TABLE without a key.
 pub(super) fn no_key(name: &Name, columns: &[ColumnDef]) -> Diagnostic {
     let column = columns.first().map_or("column", |c| c.name.value.as_str());
-    Diagnostic::new("a table needs a primary key: the columns that tell its rows apart")
+    Diagnostic::coded(Code::Key, "a table needs a primary key: the columns that tell its rows apart")
         .at(name.span.clone())
         .help(format!(
             "add PRIMARY KEY ({column}) behind the columns; for rows that only come, CREATE STREAM"
@@ -66,7 +67,7 @@ pub(super) fn no_key(name: &Name, columns: &[ColumnDef]) -> Diagnostic {
 
 /// WATERMARK in a table.
 pub(super) fn no_watermark(kind: CreateKind, span: Range<usize>) -> Diagnostic {
-    Diagnostic::new(format!("a {} has no watermark yet", kind.word()))
+    Diagnostic::coded(Code::EventTime, format!("a {} has no watermark yet", kind.word()))
         .at(span)
         .help("leave it out; what goes by event time, such as EMIT FINAL, needs a stream")
 }
@@ -82,7 +83,7 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<Statement, Diagnostic> {
         let column = cursor.name("a column")?;
         if columns.iter().any(|other| other.value == column.value) {
             let message = format!("column {} is set twice", column.value);
-            return Err(Diagnostic::new(message).at(column.span));
+            return Err(Diagnostic::coded(Code::Taken, message).at(column.span));
         }
         cursor.expect_token(&Token::Eq)?;
         let expr = expression(cursor)?;

@@ -1,5 +1,6 @@
 //! Text to tokens, cut into statements at their semicolons.
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::dialect::StreamDialect;
 use super::place::LineIndex;
@@ -48,7 +49,8 @@ pub(super) fn segments(index: &LineIndex<'_>) -> (Vec<Segment>, Option<Diagnosti
     let result = Tokenizer::new(&StreamDialect, index.text()).tokenize_with_location_into_buf(&mut tokens);
     let mistake = result.err().map(|error| {
         let place = index.char_at(error.location).unwrap_or(index.text().len()..index.text().len());
-        Diagnostic::new(decapitalised(&error.message).replace("EOF", "the end of the text")).at(place)
+        Diagnostic::coded(Code::Syntax, decapitalised(&error.message).replace("EOF", "the end of the text"))
+            .at(place)
     });
 
     let mut segments = vec![];

@@ -1,5 +1,6 @@
 //! The column types that the planner knows; any other is refused with the one to write instead.
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::words::nearest;
 use sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
@@ -120,8 +121,8 @@ pub(super) fn check(data_type: &DataType) -> Result<(), Diagnostic> {
 fn refused(data_type: &DataType) -> Diagnostic {
     let text = data_type.to_string();
     let diagnostic = match data_type {
-        DataType::Custom(..) => Diagnostic::new(format!("unknown type {text}")),
-        _ => Diagnostic::new(format!("type {text} is not supported")),
+        DataType::Custom(..) => Diagnostic::coded(Code::NoType, format!("unknown type {text}")),
+        _ => Diagnostic::coded(Code::NoType, format!("type {text} is not supported")),
     };
     match data_type {
         DataType::Timestamp(..) => diagnostic.help("the precision of TIMESTAMP is 0, 3, 6 or 9"),

@@ -11,6 +11,7 @@
 //! The one form is `TABLE(tumble(DATA => …, TIMECOL => …, SIZE => …, …)) AS alias`; that of a session has `GAP => …` and
 //! `PARTITION => (k, …)`.
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::partition;
 use super::place::Mistake;
@@ -173,7 +174,7 @@ pub(super) fn read(factor: &TableFactor) -> Result<Option<WindowCall>, Mistake> 
 fn unknown_function(name: &Ident) -> Mistake {
     let help = did_you_mean(&name.value, WindowKind::NAMES)
         .unwrap_or_else(|| "TABLE(…) takes TUMBLE, HOP, CUMULATE or SESSION".to_owned());
-    Mistake::new(name.span, format!("unknown table function {}", name.value)).help(help)
+    Mistake::new(Code::Window, name.span, format!("unknown table function {}", name.value)).help(help)
 }
 
 /// The arguments of a call as they are found.
@@ -190,7 +191,7 @@ fn arguments(kind: WindowKind, name: Span, args: &[FunctionArg]) -> Result<Argum
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if !named => {
                 let slot = kind.positions().get(position).copied();
                 let slot = slot.ok_or_else(|| {
-                    Mistake::new(expr.span(), format!("{} has too many arguments", kind.word()))
+                    Mistake::new(Code::Window, expr.span(), format!("{} has too many arguments", kind.word()))
                         .help(kind.usage())
                 })?;
                 (slot, expr, expr.span())
@@ -201,12 +202,12 @@ fn arguments(kind: WindowKind, name: Span, args: &[FunctionArg]) -> Result<Argum
             }
             other => {
                 let message = format!("{} takes a relation, a time column and intervals", kind.word());
-                return Err(Mistake::new(other.span().union(&name), message).help(kind.usage()));
+                return Err(Mistake::new(Code::Window, other.span().union(&name), message).help(kind.usage()));
             }
         };
         if found.iter().any(|(other, _)| *other == slot) {
             let message = format!("{} is given twice", kind.slot_word(slot));
-            return Err(Mistake::new(at, message).help(kind.usage()));
+            return Err(Mistake::new(Code::Window, at, message).help(kind.usage()));
         }
         found.push((slot, expr.clone()));
     }
@@ -226,7 +227,8 @@ fn slot_named(kind: WindowKind, name: &Ident) -> Result<Slot, Mistake> {
         let words: Vec<&str> = slots.iter().map(|slot| kind.slot_word(*slot)).collect();
         let help = did_you_mean(&name.value, words.iter().copied())
             .unwrap_or_else(|| format!("its arguments are {}", words.join(", ")));
-        Mistake::new(name.span, format!("{} has no argument {}", kind.word(), name.value)).help(help)
+        Mistake::new(Code::Window, name.span, format!("{} has no argument {}", kind.word(), name.value))
+            .help(help)
     })
 }
 
@@ -242,7 +244,7 @@ impl Arguments {
                 Slot::Data => "a relation".to_owned(),
                 other => format!("its {}", kind.slot_word(other)),
             };
-            Mistake::new(self.name, format!("{} needs {what}", kind.word())).help(kind.usage())
+            Mistake::new(Code::Window, self.name, format!("{} needs {what}", kind.word())).help(kind.usage())
         })
     }
 
@@ -272,11 +274,12 @@ impl Arguments {
         let (behind, argument) = (keys_of(data), self.take(Slot::Keys));
         match (behind, argument) {
             (Some(_), _) if kind != WindowKind::Session => {
-                Err(Mistake::new(data.span(), format!("{} takes no PARTITION BY", kind.word()))
+                Err(Mistake::new(Code::Window, data.span(), format!("{} takes no PARTITION BY", kind.word()))
                     .help("leave it out: name the keys in GROUP BY"))
             }
             (Some(_), Some(argument)) => {
-                Err(Mistake::new(argument.span(), "PARTITION is given twice").help(kind.usage()))
+                Err(Mistake::new(Code::Window, argument.span(), "PARTITION is given twice")
+                    .help(kind.usage()))
             }
             (Some(keys), None) => Ok(keys),
             (None, Some(argument)) => Ok(partition::flat(argument)),
@@ -300,7 +303,8 @@ fn relation(kind: WindowKind, data: Expr) -> Result<TableFactor, Mistake> {
         }
         _ => {
             let message = format!("the first argument of {} must be a relation", kind.word());
-            Err(Mistake::new(span, message).help("name a stream or a view, or write (SELECT …)"))
+            Err(Mistake::new(Code::Window, span, message)
+                .help("name a stream or a view, or write (SELECT …)"))
         }
     }
 }
@@ -308,14 +312,18 @@ fn relation(kind: WindowKind, data: Expr) -> Result<TableFactor, Mistake> {
 /// The time argument: `DESCRIPTOR(ts)` or `ts`.
 fn time_column(kind: WindowKind, time: Expr) -> Result<Expr, Mistake> {
     let wrong = |span| {
-        Mistake::new(span, format!("the second argument of {} must be a time column", kind.word()))
-            .help(kind.usage())
+        Mistake::new(
+            Code::Window,
+            span,
+            format!("the second argument of {} must be a time column", kind.word()),
+        )
+        .help(kind.usage())
     };
     match time {
         Expr::Function(function) if is_function(&function, "descriptor") => {
             match unnamed_args(&function).as_deref() {
                 Some([column]) => Ok((*column).clone()),
-                _ => Err(Mistake::new(function.span(), "DESCRIPTOR takes one time column")),
+                _ => Err(Mistake::new(Code::Window, function.span(), "DESCRIPTOR takes one time column")),
             }
         }
         Expr::Interval(_) | Expr::Value(_) => Err(wrong(time.span())),
@@ -328,11 +336,11 @@ fn interval(kind: WindowKind, expr: Expr) -> Result<Expr, Mistake> {
     match &expr {
         Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => {
             let message = format!("{} expects an interval, found {expr}", kind.word());
-            Err(Mistake::new(expr.span(), message).help("write INTERVAL '10 minutes'"))
+            Err(Mistake::new(Code::Window, expr.span(), message).help("write INTERVAL '10 minutes'"))
         }
         Expr::Function(function) if is_function(function, "descriptor") => {
             let message = format!("{} expects an interval, found {expr}", kind.word());
-            Err(Mistake::new(expr.span(), message).help(kind.usage()))
+            Err(Mistake::new(Code::Window, expr.span(), message).help(kind.usage()))
         }
         _ => Ok(expr),
     }

@@ -4,6 +4,7 @@
 //! The parser has no room for the clause, so the tokens are rewritten: `ON "join within"(INTERVAL '10 seconds', INTERVAL
 //! '10 seconds', INTERVAL '1 minute') AND (l.id = r.id)`. The planner puts the inputs' event times in.
 
+use super::code::Code;
 use super::place::Mistake;
 use super::words::{is_word, unquoted};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
@@ -182,6 +183,6 @@ impl Clause<'_> {
                 (last, "the end of the statement".into())
             }
         };
-        Mistake::new(span, format!("expected {what}, found {found}")).help(USAGE)
+        Mistake::new(Code::Window, span, format!("expected {what}, found {found}")).help(USAGE)
     }
 }

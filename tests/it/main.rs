@@ -10,6 +10,7 @@ mod golden;
 mod log;
 mod oracle;
 mod prompt;
+mod readme;
 mod select;
 mod tpch;
 mod ttl;

@@ -17,6 +17,7 @@ pub use table::type_name;
 pub(super) use table::{fit, is_number, least_widths};
 
 use crate::cli::terminal::Screen;
+use crate::cli::wrap::wrapped;
 use crate::config::OutputFormat;
 use arrow::array::{ArrayRef, DictionaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -115,11 +116,12 @@ impl From<io::Error> for PrintError {
     }
 }
 
-/// Prints sentences for people, one a line.
+/// Prints sentences for people, each on a line of its own; on a terminal they are broken between words.
 pub fn print_prose<T: AsRef<str>>(sentences: &[T]) -> Result<(), PrintError> {
+    let width = Screen::stdout().width.unwrap_or(usize::MAX);
     let mut out = io::stdout().lock();
     for sentence in sentences {
-        writeln!(out, "{}", sentence.as_ref())?;
+        out.write_all(wrapped(sentence.as_ref(), width, 2).as_bytes())?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `\h`: what SQL there is, in a few lines each, with an example that runs over the data of a demo.
 
+use crate::cli::explain::explained;
+
 /// A topic of help.
 struct Topic {
     name: &'static str,
@@ -115,9 +117,12 @@ pub(super) fn topics() -> Vec<&'static str> {
 
 /// What there is to say of a topic; without one, which there are.
 pub(super) fn text(topic: &str) -> String {
+    if let Some(text) = explained(topic, usize::MAX) {
+        return text;
+    }
     let wanted = topic.trim().to_uppercase();
     if wanted.is_empty() {
-        return format!("\\h and one of: {}", topics().join(", "));
+        return format!("\\h and one of: {}, or the code of a mistake", topics().join(", "));
     }
     let named = ALSO.iter().find(|(also, _)| *also == wanted).map_or(wanted.as_str(), |(_, name)| name);
     let found =
@@ -167,6 +172,7 @@ mod tests {
     fn topics_are_found_by_other_names_too() {
         assert!(TOPICS.is_sorted_by_key(|t| t.name));
         assert!(text("tumble").starts_with("WINDOW") && text("create t").starts_with("CREATE TABLE"));
+        assert!(text("ms003").starts_with("MS003"));
         assert!(text("").contains("WINDOW") && text("nothing").contains("there is no help"));
         for (_, name) in ALSO {
             assert!(topics().contains(name), "{name}");

@@ -6,8 +6,12 @@ use super::run::{Failure, say};
 use super::{Next, Shell, help, lock};
 use crate::cli::print::columns_line;
 use crate::cli::report;
+use crate::cli::terminal;
+use crate::cli::wrap::wrapped;
 use crate::config::parse_duration;
-use crate::engine::{ConsumeOptions, Consumed, EngineError, ParsedStatement, Start, Statement, parse_all};
+use crate::engine::{
+    ConsumeOptions, Consumed, EngineError, Outcome, ParsedStatement, Rows, Start, Statement, parse_all,
+};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Field, Schema};
@@ -18,6 +22,9 @@ use std::time::Duration;
 
 /// How often a query is run again that is watched.
 const WATCH: Duration = Duration::from_secs(2);
+/// Columns of the screen from which on `\jobs` shows these too.
+const WIDE: usize = 160;
+const WIDE_COLUMNS: &[&str] = &["sink", "rows_out_per_s", "watermark", "since", "pid"];
 /// How many rows `\peek` shows.
 const PEEK: u64 = 10;
 
@@ -27,11 +34,11 @@ impl Shell {
         let done = match meta {
             Meta::Quit => return Next::Leave,
             Meta::Help => {
-                say(&meta::list());
+                say(&meta::list(terminal::size().0));
                 Ok(())
             }
             Meta::SqlHelp => {
-                say(&help::text(rest));
+                help::text(rest).lines().for_each(|line| say(&wrapped(line, terminal::size().0, 2)));
                 Ok(())
             }
             Meta::Describe if rest.is_empty() => self.list(),
@@ -40,7 +47,7 @@ impl Shell {
             Meta::Peek => self.peek(rest),
             Meta::Plan => self.plan(rest),
             Meta::Jobs => self.jobs(),
-            Meta::Job => self.of_job("DESCRIBE JOB", rest),
+            Meta::Job => self.job(rest),
             Meta::Why => self.of_job("EXPLAIN WAITING", rest),
             Meta::Stop => self.of_job("STOP JOB", rest),
             Meta::Resume => self.resume(),
@@ -198,9 +205,7 @@ impl Shell {
     /// The jobs with their numbers.
     fn jobs(&mut self) -> Result<(), Failure> {
         let sql = "SHOW JOBS";
-        let Some(statement) = parse_all(sql).0.pop() else { return Ok(()) };
-        let outcome = lock(&self.session).execute(sql, &statement)?;
-        let crate::engine::Outcome::Rows(rows) = outcome else { return Ok(()) };
+        let Some(rows) = self.rows_of(sql)? else { return Ok(()) };
         if rows.batch.num_rows() == 0 {
             say(
                 "no jobs: CREATE STREAM … AS SELECT and INSERT INTO … SELECT start some, and b while a query runs",
@@ -217,18 +222,78 @@ impl Shell {
             std::iter::once(Arc::new(numbers) as ArrayRef).chain(rows.batch.columns().iter().cloned());
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())
             .map_err(EngineError::from)?;
-        self.batch(&batch)
+        if !self.format().is_drawn() {
+            return self.batch(&batch);
+        }
+        let failed = batch.column_by_name("error").is_some_and(|e| e.null_count() < e.len());
+        let wide = terminal::size().0 >= WIDE;
+        let shown = |name: &str| match name {
+            "error" => failed,
+            name => wide && name != "pid" || !WIDE_COLUMNS.contains(&name),
+        };
+        let shown: Vec<usize> = batch
+            .schema()
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| shown(f.name()))
+            .map(|(at, _)| at)
+            .collect();
+        self.batch(&batch.project(&shown).map_err(EngineError::from)?)
+    }
+
+    /// The rows of a statement that gives some at once.
+    fn rows_of(&mut self, sql: &str) -> Result<Option<Rows>, Failure> {
+        let Some(statement) = parse_all(sql).0.pop() else { return Ok(None) };
+        match lock(&self.session).execute(sql, &statement)? {
+            Outcome::Rows(rows) => Ok(Some(rows)),
+            _ => Ok(None),
+        }
+    }
+
+    /// All that is known of a job, in lines that are not cut.
+    fn job(&mut self, word: &str) -> Result<(), Failure> {
+        if !self.format().is_drawn() {
+            return self.of_job("DESCRIBE JOB", word);
+        }
+        let job = self.job_named(word)?;
+        let Some(rows) = self.rows_of(&about_job("DESCRIBE JOB", &job))? else { return Ok(()) };
+        let cell = |column: usize, row: usize| rows.batch.column(column).as_string::<i32>().value(row);
+        let all = 0..rows.batch.num_rows();
+        let is_operator = |row: usize| cell(0, row).starts_with("operator ");
+        let names = all.clone().filter(|row| !is_operator(*row)).map(|row| cell(1, row).len()).max();
+        let (names, width) = (names.unwrap_or(0), terminal::size().0);
+        let mut heading = "";
+        for row in all {
+            let (about, what, value) = (cell(0, row), cell(1, row), cell(2, row));
+            if is_operator(row) {
+                say(&wrapped(&format!("{about}: {what}"), width, 4));
+                say(&wrapped(&format!("    {value}"), width, 4));
+                continue;
+            }
+            if heading != about {
+                heading = about;
+                say(about);
+            }
+            say(&wrapped(&format!("  {what:names$}  {value}"), width, names + 4));
+        }
+        Ok(())
     }
 
     fn of_job(&mut self, verb: &str, word: &str) -> Result<(), Failure> {
-        let word = match word {
+        let job = self.job_named(word)?;
+        self.text("\\", &about_job(verb, &job));
+        Ok(())
+    }
+
+    /// The job that a number or a name stands for; without either the only one that runs.
+    fn job_named(&self, word: &str) -> Result<String, Failure> {
+        match word {
             "" => super::background::only(&lock(&self.session)).ok_or_else(|| {
                 Failure::Other("say which job, by its number or name: \\jobs lists them".into())
-            })?,
-            word => self.jobs_here().job(word).map_err(Failure::Other)?,
-        };
-        self.text("\\", &format!("{verb} '{}'", word.replace('\'', "''")));
-        Ok(())
+            }),
+            word => self.jobs_here().job(word).map_err(Failure::Other),
+        }
     }
 
     /// Goes on with the jobs of an earlier session.
@@ -382,6 +447,11 @@ impl Shell {
         let value = value.trim().trim_matches('\'').to_string();
         self.variables.push((name.into(), value));
     }
+}
+
+/// A statement about a job.
+fn about_job(verb: &str, job: &str) -> String {
+    format!("{verb} '{}'", job.replace('\'', "''"))
 }
 
 /// The rows that were written last, of all partitions; the metadata columns stand at the end.

@@ -3,8 +3,8 @@
 //! One list: `\?`, completion and the parser are made from it.
 
 use super::help;
+use crate::cli::wrap::wrapped;
 use crate::config::FORMATS;
-use std::fmt::Write as _;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,14 @@ const COMMANDS: &[Command] = &[
         "the same with its partitions, sizes, and who reads and writes it",
         Meta::DescribeMore,
     ),
-    command("\\peek", &[], "topic [n]", Takes::Relation, "the last n rows of a stream (10)", Meta::Peek),
+    command(
+        "\\peek",
+        &[],
+        "topic [n]",
+        Takes::Relation,
+        "the last n rows that were written to a topic (10); of files and views the first",
+        Meta::Peek,
+    ),
     command(
         "\\plan",
         &[],
@@ -229,22 +236,24 @@ pub(super) fn takes(word: &str) -> Option<Takes> {
     find(word).map(|c| c.takes)
 }
 
-/// The list for people.
-pub(super) fn list() -> String {
+/// The list for people, on a screen that is `width` wide.
+pub(super) fn list(screen: usize) -> String {
     let left = |c: &Command| format!("{} {}", c.word, c.usage);
     let width = COMMANDS.iter().map(|c| left(c).len()).max().unwrap_or(0);
     let mut text =
-        String::from("A statement ends with ; and may have several lines. What else can be typed:\n");
+        wrapped("A statement ends with ; and may have several lines. What else can be typed:", screen, 0);
     for c in COMMANDS {
         let also: Vec<&str> = c.also.iter().copied().filter(|w| w.starts_with('.')).collect();
         let also = if also.is_empty() { String::new() } else { format!("  ({})", also.join(", ")) };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {:width$}  {}{also}", left(c), c.does);
+        let line = format!("  {:width$}  {}{also}", left(c), c.does);
+        text.push_str(&wrapped(&line, screen, width + 4));
     }
-    text.push_str(
-        "While a query runs: q or Ctrl-C stops it, space freezes the screen, b goes on with it as a job in the background.\n\
-         At the prompt: Tab completes, Ctrl-R searches the history, Ctrl-C clears the line, Ctrl-D leaves.\n",
-    );
+    for line in [
+        "While a query runs: q or Ctrl-C stops it, space freezes the screen, b goes on with it as a job in the background.",
+        "At the prompt: Tab completes, Ctrl-R searches the history, Ctrl-C clears the line, Ctrl-D leaves.",
+    ] {
+        text.push_str(&wrapped(line, screen, 0));
+    }
     text
 }
 
@@ -279,7 +288,8 @@ mod tests {
         words.dedup();
         assert_eq!(words.len(), all);
         for c in COMMANDS {
-            assert!(list().contains(c.does));
+            assert!(list(500).contains(c.does));
         }
+        assert!(list(80).lines().all(|line| line.chars().count() <= 80));
     }
 }

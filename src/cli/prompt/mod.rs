@@ -21,7 +21,8 @@ use super::args::{Demo, Invocation};
 use super::folder::Folder;
 use super::report;
 use super::run::tell;
-use super::terminal::Screen;
+use super::terminal::{self, Screen};
+use super::wrap::wrapped;
 use crate::config::{OnExit, Settings};
 use crate::engine::{Engine, Origin, Session, option_names, parse_all};
 use background::{Background, SCOPE};
@@ -192,7 +193,7 @@ impl Shell {
                 1 => "1 stream, table or view".into(),
                 n => format!("{n} streams, tables and views"),
             };
-            say(&format!("millstream {version} over {} ({there})", self.data.display()));
+            self.say_wrapped(&format!("millstream {version} over {} ({there})", self.data.display()));
             say(HELP);
             if let Some((_, count)) = self.jobs_here().left() {
                 let jobs = if count == 1 { "1 job" } else { &format!("{count} jobs") };
@@ -201,7 +202,7 @@ impl Shell {
             return Ok(());
         };
         let speed = speed.map_or(script.speed, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        say(&format!("millstream {version}: {}", script.about));
+        self.say_wrapped(&format!("millstream {version}: {}", script.about));
         for sql in [script.create.to_string(), format!("SET replay_speed = {speed}")] {
             let (statements, _) = parse_all(&sql);
             for statement in &statements {
@@ -218,6 +219,11 @@ impl Shell {
         say(HELP);
         self.refresh_names(true);
         Ok(())
+    }
+
+    /// Writes a line, broken between words.
+    fn say_wrapped(&self, line: &str) {
+        say(&wrapped(line, terminal::size().0, 0));
     }
 
     /// Takes texts until it is left.
@@ -323,7 +329,9 @@ impl Shell {
         };
         let mut choice = lock(&self.session).settings.on_exit;
         while choice == OnExit::Ask {
-            say(&format!("{jobs}. [s]top with a checkpoint and leave, [w]ait for the end, or [c]ancel?"));
+            self.say_wrapped(&format!(
+                "{jobs}. [s]top with a checkpoint and leave, [w]ait for the end, or [c]ancel?"
+            ));
             choice = match self.line.ask("s/w/c> ") {
                 Typed::Text(text) => match text.trim().trim_end_matches(';').to_ascii_lowercase().as_str() {
                     "s" | "stop" | "y" | "yes" | "" => OnExit::Stop,

@@ -180,7 +180,10 @@ impl Shell {
         if let Some(sentences) = rows.sentences().filter(|_| self.format().is_drawn() && self.out.is_none()) {
             return Ok(print_prose(&sentences)?);
         }
-        self.batch(&rows.batch)
+        match self.format().is_drawn() {
+            true => self.batch(&rows.drawn()),
+            false => self.batch(&rows.batch),
+        }
     }
 
     pub(super) fn batch(&mut self, batch: &RecordBatch) -> Result<(), Failure> {

@@ -1,11 +1,12 @@
-//! A test file: SQL with comments that say what is expected, and two that steer.
+//! A test file: SQL with comments that say what is expected, and others that steer.
 //!
 //! ```sql
 //! CREATE STREAM s (at TIMESTAMP, a BIGINT, WATERMARK FOR at AS at);
 //! CREATE MATERIALIZED VIEW sums AS SELECT sum(a) AS a FROM s;
-//! INSERT INTO s VALUES ('2026-01-31 12:00:00', 1);
-//! -- RESTART
-//! -- CLOCK + 20 s
+//! -- FEED s
+//! -- at                  | a
+//! -- 2026-01-31 12:00:00 | 1
+//! -- RESTART KILL
 //! SELECT * FROM sums;
 //! -- a
 //! -- 1
@@ -15,18 +16,35 @@
 //! in their order if the query has an ORDER BY, else in any.
 
 use crate::config::parse_duration;
-use crate::engine::{Diagnostic, ParsedStatement, PieceKind, lex, parse_each};
+use crate::engine::{Diagnostic, ParsedStatement, PieceKind, Start, lex, parse_each, parse_start};
 use std::ops::Range;
 use std::time::Duration;
+
+/// The first column of a result that is told change by change.
+pub(super) const OP: &str = "_op";
+/// How the result of a statement begins that is to be refused.
+pub(super) const ERROR: &str = "error: ";
 
 /// A part of a test.
 pub(super) enum Part {
     /// A statement, and where its result stands, if it stands there: the lines of comments behind it.
     Statement { statement: Box<ParsedStatement>, expected: Option<Expected>, ordered: bool },
-    /// The engine ends with a checkpoint and begins again.
-    Restart,
+    /// The engine ends with a checkpoint and begins again; or it is killed at once.
+    Restart { kill: bool },
     /// The clock moves on.
     Clock(Duration),
+    /// A stream's watermark moves to a time (ns), without a row.
+    Watermark { stream: String, at: i64, span: Range<usize> },
+    /// Rows go into a stream or table.
+    Feed { into: String, rows: Fed, span: Range<usize> },
+}
+
+/// Rows that are fed.
+pub(super) enum Fed {
+    /// Of a file, relative to the test.
+    File(String),
+    /// As they stand in the test: the names of the columns, and the cells.
+    Table(Vec<String>, Vec<Vec<Option<String>>>),
 }
 
 /// A result that is written down.
@@ -36,6 +54,18 @@ pub(super) struct Expected {
     pub(super) span: Range<usize>,
     /// The lines without what makes them comments.
     pub(super) lines: Vec<String>,
+}
+
+impl Expected {
+    /// Whether each change is expected, not only what is left in the end.
+    pub(super) fn is_changelog(&self) -> bool {
+        self.lines.first().is_some_and(|names| names.split('|').next().is_some_and(|n| n.trim() == OP))
+    }
+
+    /// Whether the statement is to be refused.
+    pub(super) fn is_error(&self) -> bool {
+        self.lines.first().is_some_and(|line| line.starts_with(ERROR.trim_end()))
+    }
 }
 
 /// The parts of a test in order.
@@ -62,24 +92,95 @@ pub(super) fn parts(source: &str) -> Result<Vec<Part>, Diagnostic> {
     Ok(parts)
 }
 
+/// The text of a line that is a comment.
+fn comment(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("--").map(str::trim)
+}
+
+/// Whether a comment steers: its first word is one that does, in capitals.
+fn steers(text: &str) -> bool {
+    matches!(text.split_whitespace().next(), Some("RESTART" | "CLOCK" | "WATERMARK" | "FEED"))
+}
+
 /// The comments that steer among those of a range.
 fn steer(source: &str, range: Range<usize>, parts: &mut Vec<Part>) -> Result<(), Diagnostic> {
+    let mut lines = Vec::new();
     let mut at = range.start;
     for line in source[range].split_inclusive('\n') {
-        let place = at..at + line.trim_end().len();
+        lines.push((at..at + line.trim_end().len(), line));
         at += line.len();
-        let Some(comment) = line.trim().strip_prefix("--").map(str::trim) else { continue };
-        if comment == "RESTART" {
-            parts.push(Part::Restart);
-        } else if let Some(by) = comment.strip_prefix("CLOCK") {
-            let by = by.trim().strip_prefix('+').and_then(parse_duration);
-            let wrong = || {
-                Diagnostic::new("the clock moves on by a duration").at(place).help("write -- CLOCK + 20 s")
-            };
-            parts.push(Part::Clock(by.ok_or_else(wrong)?));
-        }
+    }
+    let mut next = 0;
+    while let Some((span, line)) = lines.get(next).cloned() {
+        next += 1;
+        let Some(text) = comment(line).filter(|text| steers(text)) else { continue };
+        let wrong = |message: &str, help: &str| Diagnostic::new(message).at(span.clone()).help(help);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        parts.push(match words.as_slice() {
+            ["RESTART"] => Part::Restart { kill: false },
+            ["RESTART", "KILL"] => Part::Restart { kill: true },
+            ["RESTART", ..] => {
+                return Err(wrong("a restart is clean, or a kill", "write -- RESTART or -- RESTART KILL"));
+            }
+            ["CLOCK", by @ ..] => {
+                let by = by.join(" ");
+                let by = by.strip_prefix('+').and_then(|by| parse_duration(by.trim()));
+                Part::Clock(by.ok_or_else(|| wrong("the clock moves on by a duration", "write -- CLOCK + 20 s"))?)
+            }
+            ["WATERMARK", stream, time @ ..] => match parse_start(&time.join(" ")) {
+                Ok(Start::Time(at)) => Part::Watermark { stream: (*stream).into(), at, span },
+                _ => {
+                    let help = format!("write -- WATERMARK {stream} 2026-01-31 12:00:00");
+                    return Err(wrong("a watermark moves to a time", &help));
+                }
+            },
+            ["FEED", into, "FROM", file @ ..] if !file.is_empty() => {
+                Part::Feed { into: (*into).into(), rows: Fed::File(file.join(" ")), span }
+            }
+            ["FEED", into] => {
+                let begin = next;
+                while lines.get(next).is_some_and(|(_, line)| {
+                    line.starts_with("--") && comment(line).is_some_and(|text| !text.is_empty() && !steers(text))
+                }) {
+                    next += 1;
+                }
+                let table: Vec<&str> = lines[begin..next].iter().filter_map(|(_, line)| comment(line)).collect();
+                let last = lines[next - 1].0.end;
+                let rows = fed(&table).map_err(|message| {
+                    Diagnostic::new(message).at(span.start..last).help(
+                        "below it stand the names of the columns, then the rows, each a comment, with | between the columns",
+                    )
+                })?;
+                Part::Feed { into: (*into).into(), rows, span: span.start..last }
+            }
+            _ => {
+                return Err(wrong(
+                    "this says neither what nor how",
+                    "write -- FEED stream with the rows below, -- FEED stream FROM file.jsonl, or -- WATERMARK stream time",
+                ));
+            }
+        });
     }
     Ok(())
+}
+
+/// A table in comments: names, then rows.
+fn fed(lines: &[&str]) -> Result<Fed, String> {
+    let cells = |line: &str| -> Vec<String> { line.split('|').map(|cell| cell.trim().to_string()).collect() };
+    let Some((names, rows)) = lines.split_first() else { return Err("no rows stand below".into()) };
+    let names = cells(names);
+    let mut table = Vec::new();
+    for row in rows {
+        let row = cells(row);
+        if row.len() != names.len() {
+            return Err(format!("a row has {} cells where there are {} columns", row.len(), names.len()));
+        }
+        table.push(row.into_iter().map(|cell| Some(cell).filter(|c| c != "NULL")).collect());
+    }
+    if table.is_empty() {
+        return Err("no rows stand below the names of the columns".into());
+    }
+    Ok(Fed::Table(names, table))
 }
 
 /// The result that stands behind a statement which ends here.
@@ -93,7 +194,7 @@ fn expected(source: &str, end: usize) -> Option<Expected> {
     for line in source[start..].split_inclusive('\n') {
         let Some(text) = line.strip_prefix("--") else { break };
         let text = text.strip_prefix(' ').unwrap_or(text).trim_end();
-        if text == "RESTART" || text.starts_with("CLOCK") {
+        if steers(text) {
             break;
         }
         lines.push(text.to_string());
@@ -102,102 +203,61 @@ fn expected(source: &str, end: usize) -> Option<Expected> {
     (!lines.is_empty()).then_some(Expected { span: start..at, lines })
 }
 
-/// A result as it is written down: names and rows, columns one below the other.
-pub(super) fn drawn(names: &[String], rows: &[Vec<Option<String>>], ordered: bool) -> Vec<String> {
-    let null = |c: &Option<String>| c.clone().unwrap_or_else(|| "NULL".into());
-    let mut all: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(null).collect()).collect();
-    if !ordered {
-        all.sort();
-    }
-    all.insert(0, names.to_vec());
-    let columns = names.len();
-    let widths: Vec<usize> =
-        (0..columns).map(|c| all.iter().map(|row| row[c].chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:w$}"));
-        cells.collect::<Vec<_>>().join(" | ").trim_end().to_string()
-    };
-    all.iter().map(line).collect()
-}
-
-/// What differs, line by line; nothing if the cells are the same, however wide.
-pub(super) fn differences(expected: &[String], found: &[String], ordered: bool) -> Option<Vec<String>> {
-    let cells = |lines: &[String]| {
-        let mut rows: Vec<String> =
-            lines.iter().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>().join(" | ")).collect();
-        if !ordered && rows.len() > 1 {
-            rows[1..].sort();
-        }
-        rows
-    };
-    let (expected, found) = (cells(expected), cells(found));
-    if expected == found {
-        return None;
-    }
-    let mut lines = Vec::new();
-    let (mut left, mut right) = (expected.iter().peekable(), found.iter().peekable());
-    while left.peek().is_some() || right.peek().is_some() {
-        match (left.peek(), right.peek()) {
-            (Some(a), Some(b)) if a == b => {
-                lines.push(format!("  {a}"));
-                left.next();
-                right.next();
-            }
-            (Some(a), other) if other.is_none() || !found.contains(a) => {
-                lines.push(format!("- {a}"));
-                left.next();
-            }
-            (_, Some(b)) => {
-                lines.push(format!("+ {b}"));
-                right.next();
-            }
-            (Some(a), None) => {
-                lines.push(format!("- {a}"));
-                left.next();
-            }
-            (None, None) => break,
-        }
-    }
-    Some(lines)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TEXT: &str = "-- A test.\nCREATE STREAM s (a BIGINT);\n\n-- RESTART\n-- CLOCK + 20 s\nSELECT a FROM s ORDER BY a;\n-- a\n-- 1\n\nSELECT 1;\n-- RESTART\n";
+    const TEXT: &str = "-- A test.\nCREATE STREAM s (a BIGINT);\n\n-- RESTART\n-- CLOCK + 20 s\nSELECT a FROM s ORDER BY a;\n-- a\n-- 1\n-- RESTART KILL\n\nSELECT 1;\n-- FEED s\n-- a | b\n-- 1 | NULL\n-- 2 | x y\n-- FEED t FROM a b.jsonl\n-- WATERMARK s 1970-01-01 00:00:02\n";
 
-    #[test]
-    fn a_file_has_statements_results_and_what_steers() {
-        let parts = parts(TEXT).unwrap();
-        let told: Vec<String> = parts
-            .iter()
-            .map(|part| match part {
-                Part::Restart => "restart".into(),
-                Part::Clock(by) => format!("clock {by:?}"),
-                Part::Statement { expected, ordered, .. } => {
-                    format!("{:?} {ordered}", expected.as_ref().map(|e| e.lines.join("/")))
-                }
-            })
-            .collect();
-        assert_eq!(
-            told,
-            ["None false", "restart", "clock 20s", "Some(\"a/1\") true", "None false", "restart"]
-        );
-        assert!(super::parts("-- CLOCK 5\nSELECT 1").is_err());
+    fn told(part: &Part) -> String {
+        match part {
+            Part::Restart { kill } => format!("restart {kill}"),
+            Part::Clock(by) => format!("clock {by:?}"),
+            Part::Watermark { stream, at, .. } => format!("watermark {stream} {at}"),
+            Part::Feed { into, rows: Fed::File(file), .. } => format!("feed {into} from {file}"),
+            Part::Feed { into, rows: Fed::Table(names, rows), .. } => {
+                format!("feed {into} {names:?} {rows:?}")
+            }
+            Part::Statement { expected, ordered, .. } => {
+                format!("{:?} {ordered}", expected.as_ref().map(|e| e.lines.join("/")))
+            }
+        }
     }
 
     #[test]
-    fn results_are_compared_by_their_cells() {
-        let lines = |lines: &[&str]| lines.iter().map(|l| l.to_string()).collect::<Vec<_>>();
-        let names = ["a".to_string(), "long".to_string()];
-        let rows = [vec![Some("12".into()), None], vec![Some("1".into()), Some("x".into())]];
-        let found = drawn(&names, &rows, false);
-        assert_eq!(found, ["a  | long", "1  | x", "12 | NULL"]);
-        assert_eq!(differences(&lines(&["a|long", "12|NULL", "1|x"]), &found, false), None);
+    fn a_file_has_statements_results_and_what_steers() {
+        let told: Vec<String> = parts(TEXT).unwrap().iter().map(told).collect();
         assert_eq!(
-            differences(&lines(&["a | long", "2 | y", "12 | NULL"]), &found, true).unwrap(),
-            ["  a | long", "- 2 | y", "+ 1 | x", "  12 | NULL"]
+            told,
+            [
+                "None false",
+                "restart false",
+                "clock 20s",
+                "Some(\"a/1\") true",
+                "restart true",
+                "None false",
+                "feed s [\"a\", \"b\"] [[Some(\"1\"), None], [Some(\"2\"), Some(\"x y\")]]",
+                "feed t from a b.jsonl",
+                "watermark s 2000000000",
+            ]
         );
+    }
+
+    #[test]
+    fn what_steers_wrongly_is_told_at_its_line() {
+        for (text, message) in [
+            ("-- CLOCK 5\nSELECT 1", "the clock moves on by a duration"),
+            ("-- RESTART SOON\n", "a restart is clean, or a kill"),
+            ("-- WATERMARK s soon\n", "a watermark moves to a time"),
+            ("-- WATERMARK\n", "this says neither what nor how"),
+            ("-- FEED s\n\nSELECT 1;", "no rows stand below"),
+            ("-- FEED s\n-- a\n", "no rows stand below the names of the columns"),
+            ("-- FEED s\n-- a | b\n-- 1\n", "a row has 1 cells where there are 2 columns"),
+        ] {
+            let mistake = parts(text).err().unwrap();
+            assert_eq!(mistake.message, message);
+            assert_eq!(mistake.span.unwrap().start, 0);
+        }
+        assert!(parts("-- Restart at once, says the text.\nSELECT 1;").unwrap().len() == 1);
     }
 }

@@ -1,24 +1,33 @@
 //! `millstream test`: SQL files that say what they give.
+//!
+//! [`file`] is what such a file consists of, [`table`] results and their differences; [`bench`] the engine that a test
+//! drives, which is a process of its own ([`serve`], by [`protocol`]).
 
+mod bench;
 mod file;
+mod protocol;
+mod serve;
+mod table;
 
 use super::Exit;
 use super::args::Invocation;
 use super::folder::Folder;
-use super::print::cells;
 use super::report;
 use super::run::tell;
 use super::terminal::Screen;
-use crate::config::Settings;
-use crate::delta::Delta;
-use crate::engine::{Diagnostic, Engine, EngineError, Outcome, Session, Statement, TestClock, substitute};
-use arrow::array::{Int64Array, RecordBatch};
-use arrow::datatypes::SchemaRef;
-use file::{Expected, Part, differences, drawn, parts};
+use crate::engine::{Diagnostic, ParsedStatement, Statement, substitute};
+use bench::Bench;
+use file::{ERROR, Expected, Fed, Part, parts};
+use protocol::{Answer, Ask, Change};
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use table::{Table, differences};
+
+pub(super) use bench::SERVE;
+pub(super) use serve::serve;
 
 /// Runs the tests; with `bless`, what they give is written into the files.
 pub(super) fn run(invocation: &Invocation, paths: &[PathBuf], bless: bool) -> Exit {
@@ -32,17 +41,18 @@ pub(super) fn run(invocation: &Invocation, paths: &[PathBuf], bless: bool) -> Ex
     };
     let mut failed = 0;
     for path in &files {
-        match test(invocation, path, bless) {
-            Ok(told) if told.is_empty() => put(&format!("ok      {}", path.display())),
-            Ok(told) if bless => put(&format!("blessed {}: {} results", path.display(), told.len())),
+        let name = path.display();
+        match Test::of(invocation, path, bless).and_then(Test::run) {
+            Ok(told) if told.is_empty() => put(&format!("ok      {name}")),
+            Ok(told) if bless => put(&format!("blessed {name}: {} results", told.len())),
             Ok(told) => {
                 failed += 1;
-                put(&format!("FAILED  {}", path.display()));
+                put(&format!("FAILED  {name}"));
                 told.iter().for_each(|t| put(t));
             }
             Err(message) => {
                 failed += 1;
-                put(&format!("FAILED  {}\n{}", path.display(), message.trim_end()));
+                put(&format!("FAILED  {name}\n{}", message.trim_end()));
             }
         }
     }
@@ -83,155 +93,241 @@ fn put(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// What differs, one text for each result; with `bless`, what was written anew.
-fn test(invocation: &Invocation, path: &Path, bless: bool) -> Result<Vec<String>, String> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {name}: {e}"))?;
-    let shown = |d: &Diagnostic, source: &str| report::render(d, &name, source, Screen::stdout());
-    let source = substitute(&text, &|v| invocation.variable(v)).map_err(|d| shown(&d, &text))?;
-    let parts = parts(&source).map_err(|d| shown(&d, &source))?;
-    let folder = Folder::make("test").map_err(|e| format!("cannot make a temporary directory: {e}"))?;
-    let mut bench = Bench::open(&folder.0, None)?;
-    let (mut told, mut written) = (Vec::new(), Vec::new());
-    for (at, part) in parts.iter().enumerate() {
-        match part {
-            Part::Clock(by) => bench.clock.advance(*by),
-            Part::Restart => {
-                bench.session.stop();
-                let clock = bench.clock.clone();
-                drop(bench);
-                bench = Bench::open(&folder.0, Some(clock))?;
-                // What was done is done: the jobs go on, and rows are not inserted twice.
-                for part in &parts[..at] {
-                    if let Part::Statement { statement, .. } = part
-                        && makes(&statement.statement)
-                    {
-                        bench.run(&source, statement).map_err(|e| failure(&e, &shown, &source))?;
-                    }
+/// A test that is run.
+struct Test {
+    path: PathBuf,
+    name: String,
+    /// The text, with its variables filled in.
+    source: String,
+    parts: Vec<Part>,
+    bless: bool,
+    folder: Folder,
+    /// How far the clock has moved on.
+    clock: Duration,
+    /// What differs, one text for each result.
+    told: Vec<String>,
+    /// What was found, and where it is to stand.
+    written: Vec<(Range<usize>, Vec<String>)>,
+}
+
+impl Test {
+    fn of(invocation: &Invocation, path: &Path, bless: bool) -> Result<Self, String> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {name}: {e}"))?;
+        let shown = |d: &Diagnostic, source: &str| report::render(d, &name, source, Screen::stdout());
+        let source = substitute(&text, &|v| invocation.variable(v)).map_err(|d| shown(&d, &text))?;
+        if bless && source != text {
+            return Err(format!("{name} names variables, whose values a blessed file would hold instead"));
+        }
+        let parts = parts(&source).map_err(|d| shown(&d, &source))?;
+        let folder = Folder::make("test").map_err(|e| format!("cannot make a temporary directory: {e}"))?;
+        Ok(Test {
+            path: path.into(),
+            name,
+            source,
+            parts,
+            bless,
+            folder,
+            clock: Duration::ZERO,
+            told: Vec::new(),
+            written: Vec::new(),
+        })
+    }
+
+    /// What differs; of a test that is blessed, what was found.
+    fn run(mut self) -> Result<Vec<String>, String> {
+        let mut bench = Bench::start(&self.folder.0, self.clock)?;
+        for at in 0..self.parts.len() {
+            if let Part::Restart { kill } = self.parts[at] {
+                self.check_dropped(at)?;
+                // What was done is done, in either case.
+                self.done(bench.ask(&Ask::Settle)?, None)?;
+                if kill {
+                    bench.kill()
+                } else {
+                    bench.stop()?
                 }
+                bench = Bench::start(&self.folder.0, self.clock)?;
+                self.again(&mut bench, at)?;
+                continue;
             }
-            Part::Statement { statement, expected, ordered } => {
-                let result = bench.run(&source, statement).map_err(|e| failure(&e, &shown, &source))?;
-                let Some((names, rows)) = result else { continue };
-                let found = drawn(&names, &rows, *ordered);
-                if bless {
-                    written.push((place(&source, statement.span.end, expected.as_ref()), found));
-                    continue;
+            self.part(&mut bench, at)?;
+        }
+        bench.stop()?;
+        if self.bless {
+            return self.write();
+        }
+        Ok(self.told)
+    }
+
+    /// Makes once more what there was before the restart: jobs go on, and rows are not inserted twice.
+    fn again(&mut self, bench: &mut Bench, before: usize) -> Result<(), String> {
+        for at in 0..before {
+            let lasts = match &self.parts[at] {
+                Part::Statement { statement, expected, .. } => {
+                    makes(&statement.statement) && !expected.as_ref().is_some_and(Expected::is_error)
                 }
-                let Some(expected) = expected else { continue };
-                if let Some(lines) = differences(&expected.lines, &found, *ordered) {
-                    let line = source[..statement.span.start].matches('\n').count() + 1;
-                    told.push(format!("{name}:{line}: expected (-) and found (+)\n{}", lines.join("\n")));
-                }
+                Part::Feed { .. } => true,
+                Part::Clock(_) | Part::Watermark { .. } | Part::Restart { .. } => false,
+            };
+            if lasts {
+                let answer = bench.ask(&self.question(at))?;
+                self.done(answer, self.span(at))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails if something was dropped before: it would be made once more.
+    fn check_dropped(&self, before: usize) -> Result<(), String> {
+        let drops = |part: &&Part| matches!(part, Part::Statement { statement, .. } if matches!(statement.statement, Statement::Drop { .. }));
+        let Some(Part::Statement { statement, .. }) = self.parts[..before].iter().find(drops) else {
+            return Ok(());
+        };
+        let mistake = Diagnostic::new("after DROP a test cannot restart")
+            .at(statement.span.clone())
+            .help("put what comes behind DROP into a file of its own");
+        Err(report::render(&mistake, &self.name, &self.source, Screen::stdout()))
+    }
+
+    /// What is asked of the engine.
+    fn question(&self, at: usize) -> Ask {
+        match &self.parts[at] {
+            Part::Statement { statement, .. } => {
+                Ask::Run { source: self.source.clone(), start: statement.span.start }
+            }
+            Part::Clock(by) => Ask::Clock(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)),
+            Part::Watermark { stream, at, .. } => Ask::Watermark { stream: stream.clone(), at: *at },
+            Part::Feed { into, rows: Fed::Table(names, rows), .. } => {
+                Ask::Feed { into: into.clone(), names: names.clone(), rows: rows.clone() }
+            }
+            Part::Feed { into, rows: Fed::File(file), .. } => {
+                let beside = self.path.parent().unwrap_or(Path::new("")).join(file);
+                Ask::FeedFile { into: into.clone(), file: beside.display().to_string(), number: at }
+            }
+            Part::Restart { .. } => Ask::Settle,
+        }
+    }
+
+    /// Where a part stands.
+    fn span(&self, at: usize) -> Option<Range<usize>> {
+        match &self.parts[at] {
+            Part::Statement { statement, .. } => Some(statement.span.clone()),
+            Part::Watermark { span, .. } | Part::Feed { span, .. } => Some(span.clone()),
+            Part::Clock(_) | Part::Restart { .. } => None,
+        }
+    }
+
+    /// Fails if something that gives no rows has failed.
+    fn done(&self, answer: Answer, place: Option<Range<usize>>) -> Result<(), String> {
+        match answer {
+            Answer::Done | Answer::Rows { .. } => Ok(()),
+            Answer::Mistake(told) => {
+                let mut mistake = Diagnostic::from(told);
+                mistake.span = mistake.span.or(place);
+                Err(report::render(&mistake, &self.name, &self.source, Screen::stdout()))
+            }
+            Answer::Failed(message) => {
+                let mistake = Diagnostic { span: place, ..Diagnostic::new(message) };
+                Err(report::render(&mistake, &self.name, &self.source, Screen::stdout()))
             }
         }
     }
-    bench.session.stop();
-    if bless {
-        told = written.iter().map(|(_, found)| found.join("\n")).collect();
-        let mut blessed = source.clone();
-        for (span, found) in written.into_iter().rev() {
+
+    fn part(&mut self, bench: &mut Bench, at: usize) -> Result<(), String> {
+        let answer = bench.ask(&self.question(at))?;
+        if let Part::Clock(by) = &self.parts[at] {
+            self.clock += *by;
+        }
+        let Part::Statement { statement, expected, ordered } = &self.parts[at] else {
+            return self.done(answer, self.span(at));
+        };
+        let refused = expected.as_ref().is_some_and(Expected::is_error);
+        let found = match answer {
+            Answer::Mistake(told) if refused => Table {
+                names: vec![format!("{ERROR}{}", Diagnostic::from(told).message)],
+                ordered: true,
+                ..Table::default()
+            },
+            Answer::Failed(message) if refused => {
+                Table { names: vec![format!("{ERROR}{message}")], ordered: true, ..Table::default() }
+            }
+            Answer::Done if refused => {
+                Table { names: vec!["it is done".into()], ordered: true, ..Table::default() }
+            }
+            Answer::Rows { names, deltas } => match expected.as_ref().is_some_and(Expected::is_changelog) {
+                true => Table::of_changes(&names, &deltas),
+                false => Table { names, rows: left(&deltas), ordered: *ordered },
+            },
+            answer => return self.done(answer, self.span(at)),
+        };
+        if self.bless {
+            let place = place(&self.source, statement, expected.as_ref());
+            self.written.push((place, found.drawn()));
+            return Ok(());
+        }
+        let Some(expected) = expected else { return Ok(()) };
+        if let Some(lines) = differences(&expected.lines, &found) {
+            let line = self.source[..statement.span.start].matches('\n').count() + 1;
+            let colour = Screen::stdout().colour;
+            let lines: Vec<String> = lines.iter().map(|line| coloured(line, colour)).collect();
+            self.told.push(format!("{}:{line}: expected (-) and found (+)\n{}", self.name, lines.join("\n")));
+        }
+        Ok(())
+    }
+
+    /// Writes what was found into the file.
+    fn write(self) -> Result<Vec<String>, String> {
+        let told = self.written.iter().map(|(_, found)| found.join("\n")).collect();
+        let mut blessed = self.source;
+        for (span, found) in self.written.into_iter().rev() {
             let lines: String =
                 found.iter().map(|l| format!("-- {l}").trim_end().to_string() + "\n").collect();
             let before = if blessed[..span.start].ends_with('\n') { "" } else { "\n" };
             blessed.replace_range(span, &format!("{before}{lines}"));
         }
-        std::fs::write(path, blessed).map_err(|e| format!("cannot write {name}: {e}"))?;
+        std::fs::write(&self.path, blessed).map_err(|e| format!("cannot write {}: {e}", self.name))?;
+        Ok(told)
     }
-    Ok(told)
 }
 
-fn failure(error: &EngineError, shown: &dyn Fn(&Diagnostic, &str) -> String, source: &str) -> String {
-    match error {
-        EngineError::Sql(mistake) => shown(mistake, source),
-        error => report::failure(&error.to_string(), Screen::stdout()),
-    }
+/// A line of a difference in the colour of its sign.
+fn coloured(line: &str, colour: bool) -> String {
+    let code = match line.chars().next() {
+        Some('-') => "31",
+        Some('+') => "32",
+        _ => return line.into(),
+    };
+    if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m") } else { line.into() }
 }
 
 /// Where a result is to stand.
-fn place(source: &str, end: usize, expected: Option<&Expected>) -> std::ops::Range<usize> {
+fn place(source: &str, statement: &ParsedStatement, expected: Option<&Expected>) -> Range<usize> {
     match expected {
         Some(expected) => expected.span.clone(),
         None => {
+            let end = statement.span.end;
             let at = source[end..].find('\n').map_or(source.len(), |line| end + line + 1);
             at..at
         }
     }
 }
 
-/// Whether a statement makes something that lasts.
+/// Whether a statement makes something that lasts, or says how.
 fn makes(statement: &Statement) -> bool {
     use Statement::{CreateStream, CreateView, Delete, Insert, Set, Update};
     matches!(statement, CreateStream(_) | CreateView(_) | Insert(_) | Update(_) | Delete(_) | Set { .. })
 }
 
-type Table = (Vec<String>, Vec<Vec<Option<String>>>);
-
-/// The engine of a test, whose clock moves when it is told.
-struct Bench {
-    session: Session,
-    clock: TestClock,
-}
-
-impl Bench {
-    fn open(folder: &Path, clock: Option<TestClock>) -> Result<Self, String> {
-        let clock = clock.unwrap_or_default();
-        let engine = Engine::open_for_test(&folder.join("data"), &clock).map_err(|e| e.to_string())?;
-        // One worker: the changes of a result come in an order that is always the same.
-        let settings = Settings { workers: 1, ..Settings::default() };
-        Ok(Bench { session: Session::new(&engine, settings, Some("test"), true), clock })
-    }
-
-    /// Runs a statement; its rows, if it gives some.
-    fn run(
-        &mut self,
-        source: &str,
-        statement: &crate::engine::ParsedStatement,
-    ) -> Result<Option<Table>, EngineError> {
-        self.session.settle(&mut || true)?;
-        self.session.check()?;
-        let outcome = self.session.execute(source, statement)?;
-        // Jobs are told by their results.
-        self.session.take_warnings();
-        match outcome {
-            Outcome::Notice(_) | Outcome::Job(_) => Ok(None),
-            Outcome::Rows(rows) => table(&rows.schema(), &[(rows.batch.clone(), None)]).map(Some),
-            Outcome::Bounded(mut query) => {
-                let mut batches = Vec::new();
-                while let Some(batch) = query.next_batch()? {
-                    batches.push((batch, None));
-                }
-                table(&query.schema(), &batches).map(Some)
-            }
-            Outcome::Continuous(query) => {
-                let schema = query.schema();
-                let taken: Arc<Mutex<Vec<Delta>>> = Arc::default();
-                let taking = taken.clone();
-                query.run(move |delta| {
-                    taking.lock().unwrap_or_else(PoisonError::into_inner).push(delta.clone());
-                    Ok(())
-                })?;
-                let deltas = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
-                let batches: Vec<_> = deltas.iter().map(|d| (d.batch.clone(), d.weights.clone())).collect();
-                table(&schema, &batches).map(Some)
-            }
-        }
-    }
-}
-
-/// Rows as text: what is left of them when what was taken back is gone. How often a result changes on its way depends on how
-/// its input is cut into steps, and is no property of the query.
-fn table(schema: &SchemaRef, batches: &[(RecordBatch, Option<Int64Array>)]) -> Result<Table, EngineError> {
-    let names = schema.fields().iter().map(|f| f.name().clone()).collect();
-    let mut rows: Vec<Vec<Option<String>>> = Vec::new();
-    let mut gone: HashMap<Vec<Option<String>>, u64> = HashMap::new();
-    for (batch, weights) in batches {
-        for (at, row) in cells(batch, usize::MAX)?.into_iter().enumerate() {
-            let weight = weights.as_ref().map_or(1, |w| w.value(at));
-            match weight {
-                0.. => rows.extend((0..weight).map(|_| row.clone())),
-                _ => *gone.entry(row).or_default() += weight.unsigned_abs(),
-            }
+/// What is left of changes when what was taken back is gone. How often a result changes on its way depends on how its input
+/// is cut into steps.
+fn left(deltas: &[Vec<Change>]) -> Vec<Vec<Option<String>>> {
+    let mut rows: Vec<&Vec<Option<String>>> = Vec::new();
+    let mut gone: HashMap<&Vec<Option<String>>, u64> = HashMap::new();
+    for (weight, row) in deltas.iter().flatten() {
+        match weight {
+            0.. => rows.extend((0..*weight).map(|_| row)),
+            _ => *gone.entry(row).or_default() += weight.unsigned_abs(),
         }
     }
     // A row is there again behind the last time that it was taken back.
@@ -242,5 +338,5 @@ fn table(schema: &SchemaRef, batches: &[(RecordBatch, Option<Int64Array>)]) -> R
         }
         None => true,
     });
-    Ok((names, rows))
+    rows.into_iter().cloned().collect()
 }

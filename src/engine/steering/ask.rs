@@ -6,6 +6,7 @@ use crate::engine::jobs::{drop_unused_groups, job_home, jobs_dir};
 use crate::engine::{Engine, EngineError, Result};
 use crate::runtime::status::State;
 use crate::runtime::wanted::Wanted;
+use crate::sql::Code;
 use crate::sql::{Diagnostic, JobVerb};
 use std::time::Duration;
 
@@ -73,10 +74,10 @@ impl Engine {
 
     fn pause(&self, job: JobDescription) -> Result<JobAnswer> {
         if job.is == Condition::Finished {
-            return Err(Diagnostic::new(format!(
-                "job {} has finished: it makes no steps any more",
-                job.name
-            ))
+            return Err(Diagnostic::coded(
+                Code::Job,
+                format!("job {} has finished: it makes no steps any more", job.name),
+            )
             .into());
         }
         self.want(&job, true, |wanted| wanted.paused = true)?;
@@ -131,7 +132,10 @@ impl Engine {
 
     fn restart(&self, job: JobDescription) -> Result<JobAnswer> {
         if !job.runs() && job.is != Condition::Failed {
-            let d = Diagnostic::new(format!("job {} does not run, it is {}", job.name, job.is.word()));
+            let d = Diagnostic::coded(
+                Code::Job,
+                format!("job {} does not run, it is {}", job.name, job.is.word()),
+            );
             return Err(d.help(format!("run it again by {}", job.again())).into());
         }
         let before = job.status.as_ref().map_or(0, |s| s.started);
@@ -156,7 +160,10 @@ impl Engine {
         let last =
             |j: &JobDescription| j.status.as_ref().and_then(|s| s.checkpoint.clone()).unwrap_or_default();
         if !job.runs() {
-            let d = Diagnostic::new(format!("job {} does not run, it is {}", job.name, job.is.word()));
+            let d = Diagnostic::coded(
+                Code::Job,
+                format!("job {} does not run, it is {}", job.name, job.is.word()),
+            );
             let step = last(&job).step;
             return Err(d.help(format!("its last checkpoint, of step {step}, has all that it did")).into());
         }
@@ -246,7 +253,7 @@ impl Engine {
 /// The job runs, and must not.
 fn runs(job: &JobDescription) -> EngineError {
     let by = job.status.as_ref().map_or(String::new(), |s| format!(", in process {}", s.pid));
-    let d = Diagnostic::new(format!("job {} runs{by}", job.name));
+    let d = Diagnostic::coded(Code::Job, format!("job {} runs{by}", job.name));
     d.help(format!("stop it first: millstream job stop {}", job.name)).into()
 }
 
@@ -266,11 +273,14 @@ fn with_others(job: &JobDescription) -> String {
 
 fn no_answer(job: &JobDescription) -> Diagnostic {
     let pid = job.status.as_ref().map_or(0, |s| s.pid);
-    let d = Diagnostic::new(format!(
-        "job {} has not answered within {} seconds; what was asked stands, and is done as soon as it comes to it",
-        job.name,
-        ANSWER.as_secs()
-    ));
+    let d = Diagnostic::coded(
+        Code::Job,
+        format!(
+            "job {} has not answered within {} seconds; what was asked stands, and is done as soon as it comes to it",
+            job.name,
+            ANSWER.as_secs()
+        ),
+    );
     let waiting = job.status.as_ref().filter(|s| s.state == State::Waiting).and_then(|s| s.reason.clone());
     d.help(match waiting {
         Some(reason) => format!("it waits: {reason}"),
@@ -281,6 +291,6 @@ fn no_answer(job: &JobDescription) -> Diagnostic {
 fn failed_instead(job: &JobDescription) -> EngineError {
     let error = job.status.as_ref().and_then(|s| s.error.as_ref());
     let why = error.map_or("it has ended".into(), |e| e.message.clone());
-    let d = Diagnostic::new(format!("job {} is {}: {why}", job.name, job.is.word()));
+    let d = Diagnostic::coded(Code::Job, format!("job {} is {}: {why}", job.name, job.is.word()));
     d.help(format!("run it again by {}", job.again())).into()
 }

@@ -10,6 +10,7 @@ mod why;
 pub use ask::{JobAction, JobAnswer};
 pub(super) use rows::holder;
 pub use rows::{job_rows, jobs_rows};
+pub(super) use why::inputs;
 pub use why::{why, why_rows};
 
 use super::jobs::{Origin, jobs_dir, read_job_file};
@@ -19,6 +20,7 @@ use crate::disk::{Disk, DiskLock, Open};
 use crate::runtime::checkpoint::{JobStore, Manifest};
 use crate::runtime::status::{JobStatus, State};
 use crate::runtime::wanted::Wanted;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -199,7 +201,7 @@ impl Engine {
 
 /// There is no such job: what was probably meant.
 fn unknown(name: &str, jobs: &[JobDescription]) -> Diagnostic {
-    let d = Diagnostic::new(format!("there is no job \"{name}\""));
+    let d = Diagnostic::coded(Code::Job, format!("there is no job \"{name}\""));
     let names = || jobs.iter().map(|j| j.name.as_str());
     // The file's name stands before a job's; it is easily left out.
     let by_sink: Vec<&str> = jobs.iter().filter(|j| j.sink == name).map(|j| j.name.as_str()).collect();

@@ -341,6 +341,15 @@ fn upstream<'s>(
     status: &'s JobStatus,
     operator: &'s OperatorStatus,
 ) -> impl Iterator<Item = &'s SourceStatus> {
+    let reads: Vec<usize> = inputs(status, operator).filter_map(|n| n.source).collect();
+    status.sources.iter().filter(move |source| reads.contains(&source.number))
+}
+
+/// An operator, and those that its rows come from.
+pub(in crate::engine) fn inputs<'s>(
+    status: &'s JobStatus,
+    operator: &'s OperatorStatus,
+) -> impl Iterator<Item = &'s OperatorStatus> {
     let mut nodes = vec![operator];
     let mut at = 0;
     while let Some(node) = nodes.get(at).copied() {
@@ -350,8 +359,7 @@ fn upstream<'s>(
         }
         at += 1;
     }
-    let reads: Vec<usize> = nodes.iter().filter_map(|n| n.source).collect();
-    status.sources.iter().filter(move |source| reads.contains(&source.number))
+    nodes.into_iter()
 }
 
 fn rows(count: u64) -> String {

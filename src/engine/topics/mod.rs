@@ -16,6 +16,7 @@ use crate::connectors::nearest;
 use crate::formats::timestamp_ns;
 use crate::log::{Fsync, GroupPartition, PartitionStats, Start, Topic, TopicSettings};
 use crate::operators::window::length;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::datatypes::{DataType, SchemaRef};
 use std::sync::Arc;
@@ -173,9 +174,9 @@ impl Engine {
 /// How a topic is kept, in words.
 fn kept(settings: &TopicSettings) -> Vec<String> {
     let duration = |d: Duration| length(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
-    let mut words = vec![format!("segments of {} bytes", settings.segment_bytes)];
+    let mut words = vec![format!("segments of {}", size(settings.segment_bytes))];
     words.extend(settings.retention.map(|keep| format!("rows kept for {}", duration(keep))));
-    words.extend(settings.retention_bytes.map(|bytes| format!("{bytes} bytes a partition kept")));
+    words.extend(settings.retention_bytes.map(|bytes| format!("{} a partition kept", size(bytes))));
     if let Some(compaction) = &settings.compaction {
         words.push(format!("compacted by ({})", compaction.key.join(", ")));
     }
@@ -187,8 +188,17 @@ fn kept(settings: &TopicSettings) -> Vec<String> {
     words
 }
 
+/// Bytes in the greatest unit that they are a whole number of.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} bytes"),
+    }
+}
+
 fn no_setting(name: &str) -> Diagnostic {
-    let d = Diagnostic::new(format!("a topic has no setting '{name}' that can be changed"));
+    let d = Diagnostic::coded(Code::NoOption, format!("a topic has no setting '{name}' that can be changed"));
     match nearest(name, SETTINGS.iter().copied()) {
         Some(near) => d.help(format!("did you mean '{near}'?")),
         None => d.help(format!("what can be changed is {}", SETTINGS.join(", "))),

@@ -12,6 +12,7 @@ use crate::engine::jobs::job_home;
 use crate::engine::sources::appender;
 use crate::engine::{Engine, Result};
 use crate::formats::Format;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -133,10 +134,15 @@ impl Engine {
         let kind = stream.kind();
         if stream.connector != "topic" {
             let connector = &stream.connector;
-            return Err(Diagnostic::new(format!("{kind} \"{name}\" is no topic but a {connector}")).into());
+            return Err(Diagnostic::coded(
+                Code::NotWritten,
+                format!("{kind} \"{name}\" is no topic but a {connector}"),
+            )
+            .into());
         }
         if stream.query.is_some() {
-            let d = Diagnostic::new(format!("{kind} \"{name}\" is written by its own query"));
+            let d =
+                Diagnostic::coded(Code::NotWritten, format!("{kind} \"{name}\" is written by its own query"));
             return Err(d.help("produce to a topic that the query reads").into());
         }
         Ok(Arc::clone(stream))

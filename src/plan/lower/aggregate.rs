@@ -9,6 +9,7 @@ use crate::operators::aggregate::{AggregateCall, AggregateSpec, WindowKey};
 use crate::operators::expand::{ExpandSpec, GroupingSet};
 use crate::operators::project::ProjectSpec;
 use crate::operators::shown::tidy;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -229,10 +230,13 @@ fn grouping_sets(group: &[Expr], id_type: &DataType) -> Result<Vec<GroupingSet>>
         }
         [Expr::GroupingSet(Sets::Cube(_))] => {
             if n > 16 {
-                return Err(Diagnostic::new(format!(
-                    "CUBE over {n} columns makes {} grouping sets; at most 16 columns are allowed",
-                    1u64 << n.min(63)
-                )));
+                return Err(Diagnostic::coded(
+                    Code::NotMaintained,
+                    format!(
+                        "CUBE over {n} columns makes {} grouping sets; at most 16 columns are allowed",
+                        1u64 << n.min(63)
+                    ),
+                ));
             }
             (0..1u32 << n).map(|bits| (0..n).map(|i| bits & (1 << i) == 0).collect()).collect()
         }

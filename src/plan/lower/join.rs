@@ -5,6 +5,7 @@ use super::super::join_bound::join_bound;
 use super::super::{EmitMode, arrow_schema, mistakes};
 use super::{Lowering, Result, physical};
 use crate::operators::join::{JoinInput, JoinSpec};
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use datafusion::common::{DFSchema, JoinType, NullEquality};
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator};
@@ -14,8 +15,10 @@ impl Lowering {
         let keyed = null_aware_key(join);
         let join = keyed.as_ref().unwrap_or(join);
         if join.null_aware && (join.on.len() != 1 || join.filter.is_some()) {
-            let d =
-                Diagnostic::new("this NOT IN, whose subquery may give nulls, is not maintained continuously");
+            let d = Diagnostic::coded(
+                Code::NotMaintained,
+                "this NOT IN, whose subquery may give nulls, is not maintained continuously",
+            );
             return Err(d.help("write NOT EXISTS (SELECT … WHERE …), or leave nulls out of the subquery"));
         }
         let nodes = [self.plan(&join.left)?, self.plan(&join.right)?];

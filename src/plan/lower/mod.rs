@@ -22,6 +22,7 @@ use super::{EmitMode, arrow_schema, mistakes, volatile_calls};
 use crate::operators::filter::FilterSpec;
 use crate::operators::project::ProjectSpec;
 use crate::operators::unnest::UnnestSpec;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use arrow::array::RecordBatchOptions;
@@ -41,10 +42,14 @@ type Result<T, E = Diagnostic> = std::result::Result<T, E>;
 /// See [`super::Planner::dataflow`].
 pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
     if let Some(name) = volatile_calls(plan).first() {
-        return Err(Diagnostic::new(format!(
-            "{name}() gives another answer each time, so a continuous query cannot use it"
-        ))
-        .help("take the time from the rows (their event time), or ask once, without EMIT"));
+        return Err(Diagnostic::coded(
+            Code::NotDeterministic,
+            format!("{name}() gives another answer each time, so a continuous query cannot use it"),
+        )
+        .help(match name.as_str() {
+            "random" | "uuid" => "take it from the rows, or ask once, without EMIT",
+            _ => "take the time from the rows (their event time), or ask once, without EMIT",
+        }));
     }
     if mode == EmitMode::Final {
         rank::refuse_final_order(plan)?;
@@ -53,7 +58,8 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
     let root = lowering.plan(plan)?;
     debug_assert_eq!(root + 1, lowering.flow.nodes.len());
     if mode == EmitMode::Final && !lowering.flow.root().append_only {
-        let d = Diagnostic::new(
+        let d = Diagnostic::coded(
+            Code::NeverFinal,
             "EMIT FINAL needs a result that can be final: this one may change with every row",
         );
         let timeless = |node: &Node| {
@@ -283,8 +289,11 @@ impl Lowering {
 /// The physical form of an expression over columns of `schema`.
 fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
     if mistakes::has_subquery(expr) {
-        return Err(Diagnostic::new("a subquery in an expression is not maintained continuously yet")
-            .help("a SELECT without EMIT answers it once, over what is there now"));
+        return Err(Diagnostic::coded(
+            Code::NotMaintained,
+            "a subquery in an expression is not maintained continuously yet",
+        )
+        .help("a SELECT without EMIT answers it once, over what is there now"));
     }
     create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())
         .map_err(mistakes::without_place)
@@ -335,5 +344,5 @@ fn refused(plan: &LogicalPlan) -> Diagnostic {
         LogicalPlan::Subquery(_) => ("a subquery in an expression is not maintained continuously yet", once),
         _ => ("this query is not maintained continuously", once),
     };
-    Diagnostic::new(what).help(help)
+    Diagnostic::coded(Code::NotMaintained, what).help(help)
 }

@@ -13,6 +13,7 @@ use crate::operators::filter::FilterSpec;
 use crate::operators::project::ProjectSpec;
 use crate::operators::shown::tidy;
 use crate::operators::top_n::{RankFunction, TopNSpec, TopNUse};
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
@@ -268,7 +269,7 @@ impl Lowering {
         let skip = limit.get_skip_type().map_err(mistakes::without_place)?;
         let fetch = limit.get_fetch_type().map_err(mistakes::without_place)?;
         let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (skip, fetch) else {
-            return Err(Diagnostic::new("LIMIT and OFFSET must be constants")
+            return Err(Diagnostic::coded(Code::NotMaintained, "LIMIT and OFFSET must be constants")
                 .help("a condition on row_number() OVER (ORDER BY …) may compare with any expression"));
         };
         let mut last = fetch.map(|n| n.saturating_add(skip));
@@ -395,10 +396,13 @@ pub(super) fn refuse_final_order(plan: &LogicalPlan) -> Result<()> {
         below = &projection.input;
     }
     match below {
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() && !of_distinct_on(&sort.input) => Err(
-            Diagnostic::new("ORDER BY cannot be kept with EMIT FINAL: rows go out as their windows close")
-                .help("leave it out, or write the result to a stream and SELECT … ORDER BY from that"),
-        ),
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() && !of_distinct_on(&sort.input) => {
+            Err(Diagnostic::coded(
+                Code::NotMaintained,
+                "ORDER BY cannot be kept with EMIT FINAL: rows go out as their windows close",
+            )
+            .help("leave it out, or write the result to a stream and SELECT … ORDER BY from that"))
+        }
         _ => Ok(()),
     }
 }

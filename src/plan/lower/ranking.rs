@@ -3,6 +3,7 @@
 use super::Result;
 use super::bounds::Bounds;
 use crate::operators::top_n::RankFunction;
+use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -103,7 +104,10 @@ impl<'a> Ranking<'a> {
         let (columns, schema) = (self.columns.clone(), window.input.schema().clone());
         for (i, expr) in window.window_expr.iter().enumerate() {
             let Expr::WindowFunction(function) = expr.clone().unalias_nested().data else {
-                return Err(Diagnostic::new("this OVER is not maintained continuously"));
+                return Err(Diagnostic::coded(
+                    Code::NotMaintained,
+                    "this OVER is not maintained continuously",
+                ));
             };
             let source = Source::Rank(self.calls.len());
             self.columns.push(source);
@@ -247,7 +251,7 @@ fn rank_function(function: &WindowFunction) -> Result<RankFunction> {
         }
         _ => "a SELECT without EMIT answers it once, over what is there now".to_string(),
     };
-    Err(Diagnostic::new(format!("{name}() OVER (…) is not maintained continuously"))
+    Err(Diagnostic::coded(Code::NotMaintained, format!("{name}() OVER (…) is not maintained continuously"))
         .note("of the functions with OVER, row_number(), rank() and dense_rank() are")
         .help(help))
 }

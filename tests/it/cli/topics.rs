@@ -38,7 +38,7 @@ fn a_topic_made_by_hand_is_a_stream() {
         ["topic", "alter", "Trips", "--retention", "2 days", "--segment-bytes", "1 MiB", "--fsync", "step"];
     place.run(&alter).ok();
     let described = place.run(&["topic", "describe", "Trips"]).ok();
-    for words in ["segments of 1048576 bytes", "rows kept for 2 d", "each append synced"] {
+    for words in ["segments of 1 MiB", "rows kept for 2 d", "each append synced"] {
         assert!(described.err.contains(words), "{words} in {}", described.err);
     }
     place.run(&["topic", "alter", "Trips"]).fails(2, &["what is to change"]);

@@ -151,3 +151,54 @@ fn files_that_cannot_be_run() {
         assert_eq!(place.run(&["run", nothing]).ok().out, "");
     }
 }
+
+#[test]
+fn values_and_conditions_are_checked_and_told_as_json_with_their_codes() {
+    let place = Place::new();
+    place.file(
+        "f.sql",
+        "CREATE STREAM s (a SMALLINT, b TEXT);\nINSERT INTO s VALUES (1, 'x'),\n  (70000, 'y');\n\
+         INSERT INTO s (a, c) VALUES (1, 2);\nCREATE TABLE t (k BIGINT, PRIMARY KEY (k));\nDELETE FROM t WHERE kk = 1;\n",
+    );
+    let found = place.run(&["check", "f.sql", "--json"]).fails(3, &[]).out;
+    let found: Vec<serde_json::Value> = found.lines().map(json).collect();
+    let told: Vec<String> = found
+        .iter()
+        .map(|f| format!("{} {}:{} {}", f["code"], f["line"], f["column"], f["message"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#""MS012" 3:4 "70000 is not a value of type SMALLINT""#,
+            r#""MS003" 4:19 "stream \"s\" has no column \"c\"""#,
+            r#""MS003" 6:21 "there is no column \"kk\"""#,
+        ]
+    );
+    assert!(!place.path(".millstream").exists());
+}
+
+#[test]
+fn a_code_is_explained() {
+    let place = Place::new();
+    let ran = place.run(&["explain", "ms003"]).ok();
+    assert!(ran.out.starts_with("MS003\n") && ran.out.contains("Right:\n"), "{}", ran.out);
+    assert!(place.run(&["explain"]).ok().out.lines().count() > 20);
+    place.run(&["explain", "MS999"]).fails(2, &["there is no code MS999"]);
+}
+
+#[test]
+fn there_are_no_escape_codes_in_a_pipe() {
+    let place = Place::new();
+    place.file("f.sql", "CREATE STREAM s (a BIGINT); INSERT INTO s VALUES (1); SELECT a, NULL AS n FROM s;");
+    place.file("t.sql", "SELECT 1 AS a;\n-- a\n-- 2\n");
+    // `Ran::of` looks at standard output and standard error of each.
+    place.run(&["run", "f.sql", "--format", "table"]).ok();
+    place.run(&["-f", "f.sql", "--format", "box"]).ok();
+    place.run(&["-c", "SELECT a FROM s EMIT CHANGES", "--until-caught-up", "--format", "table"]).ok();
+    assert_eq!(place.run_with(&[], b"SELECT a FROM s;").ok().out, "{\"a\":1}\n");
+    place.run(&["-c", "SELECT b FROM s"]).fails(3, &["error[MS003]"]);
+    place.run(&["check", "f.sql"]).ok();
+    assert!(place.run(&["test", "t.sql"]).fails(6, &[]).out.contains("- 2\n+ 1\n"));
+    place.run(&["topic", "describe", "s", "--format", "table"]).ok();
+    place.run(&["explain", "MS001"]).ok();
+}

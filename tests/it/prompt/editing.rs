@@ -109,3 +109,28 @@ fn mistakes_have_a_caret_and_the_prompt_goes_on() {
     terminal.shows("did you mean \\timing?");
     terminal.prompts();
 }
+
+#[test]
+fn what_is_typed_has_colours_and_a_mistake_is_red() {
+    use vt100::Color::{Default as Plain, Idx};
+    let (_place, mut terminal) = opened();
+    terminal.types("SELECT origin, count(*), 'text' AS t, 17 FROM flights EMIT CHANGES -- why");
+    terminal.shows("-- why");
+    terminal.until("colours", |_| terminal.look_of("SELECT") == (Idx(4), true));
+    for word in ["AS", "FROM", "EMIT", "CHANGES"] {
+        assert_eq!(terminal.look_of(word), (Idx(4), true), "{word}");
+    }
+    for (word, look) in
+        [("'text'", Idx(2)), ("17", Idx(6)), ("origin", Plain), ("count", Plain), ("flights", Plain)]
+    {
+        assert_eq!(terminal.look_of(word), (look, false), "{word}");
+    }
+    terminal.types("\x03");
+    terminal.prompts();
+    terminal.line("SELECT orgin FROM flights;");
+    terminal.shows("did you mean");
+    terminal.prompts();
+    assert!(matches!(terminal.look_of("error"), (Idx(1 | 9), true)), "{:?}", terminal.look_of("error"));
+    assert!(matches!(terminal.look_of("^^^^^"), (Idx(1 | 9), _)), "{:?}", terminal.look_of("^^^^^"));
+    assert_eq!(terminal.look_of("millstream>"), (Plain, true));
+}

@@ -23,7 +23,7 @@ fn jobs_run_in_the_background_and_are_seen_and_stopped_by_number() {
     terminal.prompts();
     place.sql("INSERT INTO flights VALUES ('JFK', 1)");
     terminal.line("\\job 1");
-    terminal.shows("rows in");
+    terminal.shows("  rows in");
     terminal.prompts();
     // What a job says of itself is a second old at most.
     for _ in 0..100 {
@@ -117,4 +117,28 @@ fn values_are_inserted_each_time_and_a_second_job_has_its_own_name() {
     terminal.line("\\q");
     terminal.ends();
     assert_eq!(place.sql("SELECT count(*) AS n FROM flights"), "{\"n\":6}\n");
+}
+
+#[test]
+fn the_second_of_two_jobs_goes_on_when_it_is_left_alone() {
+    let (place, mut terminal) = opened();
+    terminal.line("CREATE STREAM copy (origin TEXT, delay BIGINT);");
+    terminal.line("INSERT INTO copy SELECT * FROM flights WHERE delay < 6;");
+    terminal.shows("job 1 is prompt.copy");
+    terminal.line("INSERT INTO copy SELECT * FROM flights WHERE delay > 6;");
+    terminal.shows("job 2 is prompt.copy.2");
+    terminal.until("both have read all", |s| s.matches("has caught up").count() == 2);
+    terminal.line("\\stop 1");
+    terminal.shows("stopped");
+    terminal.line("SET on_exit = stop;");
+    terminal.line("\\q");
+    terminal.ends();
+    place.sql("INSERT INTO flights VALUES ('BOS', 1), ('BOS', 99)");
+    // Only the second stands in the file, and it goes on where it was.
+    let ran = place.run(&["run", ".millstream/prompt.sql", "--until-caught-up"]).ok();
+    drop(ran);
+    assert_eq!(
+        place.sql("SELECT delay FROM copy ORDER BY delay"),
+        "{\"delay\":5}\n{\"delay\":7}\n{\"delay\":10}\n{\"delay\":99}\n"
+    );
 }

@@ -13,7 +13,11 @@ fn what_there_is_can_be_looked_at() {
     terminal.shows("(connector)");
     terminal.prompts();
     terminal.line("\\d+ flights");
-    terminal.shows("partition 0: 4 rows");
+    let screen = terminal.shows("partition 0: 4 rows");
+    assert!(
+        screen.contains("│ bigint ") && !screen.contains("BIGINT") && !screen.contains("NULL"),
+        "{screen}"
+    );
     terminal.prompts();
     terminal.line("\\peek flights 2");
     let screen = terminal.until("the last two rows", |s| s.contains("_offset") && s.contains("2 rows"));
@@ -140,4 +144,59 @@ fn without_colour_there_is_none_and_without_a_terminal_no_prompt() {
     let ran = place.run(&["demo", "quakes"]);
     ran.fails(2, &["wants a terminal"]);
     assert!(!place.path("history").exists());
+}
+
+#[test]
+fn nothing_is_folded_at_80_columns() {
+    let (_place, mut terminal) = opened();
+    terminal.line("CREATE MATERIALIZED VIEW board_of_all_airports AS SELECT origin, count(*) AS n FROM flights GROUP BY origin;");
+    terminal.shows("has caught up");
+    for command in [
+        "\\?",
+        "\\h",
+        "\\d",
+        "\\d+ flights",
+        "\\d board_of_all_airports",
+        "\\peek board_of_all_airports",
+        "\\jobs",
+        "\\job 1",
+        "\\why 1",
+        "\\plan SELECT 1 AS a EMIT CHANGES",
+        "SHOW ALL;",
+        "SELECT origin, repeat('long ', 40) AS x FROM flights;",
+    ] {
+        terminal.types("\x0c");
+        terminal.prompts();
+        terminal.line(command);
+        terminal.prompts();
+        assert!(terminal.folded().is_empty(), "{command}: {:?}\n{}", terminal.folded(), terminal.screen());
+    }
+    for demo in ["flights", "quakes", "storms"] {
+        let place = Place::new();
+        let terminal = Terminal::open(&place, &["demo", demo], (24, 80));
+        terminal.prompts();
+        assert!(terminal.folded().is_empty(), "{demo}: {:?}", terminal.folded());
+    }
+}
+
+#[test]
+fn a_table_and_a_file_can_be_peeked_at() {
+    let (place, mut terminal) = opened();
+    place.file("rows.csv", "a,b\n1,x\n2,y\n3,z\n");
+    place.sql(
+        "CREATE TABLE stock (item TEXT, n BIGINT, PRIMARY KEY (item));
+         INSERT INTO stock VALUES ('book', 1), ('lamp', 2);
+         DELETE FROM stock WHERE item = 'book';
+         CREATE STREAM rows (a BIGINT, b TEXT) WITH (connector = 'file', path = 'rows.csv');",
+    );
+    terminal.line("\\peek stock");
+    let screen = terminal.shows("3 rows");
+    assert!(screen.contains("_deleted") && screen.contains("lamp"), "{screen}");
+    terminal.prompts();
+    terminal.types("\x0c");
+    terminal.prompts();
+    terminal.line("\\peek rows 2");
+    let screen = terminal.shows("2 rows");
+    assert!(screen.contains("│ x ") && screen.contains("│ y ") && !screen.contains("│ z "), "{screen}");
+    terminal.prompts();
 }

@@ -4,7 +4,7 @@ mod editing;
 mod jobs;
 mod live;
 mod looking;
-mod terminal;
+pub(crate) mod terminal;
 
 use crate::cli::Place;
 use terminal::Terminal;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Only hangs take so long.
 const HANG: Duration = Duration::from_secs(120);
 
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     master: File,
     screen: Arc<Mutex<vt100::Parser>>,
@@ -22,14 +22,14 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Starts the program in a terminal of this size.
-    pub(super) fn open(place: &Place, arguments: &[&str], (rows, columns): (u16, u16)) -> Self {
+    pub(crate) fn open(place: &Place, arguments: &[&str], (rows, columns): (u16, u16)) -> Self {
         let mut command = place.command(arguments);
         command.env("TERM", "xterm-256color").env("MILLSTREAM_HISTORY", place.path("history"));
         command.env_remove("NO_COLOR").env_remove("COLUMNS").env_remove("LINES");
         Terminal::start(command, (rows, columns))
     }
 
-    pub(super) fn start(mut command: Command, (rows, columns): (u16, u16)) -> Self {
+    pub(crate) fn start(mut command: Command, (rows, columns): (u16, u16)) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -61,12 +61,12 @@ impl Terminal {
     }
 
     /// Types.
-    pub(super) fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
     /// Types a line.
-    pub(super) fn line(&mut self, text: &str) {
+    pub(crate) fn line(&mut self, text: &str) {
         self.types(text);
         // Once it stands there, a prompt without it is a new one.
         let bare = |text: &str| text.split_whitespace().collect::<String>();
@@ -76,17 +76,17 @@ impl Terminal {
     }
 
     /// What stands on the screen now.
-    pub(super) fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
     /// All that was ever written, with its escape codes.
-    pub(super) fn raw(&self) -> String {
+    pub(crate) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned()
     }
 
     /// How many of the cells on the screen are drawn in this colour.
-    pub(super) fn cells_in(&self, colour: vt100::Color) -> usize {
+    pub(crate) fn cells_in(&self, colour: vt100::Color) -> usize {
         let parser = self.screen.lock().unwrap();
         let (rows, columns) = parser.screen().size();
         let cells = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));
@@ -95,9 +95,37 @@ impl Terminal {
             .count()
     }
 
+    /// The colour of a text where it stands last on the screen, and whether it is bold.
+    #[track_caller]
+    pub(crate) fn look_of(&self, text: &str) -> (vt100::Color, bool) {
+        let parser = self.screen.lock().unwrap();
+        let (rows, columns) = parser.screen().size();
+        for row in (0..rows).rev() {
+            let line: Vec<String> = (0..columns)
+                .map(|c| parser.screen().cell(row, c).map_or(String::new(), |c| c.contents().to_string()))
+                .collect();
+            let at = (0..line.len()).find(|at| line[*at..].concat().starts_with(text));
+            if let Some(cell) = at.and_then(|at| parser.screen().cell(row, at as u16)) {
+                return (cell.fgcolor(), cell.bold());
+            }
+        }
+        panic!("{text} does not stand on the screen");
+    }
+
+    /// The lines of the screen that did not find place in its width.
+    pub(crate) fn folded(&self) -> Vec<String> {
+        let parser = self.screen.lock().unwrap();
+        let (rows, columns) = parser.screen().size();
+        let lines: Vec<String> = parser.screen().rows(0, columns).collect();
+        (0..rows)
+            .filter(|row| parser.screen().row_wrapped(*row))
+            .map(|row| lines[row as usize].clone())
+            .collect()
+    }
+
     /// Waits until the screen is as asked.
     #[track_caller]
-    pub(super) fn until(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
         let since = Instant::now();
         loop {
             let screen = self.screen();
@@ -111,24 +139,24 @@ impl Terminal {
 
     /// Waits until this stands on the screen.
     #[track_caller]
-    pub(super) fn shows(&self, text: &str) -> String {
+    pub(crate) fn shows(&self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))
     }
 
     /// Waits until the prompt is there and nothing is typed behind it.
     #[track_caller]
-    pub(super) fn prompts(&self) -> String {
+    pub(crate) fn prompts(&self) -> String {
         self.until("the prompt", |screen| screen.trim_end().ends_with("millstream>"))
     }
 
     /// Changes the size of the window.
-    pub(super) fn resize(&mut self, rows: u16, columns: u16) {
+    pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
         self.screen.lock().unwrap().screen_mut().set_size(rows, columns);
         tcsetwinsize(&self.master, size(rows, columns)).unwrap();
     }
 
     /// Waits until the program has ended.
-    pub(super) fn ends(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn ends(&mut self) -> (ExitStatus, String) {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -67,7 +67,8 @@ pub(super) fn table(content: &Content, wanted: &mut Vec<usize>, width: usize, co
 fn centred(text: &str, width: usize) -> String {
     let text = cut(text, width);
     let room = width.saturating_sub(text.width());
-    format!("{}{text}{}", " ".repeat(room / 2), " ".repeat(room - room / 2))
+    // The half column stands on the left, as in the tables of results that end.
+    format!("{}{text}{}", " ".repeat(room - room / 2), " ".repeat(room / 2))
 }
 
 fn padded(text: &str, width: usize, right: bool) -> String {
@@ -186,7 +187,7 @@ mod tests {
             lines,
             [
                 "┌─────────┬────────┬───────────────────┐",
-                "│  city   │   n    │       note        │",
+                "│   city  │    n   │        note       │",
                 "│ varchar │ bigint │      varchar      │",
                 "├─────────┼────────┼───────────────────┤",
                 "│ Zürich  │      7 │ a note that is l… │",

@@ -140,20 +140,42 @@ impl Fold {
 
 /// Which cells differ from those that were drawn before, by the rows' keys.
 #[derive(Default)]
-pub(super) struct Drawn(HashMap<String, Vec<Option<String>>>);
+pub(super) struct Drawn {
+    rows: HashMap<String, Vec<Option<String>>>,
+    marked: Vec<Vec<bool>>,
+}
 
 impl Drawn {
+    /// The cells that are to be marked, and how many rows have changed since they were drawn last. Marks stay until the next
+    /// change comes, so that they can be seen; a result that is drawn for the first time has none.
+    pub(super) fn marks(
+        &mut self,
+        keys: &[String],
+        cells: &[Vec<Option<String>>],
+        changes: u64,
+    ) -> (Vec<Vec<bool>>, u64) {
+        let first = self.rows.is_empty();
+        let changed = self.changed(keys, cells);
+        let seen = changed.iter().filter(|row| row.contains(&true)).count() as u64;
+        if first {
+            self.marked = changed.iter().map(|row| vec![false; row.len()]).collect();
+        } else if changes > 0 || self.marked.len() != changed.len() {
+            self.marked = changed;
+        }
+        (self.marked.clone(), seen)
+    }
+
     /// For each row and cell whether it is new or has changed; then these are the ones that were drawn.
-    pub(super) fn changed(&mut self, keys: &[String], cells: &[Vec<Option<String>>]) -> Vec<Vec<bool>> {
+    fn changed(&mut self, keys: &[String], cells: &[Vec<Option<String>>]) -> Vec<Vec<bool>> {
         let changed = keys
             .iter()
             .zip(cells)
-            .map(|(key, row)| match self.0.get(key) {
+            .map(|(key, row)| match self.rows.get(key) {
                 Some(before) => row.iter().zip(before).map(|(now, before)| now != before).collect(),
                 None => vec![true; row.len()],
             })
             .collect();
-        self.0 = keys.iter().cloned().zip(cells.iter().cloned()).collect();
+        self.rows = keys.iter().cloned().zip(cells.iter().cloned()).collect();
         changed
     }
 }
@@ -214,5 +236,16 @@ mod tests {
         assert_eq!(drawn.changed(&keys, &[row("x", "1"), row("y", "1")]), [[true, true], [true, true]]);
         let keys = ["y".to_string(), "x".to_string()];
         assert_eq!(drawn.changed(&keys, &[row("y", "1"), row("x", "2")]), [[false, false], [false, true]]);
+    }
+
+    #[test]
+    fn marks_stay_until_the_next_change() {
+        let row = |a: &str, b: &str| vec![Some(a.to_string()), Some(b.to_string())];
+        let mut drawn = Drawn::default();
+        let keys = ["x".to_string()];
+        assert_eq!(drawn.marks(&keys, &[row("x", "1")], 1), (vec![vec![false, false]], 1));
+        assert_eq!(drawn.marks(&keys, &[row("x", "2")], 2), (vec![vec![false, true]], 1));
+        assert_eq!(drawn.marks(&keys, &[row("x", "2")], 0), (vec![vec![false, true]], 0));
+        assert_eq!(drawn.marks(&keys, &[row("x", "2")], 4), (vec![vec![false, false]], 0));
     }
 }

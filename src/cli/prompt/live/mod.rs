@@ -6,6 +6,7 @@
 
 mod draw;
 mod fold;
+mod pace;
 mod status;
 
 use super::keys::{Key, Keys};
@@ -18,6 +19,7 @@ use crate::engine::{Continuous, Control, EngineError, JobSummary, Listing, Total
 use arrow::datatypes::SchemaRef;
 use draw::{Content, FRAME, Screen, cut, table};
 use fold::{Drawn, Fold};
+use pace::Pace;
 use status::Glance;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -28,8 +30,6 @@ pub(super) use status::size;
 
 /// How often keys and rows are looked at.
 const TICK: Duration = Duration::from_millis(20);
-/// How often is drawn at most.
-const DRAW: Duration = Duration::from_millis(100);
 /// After how long without a row it is said why.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Over how long the rate is taken.
@@ -136,7 +136,7 @@ pub(super) fn watch(
         sampled: (started, 0),
         last_out: (started, 0),
         asked: started,
-        drawn_at: None,
+        pace: Pace::default(),
         ended: None,
         naming: None,
         options,
@@ -209,7 +209,7 @@ struct View {
     last_out: (Duration, u64),
     /// When the query was asked last what it is at.
     asked: Duration,
-    drawn_at: Option<Duration>,
+    pace: Pace,
     /// How the query ended, once it has.
     ended: Option<Result<JobSummary, EngineError>>,
     /// The name that is being typed for a job.
@@ -239,12 +239,10 @@ impl View {
             for line in news() {
                 self.screen.erase()?;
                 writeln!(io::stdout(), "{line}")?;
-                self.drawn_at = None;
+                self.pace.at_once();
             }
             self.look(now());
-            let due = self.drawn_at.is_none_or(|at| now().saturating_sub(at) >= DRAW);
-            if due || over {
-                self.drawn_at = Some(now());
+            if self.pace.is_due(now(), over) {
                 self.draw()?;
             }
             if over {
@@ -278,7 +276,7 @@ impl View {
                 Key::Char(c) if c.is_alphanumeric() || c == '_' => name.extend(c.to_lowercase()),
                 Key::Char(_) => {}
             }
-            self.drawn_at = None;
+            self.pace.at_once();
             return None;
         }
         match key {
@@ -287,7 +285,7 @@ impl View {
             Key::Char('b') => self.naming = Some(String::new()),
             _ => return None,
         }
-        self.drawn_at = None;
+        self.pace.at_once();
         None
     }
 
@@ -334,7 +332,7 @@ impl View {
         scroll.printer.write(&delta.batch.slice(0, rows), weights.as_ref())?;
         scroll.printer.flush()?;
         // What stands below is drawn at once, so that it is always there.
-        self.drawn_at = None;
+        self.pace.at_once();
         Ok(true)
     }
 
@@ -354,7 +352,7 @@ impl View {
         if let Shown::Redrawn(redrawn) = &mut self.shown {
             if !self.glance.frozen && self.naming.is_none() {
                 let room = size.1.saturating_sub(FRAME + 3 + below.len()).max(1);
-                let (changes, drawn) = redrawn.draw(room, size.0, self.options.colour)?;
+                let (changes, drawn) = redrawn.draw(room, size.0, self.options.colour, true)?;
                 self.glance.not_drawn += changes.saturating_sub(drawn);
             }
             lines.clone_from(&redrawn.lines);
@@ -376,7 +374,9 @@ impl View {
         match &mut self.shown {
             Shown::Redrawn(redrawn) => {
                 let size = terminal::size();
-                redrawn.draw(size.1.saturating_sub(FRAME + 3).max(1), size.0, self.options.colour)?;
+                // What has changed last is of no interest any more.
+                let room = size.1.saturating_sub(FRAME + 3).max(1);
+                redrawn.draw(room, size.0, self.options.colour, false)?;
                 for line in &redrawn.lines {
                     writeln!(io::stdout(), "{line}")?;
                 }
@@ -399,15 +399,18 @@ impl View {
 }
 
 impl Redrawn {
-    /// Draws what holds now; how many changes that are, and how many of them can be seen.
-    fn draw(&mut self, room: usize, width: usize, colour: bool) -> Result<(u64, u64), Failure> {
+    /// Draws what holds now; how many changes that are, and how many of them can be seen. With `marks` the cells that have
+    /// changed are marked.
+    fn draw(&mut self, room: usize, width: usize, colour: bool, marks: bool) -> Result<(u64, u64), Failure> {
         let (top, changes) = {
             let mut fold = self.fold.lock().unwrap_or_else(PoisonError::into_inner);
             (fold.top(room).map_err(PrintError::from)?, fold.take_changes())
         };
         let cells = cells(&top.batch, width.saturating_mul(4)).map_err(PrintError::from)?;
-        let changed = self.drawn.changed(&top.keys, &cells);
-        let seen = changed.iter().filter(|row| row.contains(&true)).count() as u64;
+        let (mut changed, seen) = self.drawn.marks(&top.keys, &cells, changes);
+        if !marks {
+            changed.iter_mut().for_each(|row| row.fill(false));
+        }
         let content = Content { schema: &self.schema, cells: &cells, changed: &changed, total: top.total };
         self.lines = table(&content, &mut self.wanted, width, colour);
         // An update takes a row back and adds one.
