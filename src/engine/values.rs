@@ -126,7 +126,9 @@ impl Session {
                 Code::Value,
                 format!("column \"{name}\" is {wanted}, but the value for it is {}", type_name(&given)),
             );
-            return Some(d.at(place.clone()).help(format!("write a {wanted}, or CAST(… AS {wanted})")));
+            return Some(
+                d.at(place.clone()).help(format!("write a value of type {wanted}, or CAST(… AS {wanted})")),
+            );
         }
         if reads(&plan) {
             return None;
