@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::delta::{consolidate, draw, drawn};
+use crate::disk::Disk;
+use crate::operators::spill::tests::{Saved, lines};
+use crate::operators::spill::{SpillTo, Spilling};
 use crate::operators::{StateTable, StepStart};
+use crate::state::budget::MemoryBudget;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, TimeUnit};
 use proptest::prelude::*;
@@ -250,6 +254,50 @@ proptest! {
         prop_assert!(out.iter().all(|d| d.weights.is_none()));
         prop_assert_eq!(sum(&out), as_drawn(&expected(&rows, gap)));
         prop_assert_eq!(sessions.metrics().state_rows, 0);
+    }
+}
+
+proptest! {
+    /// With all keys on disk after each step: the same goes out, and what checkpoints save adds up to the state.
+    #[test]
+    fn sessions_on_disk_are_those_in_memory(
+        steps in prop::collection::vec(
+            (prop::collection::vec((0u8..6, 0i64..30), 0..8), 0i64..25, any::<bool>(), any::<bool>()), 1..14),
+        gap in 1i64..8, changing: bool,
+    ) {
+        let mode = if changing { EmitMode::Changes } else { EmitMode::Final };
+        let dir = tempfile::tempdir().unwrap();
+        let to = SpillTo { budget: MemoryBudget::new(0), disk: Disk::real(), dir: dir.path().into() };
+        let mut plain = operator(gap, 0, mode, true);
+        let mut spilled = Spilling::new(Box::new(operator(gap, 0, mode, true)), &to);
+        let mut saved = Saved::default();
+        let mut watermark = 0;
+        for (rows, ahead, checkpoint, restored) in steps {
+            let text: String =
+                rows.iter().map(|(key, time)| format!("+ k{key} {} 0\n", watermark + time)).collect();
+            watermark += ahead;
+            let step = |operator: &mut dyn Operator| {
+                let mut out = Vec::new();
+                if !text.is_empty() {
+                    operator.push(0, delta(&text), &mut out).unwrap();
+                }
+                operator.finish_step(watermark * S, &mut out).unwrap();
+                sum(&out)
+            };
+            prop_assert_eq!(step(&mut plain), step(&mut spilled));
+            prop_assert_eq!(plain.metrics().state_rows, spilled.metrics().state_rows);
+            if checkpoint {
+                saved.take(spilled.snapshot_changes().unwrap());
+                prop_assert_eq!(saved.lines(), lines(&plain.snapshot().unwrap()));
+            }
+            if restored {
+                let tables = spilled.snapshot().unwrap();
+                spilled = Spilling::new(Box::new(operator(gap, 0, mode, true)), &to);
+                spilled.restore(tables.clone()).unwrap();
+                saved = Saved::default();
+                saved.take(StateChange::Whole(tables));
+            }
+        }
     }
 }
 

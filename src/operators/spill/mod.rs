@@ -12,7 +12,7 @@
 
 mod records;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use super::{
     Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart, TableChange,

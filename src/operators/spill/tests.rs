@@ -90,7 +90,7 @@ fn step(
 }
 
 /// The tables' rows in some order.
-fn lines(tables: &[StateTable]) -> Vec<String> {
+pub(crate) fn lines(tables: &[StateTable]) -> Vec<String> {
     let text = |table: &StateTable| {
         let name = table.name.clone();
         let rows = draw(&[Delta::insert(table.batch.clone())]);
@@ -103,10 +103,10 @@ fn lines(tables: &[StateTable]) -> Vec<String> {
 
 /// What checkpoints hold, by table and key: all changes brought in.
 #[derive(Default)]
-struct Saved(std::collections::BTreeMap<(String, String), Vec<String>>);
+pub(crate) struct Saved(std::collections::BTreeMap<(String, String), Vec<String>>);
 
 impl Saved {
-    fn take(&mut self, change: StateChange) {
+    pub(crate) fn take(&mut self, change: StateChange) {
         let changes = match change {
             StateChange::Whole(tables) => {
                 self.0.clear();
@@ -135,7 +135,7 @@ impl Saved {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.0.values().flatten().cloned().collect();
         lines.sort();
         lines
