@@ -26,7 +26,7 @@ mod spec;
 mod spill;
 mod sums;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unsaved;
 mod windows;
 

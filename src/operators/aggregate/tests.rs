@@ -103,6 +103,13 @@ fn spec(batch: &RecordBatch, sql: &str, append_only: bool, mode: EmitMode) -> Ag
     }
 }
 
+/// Counts, sums and extremes of `v` by `k`, kept up to date.
+pub(crate) fn by_key(schema: &SchemaRef) -> Aggregate {
+    let sql = "SELECT k, count(*), sum(v), min(v), count(DISTINCT v) FROM t GROUP BY k";
+    let batch = RecordBatch::new_empty(schema.clone());
+    Aggregate::new(spec(&batch, sql, false, EmitMode::Changes), true).unwrap()
+}
+
 /// A query: keys and calls.
 #[derive(Clone, Copy)]
 struct Query<'a> {
