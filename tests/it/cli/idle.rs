@@ -5,16 +5,23 @@ use super::resume::{spawn, until};
 use super::*;
 use std::time::Duration;
 
+/// A key that lies in the first of two partitions, and one in the second.
+fn key_of_each_partition(place: &Place) -> (u64, u64) {
+    place.sql(
+        "CREATE STREAM probe (k BIGINT) WITH (partitions = 2, key = 'k');
+         INSERT INTO probe VALUES (1), (2), (3), (4), (5), (6), (7), (8)",
+    );
+    let of = |partition: u64| {
+        let least = place.sql(&format!("SELECT min(k) AS k FROM probe WHERE _partition = {partition}"));
+        json(&least)["k"].as_u64().unwrap()
+    };
+    (of(0), of(1))
+}
+
 #[test]
 fn time_goes_on_when_all_partitions_are_silent_and_the_same_after_a_kill() {
     let place = Place::new();
-    place.sql("CREATE STREAM probe (k BIGINT) WITH (partitions = 2, key = 'k'); INSERT INTO probe VALUES (1), (2), (3), (4), (5), (6), (7), (8)");
-    let of = |p: u64| {
-        json(&place.sql(&format!("SELECT min(k) AS k FROM probe WHERE _partition = {p}")))["k"]
-            .as_u64()
-            .unwrap()
-    };
-    let (first, second) = (of(0), of(1));
+    let (first, second) = key_of_each_partition(&place);
     // The option of the stream counts, not the setting.
     place.file(
         "board.sql",
@@ -50,13 +57,7 @@ fn time_goes_on_when_all_partitions_are_silent_and_the_same_after_a_kill() {
 #[test]
 fn who_was_idle_when_a_step_was_made_is_so_when_it_is_made_again() {
     let place = Place::new();
-    place.sql("CREATE STREAM probe (k BIGINT) WITH (partitions = 2, key = 'k'); INSERT INTO probe VALUES (1), (2), (3), (4), (5), (6), (7), (8)");
-    let of = |p: u64| {
-        json(&place.sql(&format!("SELECT min(k) AS k FROM probe WHERE _partition = {p}")))["k"]
-            .as_u64()
-            .unwrap()
-    };
-    let (silent, lively) = (of(0), of(1));
+    let (silent, lively) = key_of_each_partition(&place);
     let begin = |idle_timeout: &str| {
         place.file(
             "board.sql",
