@@ -5,6 +5,7 @@
 //! gives its memory back at the end of the step.
 
 use super::bag::RowCodec;
+use super::clock_hand::ClockHand;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
@@ -84,7 +85,7 @@ pub struct KeyedRows {
     /// What has changed since the last checkpoint; `None` = nobody has asked yet.
     unsaved: Option<Unsaved>,
     /// The entry that is looked at next when keys are to leave memory.
-    hand: usize,
+    hand: ClockHand,
 }
 
 /// The slots of keys that have changed, and the keys that have gone.
@@ -222,29 +223,22 @@ impl KeyedRows {
         Some(std::mem::take(&mut entry.key))
     }
 
-    /// Takes about `bytes` bytes of rows out, between two steps: those that have not been used for longest, roughly (a
-    /// clock's hand goes round).
+    /// Takes about `bytes` bytes of rows out, between two steps: those that have not been used for longest,
+    /// roughly.
     pub fn evict(&mut self, bytes: usize) -> Vec<EvictedRow> {
-        let (mut evicted, mut freed) = (Vec::new(), 0);
-        let slots = self.entries.len();
-        for _ in 0..2 * slots {
-            if freed >= bytes {
-                break;
-            }
-            let slot = self.hand % slots;
-            self.hand = slot + 1;
-            let Some(entry) = self.entries.get_mut(slot) else { break };
-            if std::mem::take(&mut entry.used) {
-                continue;
-            }
-            let unsaved = entry.unsaved;
-            let Some(row) = entry.row.take() else { continue };
-            let Some(key) = self.take_entry(slot as u32) else { continue };
+        let slots = self.hand.find(self.entries.len(), bytes, |slot| {
+            let entry = &mut self.entries[slot];
+            let used = std::mem::take(&mut entry.used);
+            let row = entry.row.as_ref().filter(|_| !used)?;
+            Some(entry.key.len() + row.len() + ENTRY_BYTES)
+        });
+        let take = |slot: u32| {
+            let entry = self.entries.get_mut(slot as usize)?;
+            let (row, unsaved) = (entry.row.take()?, entry.unsaved);
             self.bytes -= row.len();
-            freed += key.len() + row.len() + ENTRY_BYTES;
-            evicted.push(EvictedRow { key, row, unsaved });
-        }
-        evicted
+            Some(EvictedRow { key: self.take_entry(slot)?, row, unsaved })
+        };
+        slots.into_iter().filter_map(take).collect()
     }
 
     /// Takes note that a key, if it is there, is not as the last checkpoint has it.

@@ -28,6 +28,7 @@ use super::spill::KeyedState;
 use super::window::unit_ns;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::state::clock_hand::ClockHand;
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
 use crate::state::zero::one_zero;
@@ -113,7 +114,7 @@ pub struct Join {
     /// asked yet.
     unsaved: Option<Vec<u32>>,
     /// The slot that is looked at next when keys are to leave memory.
-    hand: usize,
+    hand: ClockHand,
 }
 
 impl Join {
@@ -154,7 +155,7 @@ impl Join {
             ages: age::Ages::default(),
             scratch: Vec::new(),
             unsaved: None,
-            hand: 0,
+            hand: ClockHand::default(),
             spec,
         })
     }

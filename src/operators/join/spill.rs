@@ -16,34 +16,17 @@ impl Join {
         !self.spec.null_aware && !self.spec.inputs[0].keys.is_empty()
     }
 
-    /// The slots that have not been used for longest, roughly: a clock's hand goes round, leaves those that have been used
-    /// since it came by last, and takes the others (Corbató 1968).
+    /// The slots that have not been used for longest, roughly.
     fn coldest(&mut self, bytes: usize) -> Vec<u32> {
         let row_bytes: Vec<usize> =
             self.rows.iter().map(|rows| rows.live_bytes().div_ceil(rows.len().max(1))).collect();
         let key_bytes = self.keys.live_bytes().div_ceil(self.keys.len().max(1)) + size_of::<Slot>();
-        let (mut chosen, mut freed) = (Vec::new(), 0);
-        let slots = self.slots.len();
-        for _ in 0..2 * slots {
-            if freed >= bytes {
-                break;
-            }
-            let slot = self.hand % slots;
-            self.hand = slot + 1;
-            if !self.keys.is_used(slot as u32) {
-                continue;
-            }
+        self.hand.find(self.slots.len(), bytes, |slot| {
             let state = &mut self.slots[slot];
-            if std::mem::take(&mut state.used) {
-                continue;
-            }
-            // Not again in the second round.
-            state.used = true;
-            freed +=
-                key_bytes + (0..2).map(|side| state.entries[side] as usize * row_bytes[side]).sum::<usize>();
-            chosen.push(slot as u32);
-        }
-        chosen
+            let stays = !self.keys.is_used(slot as u32) || std::mem::take(&mut state.used);
+            let rows = |side: usize| state.entries[side] as usize * row_bytes[side];
+            (!stays).then(|| key_bytes + rows(0) + rows(1))
+        })
     }
 
     /// When the watermark needs a slot, or where rows have ages when the first of its rows leaves.

@@ -26,6 +26,7 @@ use super::window::{length, unit_ns};
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::state::bag::RowCodec;
+use crate::state::clock_hand::ClockHand;
 use crate::state::key_table::KeyTable;
 use crate::state::zero::one_zero;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
@@ -94,7 +95,7 @@ pub struct SessionWindow {
     /// has asked yet.
     unsaved: Option<Vec<u32>>,
     /// The slot that is looked at next when some are to leave memory.
-    hand: usize,
+    hand: ClockHand,
 }
 
 impl SessionWindow {
@@ -120,7 +121,7 @@ impl SessionWindow {
             pending: Vec::new(),
             size: Size::default(),
             unsaved: None,
-            hand: 0,
+            hand: ClockHand::default(),
             spec,
         })
     }
@@ -130,7 +131,7 @@ impl SessionWindow {
         self.spec.schema.fields().len() - WINDOW_COLUMNS
     }
 
-    /// Puts rows into their places. Gives the slots that were touched and what happened there, the first row's first.
+    /// Puts rows into their places. Gives the slots that were touched and what happened there.
     fn absorb(&mut self, columns: &[ArrayRef], weights: Option<&Int64Array>) -> Result<Vec<(u32, Touched)>> {
         let times = cast(&columns[self.spec.time], &DataType::Int64)?;
         let times = times.as_primitive::<Int64Type>().values().clone();

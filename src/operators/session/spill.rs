@@ -12,28 +12,14 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
 impl SessionWindow {
-    /// The slots that have not been used for longest, roughly: a clock's hand goes round, leaves those that have been used
-    /// since it came by last, and takes the others (Corbató 1968).
+    /// The slots that have not been used for longest, roughly.
     fn coldest(&mut self, bytes: usize) -> Vec<u32> {
         let row_bytes = self.size.bytes.div_ceil(self.size.rows.max(1));
-        let (mut chosen, mut freed) = (Vec::new(), 0);
-        let slots = self.timelines.len();
-        for _ in 0..2 * slots {
-            if freed >= bytes {
-                break;
-            }
-            let slot = self.hand % slots;
-            self.hand = slot + 1;
+        self.hand.find(self.timelines.len(), bytes, |slot| {
             let timeline = &mut self.timelines[slot];
-            if timeline.is_empty() || std::mem::take(&mut timeline.used) {
-                continue;
-            }
-            // Not again in the second round.
-            timeline.used = true;
-            freed += size_of::<Timeline>() + timeline.rows().len() * row_bytes;
-            chosen.push(slot as u32);
-        }
-        chosen
+            let stays = timeline.is_empty() || std::mem::take(&mut timeline.used);
+            (!stays).then(|| size_of::<Timeline>() + timeline.rows().len() * row_bytes)
+        })
     }
 
     /// When the watermark needs a key: when the first of its sessions is over.

@@ -290,6 +290,13 @@ impl Spilling {
         }
     }
 
+    /// Takes note of tables that a checkpoint has.
+    fn note_saved(&mut self, tables: &[StateTable]) {
+        for StateTable { name, batch, key_columns } in tables {
+            self.shapes.note_saved(name, &batch.schema(), *key_columns);
+        }
+    }
+
     /// What keys on disk have, beside the operator's own tables.
     fn with_cold(&self, mut tables: Vec<StateTable>) -> Result<Vec<StateTable>> {
         let mut gathered = Gathered::default();
@@ -377,16 +384,25 @@ impl Operator for Spilling {
         Ok(match self.inner.snapshot_changes()? {
             StateChange::Whole(tables) => {
                 self.unsaved.clear();
+                self.note_saved(&tables);
                 StateChange::Whole(if self.cold.is_empty() { tables } else { self.with_cold(tables)? })
             }
-            StateChange::Some(changes) => StateChange::Some(match self.unsaved.is_empty() {
-                true => changes,
-                false => self.with_unsaved(changes)?,
-            }),
+            StateChange::Some(changes) => {
+                for change in &changes {
+                    if let Some(rows) = &change.rows {
+                        self.shapes.note_saved(&change.name, &rows.schema(), change.key_columns);
+                    }
+                }
+                StateChange::Some(match self.unsaved.is_empty() {
+                    true => changes,
+                    false => self.with_unsaved(changes)?,
+                })
+            }
         })
     }
 
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        self.note_saved(&tables);
         if !self.asked {
             self.asked = true;
             self.inner.restore(tables)?;

@@ -8,10 +8,10 @@ use crate::operators::{OperatorError, Result};
 use crate::state::bag::RowCodec;
 use crate::state::cold::{self, ColdError, Record};
 use crate::state::key_table::{Encoded, codec};
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What the tables look like.
@@ -20,6 +20,8 @@ pub(super) struct Shapes {
     keys: Option<RowCodec>,
     key_types: Vec<DataType>,
     tables: Vec<Shape>,
+    /// The key columns of each table that a checkpoint may have rows in, also of those of which none went to disk.
+    saved: BTreeMap<String, Vec<FieldRef>>,
 }
 
 /// What one table looks like.
@@ -218,6 +220,13 @@ impl Shapes {
         Ok(tables)
     }
 
+    /// Takes note of a table that a checkpoint has.
+    pub(super) fn note_saved(&mut self, name: &str, schema: &Schema, key_columns: usize) {
+        if !self.saved.contains_key(name) {
+            self.saved.insert(name.into(), schema.fields()[..key_columns].to_vec());
+        }
+    }
+
     /// All records as changes: those of a key that has no rows in a table are told to be gone from there.
     pub(super) fn changes(&self, gathered: &Gathered) -> Result<Vec<TableChange>> {
         let mut changes = Vec::new();
@@ -228,7 +237,10 @@ impl Shapes {
             let without: Vec<usize> = (0..has.len()).filter(|record| !has[*record]).collect();
             let removed = match without.is_empty() {
                 true => None,
-                false => Some(self.keys_table(shape, self.keys(gathered, &without)?)?),
+                false => Some(keys_table(
+                    &shape.schema.fields()[..self.key_types.len()],
+                    self.keys(gathered, &without)?,
+                )?),
             };
             let rows = if rows.is_empty() { None } else { Some(self.batch(shape, gathered, rows)?) };
             if rows.is_some() || removed.is_some() {
@@ -240,14 +252,20 @@ impl Shapes {
                 });
             }
         }
+        for (name, fields) in &self.saved {
+            if !gathered.is_empty() && self.tables.iter().all(|shape| shape.name != *name) {
+                let all: Vec<usize> = (0..gathered.records.len()).collect();
+                let removed = Some(keys_table(fields, self.keys(gathered, &all)?)?);
+                let key_columns = self.key_types.len();
+                changes.push(TableChange { name: name.clone(), key_columns, rows: None, removed });
+            }
+        }
         Ok(changes)
     }
+}
 
-    /// Keys alone, named as in the table.
-    fn keys_table(&self, shape: &Shape, keys: Vec<ArrayRef>) -> Result<RecordBatch> {
-        let fields = shape.schema.fields().iter().zip(&keys);
-        let fields: Vec<Field> =
-            fields.map(|(f, key)| Field::new(f.name(), key.data_type().clone(), true)).collect();
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), keys)?)
-    }
+/// Keys alone, named as in their table.
+fn keys_table(fields: &[FieldRef], keys: Vec<ArrayRef>) -> Result<RecordBatch> {
+    let named = fields.iter().zip(keys).map(|(field, key)| (field.name(), key, true));
+    Ok(RecordBatch::try_from_iter_with_nullable(named)?)
 }

@@ -217,6 +217,26 @@ proptest! {
 }
 
 #[test]
+fn a_row_that_went_before_its_key_left_memory_is_gone_from_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = StepStart::after(WATERMARK_NONE);
+    let mut first = join();
+    step(first.as_mut(), 2, start, &[(false, 1, 10, 1), (true, 1, 7, 1)]);
+    let mut operator = spilling(join(), u64::MAX, &Disk::real(), &dir);
+    let mut saved = Saved::default();
+    // No row of the right side has been on disk when the checkpoint is made.
+    let tables = first.snapshot().unwrap();
+    saved.take(StateChange::Whole(tables.clone()));
+    operator.restore(tables).unwrap();
+    step(&mut operator, 2, start, &[(true, 1, 7, -1)]);
+    operator.budget.set_limit(0);
+    step(&mut operator, 2, start, &[]);
+    assert!(operator.metrics().disk_bytes > 0);
+    saved.take(operator.snapshot_changes().unwrap());
+    assert_eq!(saved.lines(), ["left + 1 1 10 1 0"]);
+}
+
+#[test]
 fn what_does_not_fit_goes_to_disk_and_stays_in_memory_when_the_disk_is_full() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, faults) = Disk::faulty();

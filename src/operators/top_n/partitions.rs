@@ -2,6 +2,7 @@
 
 use crate::delta::{EventTime, WATERMARK_END};
 use crate::operators::aggregate::WindowKey;
+use crate::state::clock_hand::ClockHand;
 use crate::state::ranked::{Entry, Growth, Ranked};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ pub(super) struct Partitions {
     /// Partitions come back to memory: what is taken in is no change, and the last checkpoint has it.
     pub(super) admitting: bool,
     /// The partition that is looked at next when some are to leave memory.
-    hand: usize,
+    hand: ClockHand,
 }
 
 /// The numbers of partitions that have changed, and the keys of those that have gone.
@@ -103,7 +104,7 @@ impl Partitions {
             key_bytes: 0,
             unsaved: None,
             admitting: false,
-            hand: 0,
+            hand: ClockHand::default(),
         }
     }
 
@@ -194,24 +195,15 @@ impl Partitions {
     }
 
     /// Takes partitions out of about `bytes` bytes, where `size` tells how many a partition has: those that have not been
-    /// used for longest, roughly (a clock's hand goes round).
+    /// used for longest, roughly.
     pub(super) fn evict(&mut self, bytes: usize, size: impl Fn(&Partition) -> usize) -> Vec<Partition> {
-        let (mut evicted, mut freed) = (Vec::new(), 0);
-        let numbers = self.all.len();
-        for _ in 0..2 * numbers {
-            if freed >= bytes {
-                break;
-            }
-            let number = self.hand % numbers;
-            self.hand = number + 1;
-            let Some(partition) = self.get_mut(number as u32) else { continue };
+        let numbers = self.hand.find(self.all.len(), bytes, |number| {
+            let partition = self.all[number].as_mut()?;
             // Those that are empty wait for their window's end.
-            if std::mem::take(&mut partition.used) || partition.entries().next().is_none() {
-                continue;
-            }
-            freed += size(partition);
-            evicted.extend(self.take(number as u32));
-        }
+            let stays = std::mem::take(&mut partition.used) || partition.entries().next().is_none();
+            (!stays).then(|| size(partition))
+        });
+        let evicted: Vec<Partition> = numbers.into_iter().filter_map(|number| self.take(number)).collect();
         if self.windowed && !evicted.is_empty() {
             self.closing.clear();
             for (number, partition) in (0u32..).zip(&self.all) {
