@@ -1,7 +1,8 @@
 //! A sink that counts rows and forgets them: to measure, or to run a query for its side effects.
 //!
 //! `CREATE STREAM nowhere (n BIGINT) WITH (connector = 'blackhole')`. It has no options, can only be
-//! written to, and remembers nothing, so nothing can be there twice.
+//! written to, and remembers nothing, so nothing can be there twice; for the same reason it is the one stream that takes a
+//! result which changes: of an update both rows are counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

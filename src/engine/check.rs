@@ -1,7 +1,7 @@
 //! Statements that are looked at and not run: all that is wrong with them, and what is to be warned of.
 
 use super::change::{self, Change, changed_table};
-use super::define::{self, Defined, create_stream};
+use super::define::{self, Defined, create_stream, forgets};
 use super::insert::target;
 use super::planning::Stage;
 use super::session::{STDIN, check_append_only};
@@ -37,7 +37,7 @@ impl Session {
                 let (flow, unique) = self.flow(&definitions, source, query)?;
                 let key = match create.kind {
                     CreateKind::Stream => {
-                        check_append_only(&flow, query)?;
+                        check_append_only(&flow, query, forgets(create))?;
                         None
                     }
                     _ => Some(result_key(create, &flow, &unique, &query.span)?),
@@ -113,7 +113,7 @@ impl Session {
         if stream.is_table() {
             check_inserted(stream, &flow, &unique, &insert.query.span)?;
         } else {
-            check_append_only(&flow, &insert.query)?;
+            check_append_only(&flow, &insert.query, stream.connector == "blackhole")?;
         }
         check_other_input(&flow, stream, insert)?;
         Ok(flow)

@@ -568,6 +568,11 @@ pub(super) fn drop_object(engine: &Engine, kind: ObjectKind, name: &Name) -> Res
     Ok(())
 }
 
+/// Whether what is written to the stream is counted and dropped: then it may be changes too.
+pub(super) fn forgets(create: &CreateStream) -> bool {
+    create.options.iter().any(|o| o.name.value == "connector" && o.value == "blackhole")
+}
+
 /// How a query that writes a stream is to be maintained: what its EMIT clause says, else changes.
 pub(super) fn emit_mode(query: &EmitQuery) -> EmitMode {
     match query.emit {

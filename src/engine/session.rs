@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
 use super::change::{self, Change};
-use super::define::{self, Defined, create_stream, emit_mode};
+use super::define::{self, Defined, create_stream, emit_mode, forgets};
 use super::describe::{self, Rows};
 use super::insert::{target, upsert_target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
@@ -299,7 +299,7 @@ impl Session {
         let definitions = self.definitions(query)?;
         let (flow, unique) = self.flow(&definitions, source, query)?;
         let key = if create.kind == CreateKind::Stream {
-            check_append_only(&flow, query)?;
+            check_append_only(&flow, query, forgets(create))?;
             None
         } else {
             Some(result_key(create, &flow, &unique, &query.span)?)
@@ -688,9 +688,13 @@ fn is_lasting(flow: &Dataflow, named: bool) -> bool {
     named && !flow.sources.iter().any(|s| s.stream.connector == STDIN)
 }
 
-/// A stream only takes rows that stay.
-pub(super) fn check_append_only(flow: &Dataflow, query: &EmitQuery) -> Result<(), EngineError> {
-    if flow.root().append_only {
+/// A stream only takes rows that stay; one that forgets them takes changes too.
+pub(super) fn check_append_only(
+    flow: &Dataflow,
+    query: &EmitQuery,
+    forgets: bool,
+) -> Result<(), EngineError> {
+    if flow.root().append_only || forgets {
         return Ok(());
     }
     let d = Diagnostic::coded(Code::NotAppendOnly, "a stream only ever takes new rows, but this query takes rows back when its result changes")
