@@ -106,8 +106,9 @@ impl InTime {
 }
 
 impl Operator for InTime {
-    fn begin_step(&mut self, start: StepStart) {
+    fn begin_step(&mut self, start: StepStart) -> Result<()> {
         self.closed = start.closed;
+        Ok(())
     }
 
     fn push(&mut self, _port: usize, mut delta: Delta, out: &mut dyn Emit) -> Result<()> {
@@ -202,19 +203,19 @@ mod tests {
     #[test]
     fn a_row_behind_what_has_been_reached_came_after_idleness() {
         let mut in_time = operator(1, true);
-        in_time.begin_step(StepStart::after(7 * S));
+        in_time.begin_step(StepStart::after(7 * S)).unwrap();
         let rows = "+ 5 a\n+ 6 b\n+ 5 c";
         assert_eq!(push(&mut in_time, rows, Some(&[0, 0, 7])), ("+ 6 b\n".into(), [1, 1, 0]));
-        in_time.begin_step(StepStart::after(7 * S + 1));
+        in_time.begin_step(StepStart::after(7 * S + 1)).unwrap();
         assert_eq!(push(&mut in_time, "+ 6 b\n+ 7 c", None), ("+ 7 c\n".into(), [1, 2, 0]));
-        in_time.begin_step(StepStart::after(i64::MAX));
+        in_time.begin_step(StepStart::after(i64::MAX)).unwrap();
         assert_eq!(push(&mut in_time, "+ 9 b", None), (String::new(), [1, 3, 0]));
     }
 
     #[test]
     fn no_row_is_late_by_a_time_of_which_no_watermark_speaks() {
         let mut in_time = operator(0, false);
-        in_time.begin_step(StepStart::after(i64::MAX));
+        in_time.begin_step(StepStart::after(i64::MAX)).unwrap();
         let rows = "+ 5 a\n- null b";
         assert_eq!(push(&mut in_time, rows, Some(&[9, 9])), ("+ 5 a\n".into(), [0, 0, 1]));
     }

@@ -177,9 +177,10 @@ impl Emit for Vec<Delta> {
 /// Within a step: one [`Operator::begin_step`], any number of [`Operator::push`], then one [`Operator::finish_step`]. The law:
 /// the sum of all output deltas up to a step is the query over the sum of all input deltas.
 pub trait Operator: Send {
-    /// Begins a step.
-    fn begin_step(&mut self, start: StepStart) {
+    /// Begins a step. Errors: state that is to leave could not be moved.
+    fn begin_step(&mut self, start: StepStart) -> Result<()> {
         let _ = start;
+        Ok(())
     }
 
     /// Takes one delta of this step from input `port` and gives what follows from it to `out`.

@@ -255,8 +255,9 @@ impl WindowAssign {
 }
 
 impl Operator for WindowAssign {
-    fn begin_step(&mut self, start: StepStart) {
+    fn begin_step(&mut self, start: StepStart) -> Result<()> {
         self.closed = start.closed;
+        Ok(())
     }
 
     fn push(&mut self, _port: usize, mut delta: Delta, out: &mut dyn Emit) -> Result<()> {
@@ -461,7 +462,7 @@ mod tests {
             RecordBatch::try_new(Arc::new(schema.project(&[0]).unwrap()), vec![Arc::new(ts)]).unwrap();
         for (closed, kept) in [(WATERMARK_NONE, 2), (11 * S - 1, 2), (11 * S, 1), (i64::MAX, 0)] {
             let mut out = Vec::new();
-            window.begin_step(StepStart::after(closed));
+            window.begin_step(StepStart::after(closed)).unwrap();
             window.push(0, Delta::insert(batch.clone()), &mut out).unwrap();
             assert_eq!(out.iter().map(Delta::num_rows).sum::<usize>(), kept, "closed at {closed}");
         }
@@ -477,7 +478,7 @@ mod tests {
         let kind = WindowKind::Tumble { size: 10 * S };
         let spec = WindowSpec { time: 0, kind, offset: 0, grace: 0, event_time: false, schema };
         let mut window = WindowAssign::new(spec.clone());
-        window.begin_step(StepStart::after(i64::MAX));
+        window.begin_step(StepStart::after(i64::MAX)).unwrap();
         let ts = arrow::array::TimestampSecondArray::from(vec![5]);
         let batch = RecordBatch::try_new(Arc::new(spec.schema.project(&[0]).unwrap()), vec![Arc::new(ts)]);
         let marks = Some(Int64Array::from(vec![99 * S]));

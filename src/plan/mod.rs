@@ -25,6 +25,7 @@ mod share;
 pub mod single_row;
 pub mod state_bound;
 mod subqueries;
+mod to_char;
 pub use mistakes::{has_subquery, without_place as mistake};
 pub mod order;
 pub mod stream;
@@ -84,7 +85,7 @@ impl Planner {
         let state = SessionStateBuilder::new().with_config(config).with_default_features();
         let state = state.with_optimizer_rules(optimizer::rules());
         let mut state = state.with_physical_optimizer_rules(grouping_sets::physical_rules()).build();
-        let registered = json::register(&mut state);
+        let registered = json::register(&mut state).and_then(|()| to_char::register(&mut state));
         debug_assert!(registered.is_ok(), "a state of its own takes any function");
         Planner { state }
     }

@@ -8,8 +8,8 @@ use super::{Result, RuntimeError};
 use crate::disk::{Beside, DiskFile, Open};
 use crate::state::bag::RowCodec;
 use crate::state::key_table::{Encoded, codec};
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::RecordBatch;
+use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use bytes::Bytes;
@@ -52,15 +52,29 @@ impl KeyHashes {
         Ok((0..batch.num_rows()).map(|i| xxh3_64(encoded.row(i))).collect())
     }
 
-    /// The rows in the order of their hashes; those of a key stay in their order.
-    pub(super) fn sorted(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let hashes = self.of(batch)?;
-        if hashes.is_sorted() {
-            return Ok(batch.clone());
+    /// Gives the rows in the order of their hashes, some at a time: what is written may be all state. Those of a key stay in
+    /// their order.
+    pub(super) fn sorted(
+        &self,
+        batches: &[&RecordBatch],
+        mut give: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let mut rows: Vec<(u64, u32, u32)> = Vec::new();
+        for (number, batch) in (0u32..).zip(batches) {
+            rows.extend(self.of(batch)?.into_iter().zip(0u32..).map(|(hash, row)| (hash, number, row)));
         }
-        let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
-        rows.sort_by_key(|row| hashes[*row as usize]);
-        take_record_batch(batch, &UInt32Array::from(rows))
+        if let [batch] = batches
+            && rows.is_sorted()
+        {
+            return give((*batch).clone());
+        }
+        rows.sort_unstable();
+        for some in rows.chunks(READ_ROWS) {
+            let some: Vec<(usize, usize)> =
+                some.iter().map(|(_, n, row)| (*n as usize, *row as usize)).collect();
+            give(interleave_record_batch(batches, &some)?)?;
+        }
+        Ok(())
     }
 }
 

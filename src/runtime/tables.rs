@@ -97,19 +97,19 @@ pub(super) fn write(
         }
     }
     for change in changed {
-        let rows = one_batch(&change.rows)?;
-        let mut removed = one_batch(&change.removed)?;
+        let Changed { rows, mut removed, .. } = change;
         let place = next.iter().position(|t| t.node == change.node && t.name == change.name);
         if change.whole || place.is_none() {
             // There is nothing that could go.
-            removed = None;
+            removed.clear();
         }
-        if rows.is_none() && removed.is_none() {
+        if [&rows, &removed].into_iter().flatten().all(|batch| batch.num_rows() == 0) {
             continue;
         }
         let stem = format!("{stem}-{}-{}", change.node, change.name);
         let mut file = NewFile::new(store, &stem, change.key_columns);
-        file.add(Content { rows, removed })?;
+        file.add_unsorted(0, &rows)?;
+        file.add_unsorted(1, &removed)?;
         let file = file.finish()?;
         match place.and_then(|place| next.get_mut(place)) {
             Some(table) => table.files.push(file),
@@ -327,21 +327,26 @@ impl<'a> NewFile<'a> {
 
     /// Adds contents, whose keys' hashes are above those that have been added.
     fn add(&mut self, content: Content) -> Result<()> {
-        let parts = [(content.rows, ""), (content.removed, ".removed")];
-        for ((batch, end), writer) in parts.into_iter().zip(&mut self.writers) {
-            let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) else { continue };
-            let (writer, hashes) = match writer {
-                Some(writer) => writer,
-                None => {
-                    let name = format!("{}{end}.parquet", self.stem);
-                    let begun = FileWriter::begin(self.store, name, batch.schema())?;
-                    writer.insert((begun, KeyHashes::new(&batch.schema(), self.key_columns)?))
-                }
-            };
-            self.count += batch.num_rows() as u64;
-            writer.write(&hashes.sorted(&batch)?)?;
+        for (part, batch) in [content.rows, content.removed].into_iter().enumerate() {
+            self.add_unsorted(part, batch.as_slice())?;
         }
         Ok(())
+    }
+
+    /// Adds rows (part 0) or removed keys (part 1) in whatever order, their keys' hashes above those that have been added.
+    fn add_unsorted(&mut self, part: usize, batches: &[RecordBatch]) -> Result<()> {
+        let some: Vec<&RecordBatch> = batches.iter().filter(|batch| batch.num_rows() > 0).collect();
+        let Some(first) = some.first() else { return Ok(()) };
+        let (writer, hashes) = match &mut self.writers[part] {
+            Some(writer) => writer,
+            none => {
+                let name = format!("{}{}.parquet", self.stem, ["", ".removed"][part]);
+                let begun = FileWriter::begin(self.store, name, first.schema())?;
+                none.insert((begun, KeyHashes::new(&first.schema(), self.key_columns)?))
+            }
+        };
+        self.count += some.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+        hashes.sorted(&some, |rows| writer.write(&rows))
     }
 
     fn finish(self) -> Result<TableFile> {

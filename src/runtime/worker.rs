@@ -319,7 +319,7 @@ impl Worker {
     }
 
     fn step(&mut self, mut input: StepInput) -> Result<StepOutput, RuntimeError> {
-        self.begin(&input.before, input.moment);
+        self.begin(&input.before, input.moment)?;
         let mut results: Vec<Vec<Delta>> = vec![Vec::new(); self.flow.parts.len()];
         let mut watermarks: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         for from in 0..self.nodes.len() {
@@ -366,14 +366,15 @@ impl Worker {
     }
 
     /// Begins a step: tells each operator the watermark that its inputs had reached before, and the time.
-    fn begin(&mut self, times: &Reached, moment: Moment) {
+    fn begin(&mut self, times: &Reached, moment: Moment) -> Result<(), OperatorError> {
         let Moment { now, keep_since } = moment;
         let mut closed: Vec<EventTime> = Vec::with_capacity(self.nodes.len());
         for (i, (running, node)) in self.nodes.iter_mut().zip(&self.flow.nodes).enumerate() {
             let reached = |n: &usize| self.lifts.reached(i, *n, closed[*n], &times.parts);
             let before = node.inputs.iter().map(reached).min().unwrap_or(WATERMARK_NONE);
             if let Running::Operator(operator) = running {
-                operator.begin_step(StepStart { closed: before, now, keep_since });
+                let failed = |_: &OperatorError| self.failed.set(Some(i));
+                operator.begin_step(StepStart { closed: before, now, keep_since }).inspect_err(failed)?;
             }
             closed.push(match &node.spec {
                 Spec::Source(s) => times.sources[*s],
@@ -383,6 +384,7 @@ impl Worker {
                 _ => before,
             });
         }
+        Ok(())
     }
 
     fn seen(&mut self) -> Vec<NodeSeen> {

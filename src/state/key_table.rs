@@ -1,11 +1,14 @@
-//! Key columns → slots, where single keys come and go: look-ups by the batch, keys as row-format bytes.
+//! Key columns → slots, where single keys come and go: look-ups by the batch, keys as row-format bytes, or as they are where
+//! they are one number or time.
 //!
 //! Unlike [`super::keys::Keys`], which numbers keys for vectors of accumulators, a slot here is freed when its
 //! owner says so, and its number is given to another key later.
 
 use super::arena::{Arena, Span};
 use super::bag::RowCodec;
-use arrow::array::ArrayRef;
+use super::words;
+use arrow::array::{Array, ArrayRef};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{Rows, SortField};
@@ -52,33 +55,58 @@ pub fn codec(types: &[DataType]) -> Result<RowCodec, ArrowError> {
     RowCodec::new(types.iter().cloned().map(SortField::new).collect(), types.to_vec())
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Key {
-    hash: u64,
-    span: Span,
-    used: bool,
+/// What the keys are, by slot.
+#[derive(Debug)]
+enum Kept {
+    /// Row-format bytes.
+    Bytes { arena: Arena, spans: Vec<Span> },
+    /// The values themselves: of a single column whose values fit into a word.
+    Words { values: Vec<u64>, null: Option<u32> },
+}
+
+/// Keys that have been removed.
+#[derive(Debug, Default)]
+struct Removed {
+    bytes: Vec<u8>,
+    /// Where each ends in `bytes`.
+    ends: Vec<usize>,
+    words: Vec<u64>,
+    /// Of the words: which are null.
+    nulls: Vec<bool>,
 }
 
 /// The keys that are known, and their slots.
 #[derive(Debug)]
 pub struct KeyTable {
     codec: RowCodec,
-    columns: usize,
+    types: Vec<DataType>,
     table: HashTable<u32>,
-    keys: Vec<Key>,
+    hashes: Vec<u64>,
+    used: Vec<bool>,
+    kept: Kept,
     free: Vec<u32>,
-    arena: Arena,
-    /// The bytes of keys that have been removed, and where each ends.
-    removed: (Vec<u8>, Vec<usize>),
+    removed: Removed,
+    scratch: Vec<u64>,
 }
 
 impl KeyTable {
     /// No keys yet, over key columns of these types (none: there is one key).
     pub fn new(types: &[DataType]) -> Result<Self, ArrowError> {
-        let (table, keys, free) = (HashTable::new(), Vec::new(), Vec::new());
-        let columns = types.len();
-        let (arena, removed) = (Arena::default(), Default::default());
-        Ok(KeyTable { codec: codec(types)?, columns, table, keys, free, arena, removed })
+        let kept = match types {
+            [only] if words::fits(only) => Kept::Words { values: Vec::new(), null: None },
+            _ => Kept::Bytes { arena: Arena::default(), spans: Vec::new() },
+        };
+        Ok(KeyTable {
+            codec: codec(types)?,
+            types: types.to_vec(),
+            table: HashTable::new(),
+            hashes: Vec::new(),
+            used: Vec::new(),
+            kept,
+            free: Vec::new(),
+            removed: Removed::default(),
+            scratch: Vec::new(),
+        })
     }
 
     /// Puts the slot of each of the `rows` rows of `columns` into `slots`; new keys get slots. Rows for which `skip`
@@ -90,9 +118,22 @@ impl KeyTable {
         skip: impl Fn(usize) -> bool,
         slots: &mut Vec<u32>,
     ) -> Result<(), ArrowError> {
-        let encoded = Encoded::new(&self.codec, columns, rows)?;
         slots.clear();
         slots.reserve(rows);
+        if let (Kept::Words { .. }, [column]) = (&self.kept, columns) {
+            let mut scratch = std::mem::take(&mut self.scratch);
+            words::words(column, &mut scratch);
+            for (i, value) in scratch.iter().enumerate() {
+                slots.push(match skip(i) {
+                    true => NO_SLOT,
+                    false if column.is_null(i) => self.null_slot(),
+                    false => self.word_slot(*value),
+                });
+            }
+            self.scratch = scratch;
+            return Ok(());
+        }
+        let encoded = Encoded::new(&self.codec, columns, rows)?;
         for i in 0..rows {
             slots.push(if skip(i) { NO_SLOT } else { self.slot(encoded.row(i)) });
         }
@@ -101,8 +142,17 @@ impl KeyTable {
 
     /// Puts the slot of each of the `rows` rows of `columns` into `slots`; [`NO_SLOT`] for keys that have none.
     pub fn look_up(&self, columns: &[ArrayRef], rows: usize, slots: &mut Vec<u32>) -> Result<(), ArrowError> {
-        let encoded = Encoded::new(&self.codec, columns, rows)?;
         slots.clear();
+        if let (Kept::Words { null, .. }, [column]) = (&self.kept, columns) {
+            let mut values = Vec::new();
+            words::words(column, &mut values);
+            slots.extend(values.iter().enumerate().map(|(i, value)| {
+                let found = if column.is_null(i) { *null } else { self.find_word(spread(*value), *value) };
+                found.unwrap_or(NO_SLOT)
+            }));
+            return Ok(());
+        }
+        let encoded = Encoded::new(&self.codec, columns, rows)?;
         slots.extend((0..rows).map(|i| {
             let bytes = encoded.row(i);
             self.find(xxh3_64(bytes), bytes).unwrap_or(NO_SLOT)
@@ -111,12 +161,17 @@ impl KeyTable {
     }
 
     fn find(&self, hash: u64, bytes: &[u8]) -> Option<u32> {
-        let (keys, arena) = (&self.keys, &self.arena);
+        let Kept::Bytes { arena, spans } = &self.kept else { return None };
         let same = |slot: &u32| {
-            let key = &keys[*slot as usize];
-            key.hash == hash && arena.get(key.span) == bytes
+            let slot = *slot as usize;
+            self.hashes[slot] == hash && arena.get(spans[slot]) == bytes
         };
         self.table.find(hash, same).copied()
+    }
+
+    fn find_word(&self, hash: u64, value: u64) -> Option<u32> {
+        let Kept::Words { values, .. } = &self.kept else { return None };
+        self.table.find(hash, |slot| values[*slot as usize] == value).copied()
     }
 
     fn slot(&mut self, bytes: &[u8]) -> u32 {
@@ -124,28 +179,68 @@ impl KeyTable {
         if let Some(slot) = self.find(hash, bytes) {
             return slot;
         }
-        let key = Key { hash, span: self.arena.push(bytes), used: true };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.keys[slot as usize] = key;
-                slot
-            }
-            None => {
-                self.keys.push(key);
-                (self.keys.len() - 1) as u32
-            }
-        };
-        let keys = &self.keys;
-        self.table.insert_unique(hash, slot, |slot| keys[*slot as usize].hash);
+        let slot = self.fresh(hash);
+        if let Kept::Bytes { arena, spans } = &mut self.kept {
+            put(spans, slot, arena.push(bytes));
+        }
+        let hashes = &self.hashes;
+        self.table.insert_unique(hash, slot, |slot| hashes[*slot as usize]);
         slot
+    }
+
+    fn word_slot(&mut self, value: u64) -> u32 {
+        let hash = spread(value);
+        if let Some(slot) = self.find_word(hash, value) {
+            return slot;
+        }
+        let slot = self.fresh(hash);
+        if let Kept::Words { values, .. } = &mut self.kept {
+            put(values, slot, value);
+        }
+        let hashes = &self.hashes;
+        self.table.insert_unique(hash, slot, |slot| hashes[*slot as usize]);
+        slot
+    }
+
+    /// The slot of the null key, which is in no table.
+    fn null_slot(&mut self) -> u32 {
+        if let Kept::Words { null: Some(slot), .. } = self.kept {
+            return slot;
+        }
+        let slot = self.fresh(0);
+        if let Kept::Words { values, null } = &mut self.kept {
+            put(values, slot, 0);
+            *null = Some(slot);
+        }
+        slot
+    }
+
+    /// A slot that is in use from now on.
+    fn fresh(&mut self, hash: u64) -> u32 {
+        let slot = self.free.pop().unwrap_or(self.hashes.len() as u32);
+        put(&mut self.hashes, slot, hash);
+        put(&mut self.used, slot, true);
+        slot
+    }
+
+    fn is_null(&self, slot: u32) -> bool {
+        matches!(self.kept, Kept::Words { null: Some(null), .. } if null == slot)
     }
 
     /// Forgets the key of `slot`, which [`KeyTable::take_removed`] then gives.
     pub fn remove_noted(&mut self, slot: u32) {
-        let key = self.keys[slot as usize];
-        if key.used {
-            self.removed.0.extend_from_slice(self.arena.get(key.span));
-            self.removed.1.push(self.removed.0.len());
+        if self.is_used(slot) {
+            let null = self.is_null(slot);
+            match &self.kept {
+                Kept::Bytes { arena, spans } => {
+                    self.removed.bytes.extend_from_slice(arena.get(spans[slot as usize]));
+                    self.removed.ends.push(self.removed.bytes.len());
+                }
+                Kept::Words { values, .. } => {
+                    self.removed.words.push(values[slot as usize]);
+                    self.removed.nulls.push(null);
+                }
+            }
         }
         self.remove(slot);
     }
@@ -153,8 +248,11 @@ impl KeyTable {
     /// The key columns of the keys that have been removed and noted since this was last called, some of which may be there
     /// again; and how many they are.
     pub fn take_removed(&mut self) -> Result<(Vec<ArrayRef>, usize), ArrowError> {
-        let (bytes, ends) = std::mem::take(&mut self.removed);
-        if self.columns == 0 {
+        let Removed { bytes, ends, words, nulls } = std::mem::take(&mut self.removed);
+        if let (Kept::Words { .. }, [only]) = (&self.kept, self.types.as_slice()) {
+            return Ok((vec![words::column(only, &words, validity(&nulls))?], words.len()));
+        }
+        if self.types.is_empty() {
             return Ok((vec![], ends.len()));
         }
         let starts = [0].into_iter().chain(ends.iter().copied());
@@ -163,38 +261,46 @@ impl KeyTable {
 
     /// Forgets the key of `slot`.
     pub fn remove(&mut self, slot: u32) {
-        let key = &mut self.keys[slot as usize];
-        if !std::mem::take(&mut key.used) {
+        let Some(used) = self.used.get_mut(slot as usize) else { return };
+        if !std::mem::take(used) {
             return;
         }
-        let (hash, span) = (key.hash, key.span);
-        if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
+        self.free.push(slot);
+        if let Kept::Words { null, .. } = &mut self.kept
+            && *null == Some(slot)
+        {
+            *null = None;
+            return;
+        }
+        if let Ok(found) = self.table.find_entry(self.hashes[slot as usize], |other| *other == slot) {
             found.remove();
         }
-        self.arena.free(span);
-        self.free.push(slot);
-        if self.arena.is_wasteful() {
-            self.compact();
+        if let Kept::Bytes { arena, spans } = &mut self.kept {
+            arena.free(spans[slot as usize]);
+            if arena.is_wasteful() {
+                self.compact();
+            }
         }
     }
 
     /// Gives all memory of removed keys' bytes back.
     pub fn compact(&mut self) {
-        let mut arena = self.arena.successor();
-        for key in self.keys.iter_mut().filter(|key| key.used) {
-            key.span = arena.push(self.arena.get(key.span));
+        let Kept::Bytes { arena, spans } = &mut self.kept else { return };
+        let mut fresh = arena.successor();
+        for (span, _) in spans.iter_mut().zip(&self.used).filter(|(_, used)| **used) {
+            *span = fresh.push(arena.get(*span));
         }
-        self.arena = arena;
+        *arena = fresh;
     }
 
     /// The greatest number of slots so far: slots are below it.
     pub fn slots(&self) -> usize {
-        self.keys.len()
+        self.hashes.len()
     }
 
     /// Number of keys.
     pub fn len(&self) -> usize {
-        self.keys.len() - self.free.len()
+        self.hashes.len() - self.free.len()
     }
 
     /// Whether there is no key.
@@ -204,31 +310,70 @@ impl KeyTable {
 
     /// The slots that are in use.
     pub fn used(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.keys.len() as u32).filter(|slot| self.keys[*slot as usize].used)
+        (0..self.hashes.len() as u32).filter(|slot| self.used[*slot as usize])
     }
 
     /// The key columns of `slots`, one row each.
     pub fn columns(&self, slots: impl Iterator<Item = u32>) -> Result<Vec<ArrayRef>, ArrowError> {
-        if self.columns == 0 {
-            return Ok(vec![]);
+        match (&self.kept, self.types.as_slice()) {
+            (_, []) => Ok(vec![]),
+            (Kept::Words { values, .. }, [only, ..]) => {
+                let (mut words, mut nulls) = (Vec::new(), Vec::new());
+                for slot in slots {
+                    words.push(values[slot as usize]);
+                    nulls.push(self.is_null(slot));
+                }
+                Ok(vec![words::column(only, &words, validity(&nulls))?])
+            }
+            (Kept::Bytes { arena, spans }, _) => {
+                self.codec.decode(slots.map(|slot| arena.get(spans[slot as usize])))
+            }
         }
-        self.codec.decode(slots.map(|slot| self.arena.get(self.keys[slot as usize].span)))
     }
 
     /// Whether a slot is in use.
     pub fn is_used(&self, slot: u32) -> bool {
-        self.keys.get(slot as usize).is_some_and(|key| key.used)
+        self.used.get(slot as usize).copied().unwrap_or(false)
     }
 
     /// Bytes that the keys take, without room that is only reserved.
     pub fn live_bytes(&self) -> usize {
-        self.len() * (size_of::<Key>() + 5) + self.arena.live_bytes()
+        // The hash, whether it is used, the place in the table.
+        let key = 8 + 1 + 5;
+        match &self.kept {
+            Kept::Bytes { arena, .. } => self.len() * (key + size_of::<Span>()) + arena.live_bytes(),
+            Kept::Words { .. } => self.len() * (key + 8),
+        }
     }
 
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
-        self.keys.capacity() * size_of::<Key>() + self.table.capacity() * 5 + self.arena.size()
+        let kept = match &self.kept {
+            Kept::Bytes { arena, spans } => spans.capacity() * size_of::<Span>() + arena.size(),
+            Kept::Words { values, .. } => values.capacity() * 8,
+        };
+        self.hashes.capacity() * 8 + self.used.capacity() + self.table.capacity() * 5 + kept
     }
+}
+
+/// Puts the value of `slot`, which is at most the next one, in its place.
+fn put<T>(values: &mut Vec<T>, slot: u32, value: T) {
+    match values.get_mut(slot as usize) {
+        Some(there) => *there = value,
+        None => values.push(value),
+    }
+}
+
+/// The hash of a word: a bijection that spreads to all bits (the finisher of SplitMix64).
+fn spread(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// Which values are none, as Arrow says it.
+fn validity(nulls: &[bool]) -> Option<NullBuffer> {
+    nulls.contains(&true).then(|| nulls.iter().map(|null| !null).collect())
 }
 
 #[cfg(test)]
@@ -254,6 +399,26 @@ mod tests {
         assert_eq!(table.used().collect::<Vec<_>>(), [0, 1, 2]);
         let columns = table.columns([1, 0].into_iter()).unwrap();
         assert_eq!(columns[0].as_primitive::<Int64Type>().values(), &[3, 7]);
+    }
+
+    #[test]
+    fn a_null_is_a_key_beside_the_numbers() {
+        let mut table = KeyTable::new(&[DataType::Int64]).unwrap();
+        let keys: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), None, Some(-1), None]));
+        let mut slots = Vec::new();
+        table.intern(&[keys.clone()], 4, |_| false, &mut slots).unwrap();
+        assert_eq!(slots, [0, 1, 2, 1]);
+        assert_eq!(table.columns(slots.iter().copied()).unwrap(), [keys.clone()]);
+        table.remove_noted(1);
+        table.remove_noted(2);
+        table.look_up(&[keys.clone()], 4, &mut slots).unwrap();
+        assert_eq!(slots, [0, NO_SLOT, NO_SLOT, NO_SLOT]);
+        let gone: ArrayRef = Arc::new(Int64Array::from(vec![None, Some(-1)]));
+        assert_eq!(table.take_removed().unwrap(), (vec![gone], 2));
+        table.intern(&[keys.clone()], 4, |i| i == 2, &mut slots).unwrap();
+        assert_eq!((slots[0], slots[2], slots[1] == slots[3]), (0, NO_SLOT, true));
+        table.look_up(&[keys], 4, &mut slots).unwrap();
+        assert_eq!((table.len(), slots[1] != NO_SLOT), (2, true));
     }
 
     #[test]

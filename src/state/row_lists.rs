@@ -1,12 +1,15 @@
 //! Rows with weights in a list a slot: what one side of a join keeps.
 //!
-//! Rows are row-format bytes in one buffer. Where rows can be taken back, an index by their hash finds an equal row
-//! without walking its list; where they only come, each is an entry of its own.
+//! Where rows can be taken back, they are row-format bytes in one buffer, and an index by their hash finds an equal row
+//! without walking its list. Where they only come, nobody looks for one: each is an entry of its own, and they are kept as
+//! columns, so that nothing is encoded.
 
 use super::arena::{Arena, Span};
 use super::bag::RowCodec;
+use super::columns::{ColumnStore, Place};
 use super::key_table::{Encoded, codec};
-use arrow::array::ArrayRef;
+use super::sparse::Sparse;
+use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use hashbrown::HashTable;
@@ -15,113 +18,169 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// No row.
 pub const NO_ROW: u32 = u32::MAX;
 
-/// One entry: equal rows of a slot, or one of them.
+/// Where an entry is in the lists.
 #[derive(Debug, Clone, Copy)]
-pub struct RowEntry {
-    /// The slot whose list it is in.
-    pub slot: u32,
-    /// The next entry of the slot, or [`NO_ROW`].
-    pub next: u32,
+struct Link {
+    /// The slot whose list it is in; [`NO_ROW`] = it is none any more.
+    slot: u32,
+    next: u32,
     previous: u32,
-    hash: u32,
-    span: Span,
-    /// How often the row is there.
-    pub weight: i64,
-    /// The owner's: how often rows of the other side match it.
-    pub matched: i64,
-    /// The owner's: until when (ns) it is kept, or when it came.
-    pub until: i64,
-    /// The owner's: where in its list of changes of the running step the entry is noted, from 1; 0 = it is not.
-    pub note: u32,
 }
 
-/// Lists of rows.
+/// How rows are kept.
+#[derive(Debug)]
+enum Kept {
+    /// As bytes, by entry, with their hash and an index of them.
+    Bytes { codec: RowCodec, arena: Arena, spans: Vec<Span>, hashes: Vec<u32>, index: HashTable<u32> },
+    /// As columns: where each entry's row is.
+    Columns { store: ColumnStore, places: Vec<Place> },
+}
+
+/// A batch's rows, ready to be looked for and kept.
+pub enum Incoming {
+    /// As bytes.
+    Bytes(Encoded),
+    /// Kept as columns already, in parts of [`ColumnStore::MOST`] rows that begin at these places.
+    Columns(Vec<Place>),
+}
+
+impl Incoming {
+    fn bytes(&self, row: usize) -> &[u8] {
+        match self {
+            Incoming::Bytes(encoded) => encoded.row(row),
+            Incoming::Columns(_) => &[],
+        }
+    }
+}
+
+/// Where row `row` of those that begin at these places is.
+fn place_of(firsts: &[Place], row: usize) -> Place {
+    firsts[row / ColumnStore::MOST] + (row % ColumnStore::MOST) as Place
+}
+
+/// Lists of rows. An entry is equal rows of a slot, or one of them; its number may be another's when it has been removed.
 #[derive(Debug)]
 pub struct RowLists {
-    codec: RowCodec,
-    columns: usize,
-    rows: Vec<RowEntry>,
+    kept: Kept,
+    /// A column without rows of each type.
+    none: Vec<ArrayRef>,
+    links: Vec<Link>,
     free: Vec<u32>,
-    arena: Arena,
     /// First entry of each slot.
     heads: Vec<u32>,
-    /// Entries by the hash of slot and row; `None` where rows only come.
-    index: Option<HashTable<u32>>,
+    weights: Sparse<i64>,
+    matched: Sparse<i64>,
+    until: Sparse<i64>,
+    notes: Sparse<u32>,
 }
 
 impl RowLists {
     /// No rows, over columns of these types. `append_only`: no row is ever taken back.
     pub fn new(types: &[DataType], append_only: bool) -> Result<Self, ArrowError> {
+        let kept = if append_only {
+            Kept::Columns { store: ColumnStore::default(), places: Vec::new() }
+        } else {
+            let (arena, index) = (Arena::default(), HashTable::new());
+            Kept::Bytes { codec: codec(types)?, arena, spans: Vec::new(), hashes: Vec::new(), index }
+        };
         Ok(RowLists {
-            codec: codec(types)?,
-            columns: types.len(),
-            rows: Vec::new(),
+            kept,
+            none: types.iter().map(new_empty_array).collect(),
+            links: Vec::new(),
             free: Vec::new(),
-            arena: Arena::default(),
             heads: Vec::new(),
-            index: (!append_only).then(HashTable::new),
+            weights: Sparse::new(1),
+            matched: Sparse::new(0),
+            until: Sparse::new(i64::MAX),
+            notes: Sparse::new(0),
         })
     }
 
-    /// The bytes of a batch's rows.
-    pub fn encode(&self, columns: &[ArrayRef], rows: usize) -> Result<Encoded, ArrowError> {
-        Encoded::new(&self.codec, columns, rows)
+    /// Takes a batch's rows in. Each is then to be made an [`entry`](Self::entry), or [let go](Self::let_go).
+    pub fn incoming(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Incoming, ArrowError> {
+        match &mut self.kept {
+            Kept::Bytes { codec, .. } => Ok(Incoming::Bytes(Encoded::new(codec, columns, rows)?)),
+            Kept::Columns { store, .. } => {
+                let mut firsts = Vec::with_capacity(rows.div_ceil(ColumnStore::MOST));
+                for begin in (0..rows).step_by(ColumnStore::MOST) {
+                    let len = (rows - begin).min(ColumnStore::MOST);
+                    let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(begin, len)).collect();
+                    firsts.push(store.push(&part, len)?);
+                }
+                Ok(Incoming::Columns(firsts))
+            }
+        }
     }
 
-    /// The entry for a row of `slot`: the one that is there, or a new one of weight 0. Says whether it is new.
-    pub fn entry(&mut self, slot: u32, bytes: &[u8]) -> (u32, bool) {
-        let hash = xxh3_64_with_seed(bytes, u64::from(slot));
-        if let Some(id) = self.find_hashed(slot, bytes, hash as u32) {
+    /// The entry for a row of `slot`: the one that is there, or a new one. Says whether it is new; then its weight is to be
+    /// set.
+    pub fn entry(&mut self, slot: u32, incoming: &Incoming, row: usize) -> (u32, bool) {
+        let bytes = incoming.bytes(row);
+        let hash = match &self.kept {
+            Kept::Bytes { .. } => xxh3_64_with_seed(bytes, u64::from(slot)) as u32,
+            Kept::Columns { .. } => 0,
+        };
+        if let Some(id) = self.find_hashed(slot, bytes, hash) {
             return (id, false);
         }
-        let span = self.arena.push(bytes);
         if self.heads.len() <= slot as usize {
             self.heads.resize(slot as usize + 1, NO_ROW);
         }
         let next = self.heads[slot as usize];
-        let entry = RowEntry {
-            slot,
-            next,
-            previous: NO_ROW,
-            hash: hash as u32,
-            span,
-            weight: 0,
-            matched: 0,
-            until: i64::MAX,
-            note: 0,
-        };
+        let link = Link { slot, next, previous: NO_ROW };
         let id = match self.free.pop() {
             Some(id) => {
-                self.rows[id as usize] = entry;
+                self.links[id as usize] = link;
+                self.weights.set(id, 1);
+                self.matched.set(id, 0);
+                self.until.set(id, i64::MAX);
+                self.notes.set(id, 0);
                 id
             }
             None => {
-                self.rows.push(entry);
-                (self.rows.len() - 1) as u32
+                self.links.push(link);
+                (self.links.len() - 1) as u32
             }
         };
         if next != NO_ROW {
-            self.rows[next as usize].previous = id;
+            self.links[next as usize].previous = id;
         }
         self.heads[slot as usize] = id;
-        if let Some(index) = &mut self.index {
-            let rows = &self.rows;
-            index.insert_unique(spread(hash as u32), id, |id| spread(rows[*id as usize].hash));
+        match (&mut self.kept, incoming) {
+            (Kept::Bytes { arena, spans, hashes, index, .. }, _) => {
+                put(spans, id, arena.push(bytes));
+                put(hashes, id, hash);
+                index.insert_unique(spread(hash), id, |id| spread(hashes[*id as usize]));
+            }
+            (Kept::Columns { places, .. }, Incoming::Columns(firsts)) => {
+                put(places, id, place_of(firsts, row))
+            }
+            // Whoever keeps columns gives columns.
+            (Kept::Columns { .. }, Incoming::Bytes(_)) => {}
         }
         (id, true)
     }
 
+    /// A row that came in is not to be kept.
+    pub fn let_go(&mut self, incoming: &Incoming, row: usize) {
+        if let (Kept::Columns { store, .. }, Incoming::Columns(firsts)) = (&mut self.kept, incoming) {
+            store.free(place_of(firsts, row));
+        }
+    }
+
     /// The entry for a row of `slot`, if it is there; where rows only come, none is found.
-    pub fn find(&self, slot: u32, bytes: &[u8]) -> Option<u32> {
+    pub fn find(&self, slot: u32, incoming: &Incoming, row: usize) -> Option<u32> {
+        let bytes = incoming.bytes(row);
         self.find_hashed(slot, bytes, xxh3_64_with_seed(bytes, u64::from(slot)) as u32)
     }
 
     fn find_hashed(&self, slot: u32, bytes: &[u8], hash: u32) -> Option<u32> {
+        let Kept::Bytes { arena, spans, hashes, index, .. } = &self.kept else { return None };
         let same = |id: &u32| {
-            let row = &self.rows[*id as usize];
-            row.slot == slot && row.hash == hash && self.arena.get(row.span) == bytes
+            let at = *id as usize;
+            hashes[at] == hash && self.links[at].slot == slot && arena.get(spans[at]) == bytes
         };
-        self.index.as_ref()?.find(spread(hash), same).copied()
+        index.find(spread(hash), same).copied()
     }
 
     /// The first entry of a slot, or [`NO_ROW`].
@@ -129,68 +188,155 @@ impl RowLists {
         self.heads.get(slot as usize).copied().unwrap_or(NO_ROW)
     }
 
-    /// The entry `id`.
-    pub fn get(&self, id: u32) -> &RowEntry {
-        &self.rows[id as usize]
+    /// The next entry of the same slot, or [`NO_ROW`].
+    pub fn next(&self, id: u32) -> u32 {
+        self.links[id as usize].next
     }
 
-    /// The entry `id`, to be changed by its owner.
-    pub fn get_mut(&mut self, id: u32) -> &mut RowEntry {
-        &mut self.rows[id as usize]
+    /// The slot in whose list an entry is, or [`NO_ROW`] if it has been removed.
+    pub fn slot(&self, id: u32) -> u32 {
+        self.links[id as usize].slot
+    }
+
+    /// How often an entry's row is there.
+    pub fn weight(&self, id: u32) -> i64 {
+        self.weights.get(id)
+    }
+
+    /// Says how often it is there.
+    pub fn set_weight(&mut self, id: u32, weight: i64) {
+        self.weights.set(id, weight);
+    }
+
+    /// The owner's: how often rows of the other side match it.
+    pub fn matched(&self, id: u32) -> i64 {
+        self.matched.get(id)
+    }
+
+    /// Sets it.
+    pub fn set_matched(&mut self, id: u32, matched: i64) {
+        self.matched.set(id, matched);
+    }
+
+    /// The owner's: until when (ns) it is kept, or when it came.
+    pub fn until(&self, id: u32) -> i64 {
+        self.until.get(id)
+    }
+
+    /// Sets it.
+    pub fn set_until(&mut self, id: u32, until: i64) {
+        self.until.set(id, until);
+    }
+
+    /// The owner's: where in its list of changes of the running step the entry is noted, from 1; 0 = it is not.
+    pub fn note(&self, id: u32) -> u32 {
+        self.notes.get(id)
+    }
+
+    /// Sets it.
+    pub fn set_note(&mut self, id: u32, note: u32) {
+        self.notes.set(id, note);
     }
 
     /// Takes the entry `id` out of its list.
     pub fn remove(&mut self, id: u32) {
-        let RowEntry { slot, next, previous, hash, span, .. } = self.rows[id as usize];
+        let at = id as usize;
+        let Link { slot, next, previous } = self.links[at];
         match previous {
             NO_ROW => self.heads[slot as usize] = next,
-            previous => self.rows[previous as usize].next = next,
+            previous => self.links[previous as usize].next = next,
         }
         if next != NO_ROW {
-            self.rows[next as usize].previous = previous;
+            self.links[next as usize].previous = previous;
         }
-        if let Some(index) = &mut self.index
-            && let Ok(found) = index.find_entry(spread(hash), |other| *other == id)
-        {
-            found.remove();
+        match &mut self.kept {
+            Kept::Bytes { arena, spans, hashes, index, .. } => {
+                if let Ok(found) = index.find_entry(spread(hashes[at]), |other| *other == id) {
+                    found.remove();
+                }
+                arena.free(spans[at]);
+            }
+            Kept::Columns { store, places } => store.free(places[at]),
         }
-        self.rows[id as usize].slot = NO_ROW;
-        self.arena.free(span);
+        self.links[at].slot = NO_ROW;
         self.free.push(id);
     }
 
-    /// Gives memory of removed rows back if they are many. Bytes move; entries stay.
-    pub fn sweep(&mut self) {
-        if self.arena.is_wasteful() {
-            self.compact();
-        }
+    /// Gives memory of removed rows back if they are many. Rows move; entries stay.
+    pub fn sweep(&mut self) -> Result<(), ArrowError> {
+        let wasteful = match &self.kept {
+            Kept::Bytes { arena, .. } => arena.is_wasteful(),
+            Kept::Columns { store, .. } => store.is_wasteful(),
+        };
+        if wasteful { self.compact() } else { Ok(()) }
     }
 
-    /// Gives all memory of removed rows' bytes back.
-    pub fn compact(&mut self) {
-        let mut arena = self.arena.successor();
-        for row in self.rows.iter_mut().filter(|row| row.slot != NO_ROW) {
-            row.span = arena.push(self.arena.get(row.span));
+    /// Gives all memory of removed rows back.
+    pub fn compact(&mut self) -> Result<(), ArrowError> {
+        let links = &self.links;
+        let living = (0..links.len()).filter(|at| links[*at].slot != NO_ROW);
+        match &mut self.kept {
+            Kept::Bytes { arena, spans, .. } => {
+                let mut fresh = arena.successor();
+                living.for_each(|at| spans[at] = fresh.push(arena.get(spans[at])));
+                *arena = fresh;
+            }
+            Kept::Columns { store, places } => {
+                let mut fresh = ColumnStore::default();
+                let living: Vec<usize> = living.collect();
+                for part in living.chunks(ColumnStore::MOST) {
+                    let old: Vec<Place> = part.iter().map(|at| places[*at]).collect();
+                    let first = fresh.push(&store.gather(&old, &self.none)?, part.len())?;
+                    part.iter().zip(first..).for_each(|(at, place)| places[*at] = place);
+                }
+                *store = fresh;
+            }
         }
-        self.arena = arena;
+        Ok(())
     }
 
     /// The columns of entries, one row each.
     pub fn decode(&self, ids: impl Iterator<Item = u32>) -> Result<Vec<ArrayRef>, ArrowError> {
-        if self.columns == 0 {
+        if self.none.is_empty() {
             return Ok(vec![]);
         }
-        self.codec.decode(ids.map(|id| self.arena.get(self.rows[id as usize].span)))
+        match &self.kept {
+            Kept::Bytes { codec, arena, spans, .. } => {
+                codec.decode(ids.map(|id| arena.get(spans[id as usize])))
+            }
+            Kept::Columns { store, places } => {
+                let places: Vec<Place> = ids.map(|id| places[id as usize]).collect();
+                store.gather(&places, &self.none)
+            }
+        }
+    }
+
+    /// Some columns of entries, one row each.
+    pub fn decode_some(
+        &self,
+        ids: impl Iterator<Item = u32>,
+        columns: &[usize],
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        match &self.kept {
+            Kept::Bytes { .. } => {
+                let all = self.decode(ids)?;
+                Ok(columns.iter().map(|c| all[*c].clone()).collect())
+            }
+            Kept::Columns { store, places } => {
+                let places: Vec<Place> = ids.map(|id| places[id as usize]).collect();
+                store.gather_some(&places, &self.none, columns)
+            }
+        }
     }
 
     /// All entries.
     pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.rows.len() as u32).filter(|id| self.rows[*id as usize].slot != NO_ROW)
+        (0..self.links.len() as u32).filter(|id| self.links[*id as usize].slot != NO_ROW)
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.rows.len() - self.free.len()
+        self.links.len() - self.free.len()
     }
 
     /// Whether there is no entry.
@@ -200,14 +346,45 @@ impl RowLists {
 
     /// Bytes that the rows take, without room that is only reserved.
     pub fn live_bytes(&self) -> usize {
-        let index = if self.index.is_some() { 5 } else { 0 };
-        self.len() * (size_of::<RowEntry>() + index) + self.arena.live_bytes()
+        let entry = size_of::<Link>()
+            + match &self.kept {
+                Kept::Bytes { .. } => size_of::<Span>() + 9,
+                Kept::Columns { .. } => size_of::<Place>(),
+            };
+        let rows = match &self.kept {
+            Kept::Bytes { arena, .. } => arena.live_bytes(),
+            Kept::Columns { store, .. } => store.live_bytes(),
+        };
+        let marks = self.marks() * self.len() / self.links.len().max(1);
+        self.len() * entry + rows + marks
+    }
+
+    /// Bytes of what the owner notes.
+    fn marks(&self) -> usize {
+        self.weights.bytes() + self.matched.bytes() + self.until.bytes() + self.notes.bytes()
     }
 
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
-        let index = self.index.as_ref().map_or(0, |index| index.capacity() * 5);
-        self.rows.capacity() * size_of::<RowEntry>() + self.heads.capacity() * 4 + self.arena.size() + index
+        let rows = match &self.kept {
+            Kept::Bytes { arena, spans, hashes, index, .. } => {
+                arena.size()
+                    + spans.capacity() * size_of::<Span>()
+                    + hashes.capacity() * 4
+                    + index.capacity() * 5
+            }
+            Kept::Columns { store, places } => store.bytes() + places.capacity() * size_of::<Place>(),
+        };
+        let lists = self.links.capacity() * size_of::<Link>() + self.heads.capacity() * 4;
+        lists + rows + self.marks()
+    }
+}
+
+/// Puts the value of entry `id`, which is at most the next one, in its place.
+fn put<T>(values: &mut Vec<T>, id: u32, value: T) {
+    match values.get_mut(id as usize) {
+        Some(there) => *there = value,
+        None => values.push(value),
     }
 }
 
@@ -228,7 +405,7 @@ mod tests {
         let mut id = lists.first(slot);
         while id != NO_ROW {
             ids.push(id);
-            id = lists.get(id).next;
+            id = lists.next(id);
         }
         if ids.is_empty() {
             return vec![];
@@ -236,45 +413,89 @@ mod tests {
         lists.decode(ids.into_iter()).unwrap()[0].as_primitive::<Int64Type>().values().to_vec()
     }
 
+    fn numbers(numbers: impl IntoIterator<Item = i64>) -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(numbers))
+    }
+
     #[test]
     fn rows_are_found_again_and_leave_their_lists() {
         let mut lists = RowLists::new(&[DataType::Int64], false).unwrap();
-        let rows: ArrayRef = Arc::new(Int64Array::from(vec![5, 6, 5, 7]));
-        let encoded = lists.encode(&[rows], 4).unwrap();
-        let ids: Vec<(u32, bool)> = (0..4).map(|i| lists.entry(1, encoded.row(i))).collect();
+        let incoming = lists.incoming(&[numbers([5, 6, 5, 7])], 4).unwrap();
+        let ids: Vec<(u32, bool)> = (0..4).map(|i| lists.entry(1, &incoming, i)).collect();
         assert_eq!(ids, [(0, true), (1, true), (0, false), (2, true)]);
-        assert_eq!(lists.entry(0, encoded.row(0)), (3, true), "another slot");
+        assert_eq!(lists.entry(0, &incoming, 0), (3, true), "another slot");
         assert_eq!(walk(&lists, 1), [7, 6, 5]);
         lists.remove(1);
         assert_eq!(walk(&lists, 1), [7, 5]);
         lists.remove(2);
         lists.remove(0);
         assert_eq!((walk(&lists, 1), lists.len()), (vec![], 1));
-        assert!(lists.entry(1, encoded.row(1)).1);
+        assert!(lists.entry(1, &incoming, 1).1);
         assert_eq!((walk(&lists, 0), walk(&lists, 1)), (vec![5], vec![6]));
     }
 
     #[test]
     fn where_rows_only_come_each_has_its_entry() {
         let mut lists = RowLists::new(&[], true).unwrap();
-        let encoded = lists.encode(&[], 2).unwrap();
-        assert_eq!((lists.entry(0, encoded.row(0)), lists.entry(0, encoded.row(1))), ((0, true), (1, true)));
+        let incoming = lists.incoming(&[], 2).unwrap();
+        assert_eq!((lists.entry(0, &incoming, 0), lists.entry(0, &incoming, 1)), ((0, true), (1, true)));
+        let mut lists = RowLists::new(&[DataType::Int64], true).unwrap();
+        let rows = 3 * ColumnStore::MOST + 5;
+        let incoming = lists.incoming(&[numbers(0..rows as i64)], rows).unwrap();
+        for row in 0..rows {
+            if row % 1_000 == 7 {
+                lists.entry(3, &incoming, row);
+            } else {
+                lists.let_go(&incoming, row)
+            }
+        }
+        let expected: Vec<i64> = (0..rows as i64).rev().filter(|row| row % 1_000 == 7).collect();
+        assert_eq!(walk(&lists, 3), expected);
+        lists.sweep().unwrap();
+        assert_eq!(walk(&lists, 3), expected);
+        assert!(lists.bytes() < 10_000, "{} bytes", lists.bytes());
+    }
+
+    #[test]
+    fn what_is_noted_of_an_entry_is_not_the_next_ones() {
+        let mut lists = RowLists::new(&[DataType::Int64], true).unwrap();
+        let incoming = lists.incoming(&[numbers([1, 2])], 2).unwrap();
+        let (id, _) = lists.entry(0, &incoming, 0);
+        assert_eq!(
+            (lists.weight(id), lists.matched(id), lists.until(id), lists.note(id)),
+            (1, 0, i64::MAX, 0)
+        );
+        lists.set_weight(id, 0);
+        lists.set_matched(id, 3);
+        lists.set_until(id, 4);
+        lists.set_note(id, 5);
+        lists.remove(id);
+        assert_eq!((lists.slot(id), lists.len()), (NO_ROW, 0));
+        assert_eq!(lists.entry(0, &incoming, 1), (id, true));
+        assert_eq!(
+            (lists.weight(id), lists.matched(id), lists.until(id), lists.note(id)),
+            (1, 0, i64::MAX, 0)
+        );
+        assert_eq!(walk(&lists, 0), [2]);
     }
 
     #[test]
     fn memory_of_removed_rows_is_given_back() {
-        let mut lists = RowLists::new(&[DataType::Int64], false).unwrap();
-        for round in 0..10i64 {
-            let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(round * 5000..(round + 1) * 5000));
-            let encoded = lists.encode(&[rows], 5000).unwrap();
-            let ids: Vec<u32> = (0..5000).map(|i| lists.entry(i as u32 % 7, encoded.row(i)).0).collect();
-            ids.iter().skip(1).for_each(|id| lists.remove(*id));
-            lists.sweep();
+        for append_only in [false, true] {
+            let mut lists = RowLists::new(&[DataType::Int64], append_only).unwrap();
+            for round in 0..10i64 {
+                let rows = numbers(round * 5000..(round + 1) * 5000);
+                let incoming = lists.incoming(&[rows], 5000).unwrap();
+                let ids: Vec<u32> = (0..5000).map(|i| lists.entry(i as u32 % 7, &incoming, i).0).collect();
+                ids.iter().skip(1).for_each(|id| lists.remove(*id));
+                lists.sweep().unwrap();
+            }
+            assert_eq!(lists.len(), 10);
+            let rows = lists.bytes() - lists.links.capacity() * size_of::<Link>();
+            assert!(rows < 450_000, "{rows} bytes");
+            let mut left: Vec<i64> = (0..7).flat_map(|slot| walk(&lists, slot)).collect();
+            left.sort_unstable();
+            assert_eq!(left, (0..10).map(|r| r * 5000).collect::<Vec<_>>());
         }
-        assert_eq!(lists.len(), 10);
-        assert!(lists.arena.size() < 200_000, "{} bytes", lists.arena.size());
-        let mut left: Vec<i64> = (0..7).flat_map(|slot| walk(&lists, slot)).collect();
-        left.sort_unstable();
-        assert_eq!(left, (0..10).map(|r| r * 5000).collect::<Vec<_>>());
     }
 }

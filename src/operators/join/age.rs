@@ -33,11 +33,10 @@ pub(super) struct Ages {
 impl Ages {
     /// A row of a side that nothing bounds has come, once more if it is there already.
     pub(super) fn note(&mut self, side: usize, rows: &mut RowLists, id: u32) {
-        let entry = rows.get_mut(id);
-        if entry.until == self.now {
+        if rows.until(id) == self.now {
             return;
         }
-        entry.until = self.now;
+        rows.set_until(id, self.now);
         if let Some(arrivals) = &mut self.arrivals {
             arrivals[side].entry(self.now).or_default().push(id);
         }
@@ -68,17 +67,17 @@ impl Join {
     }
 
     /// Begins a step: rows that came too long ago leave.
-    pub(super) fn begin(&mut self, start: StepStart) {
+    pub(super) fn begin(&mut self, start: StepStart) -> Result<()> {
         self.ages.now = start.now;
         if start.keep_since.is_some() && !self.aging && self.spec.unbounded != [false; 2] {
             self.begin_ages();
         }
         if !self.aging {
-            return;
+            return Ok(());
         }
         let Some(since) = start.keep_since else {
             self.ages.arrivals = None;
-            return;
+            return Ok(());
         };
         let mut arrivals = match self.ages.arrivals.take() {
             Some(arrivals) => arrivals,
@@ -90,7 +89,7 @@ impl Join {
             }
         }
         self.ages.arrivals = Some(arrivals);
-        self.clean();
+        self.clean()
     }
 
     /// The rows that are there, by their age.
@@ -102,13 +101,13 @@ impl Join {
             }
             let ids: Vec<u32> = self.rows[side].ids().collect();
             for id in ids {
-                let entry = self.rows[side].get_mut(id);
+                let rows = &mut self.rows[side];
                 // Of a row from a checkpoint that does not tell its age, it begins now.
-                let (slot, unknown) = (entry.slot, entry.until == i64::MAX);
+                let (slot, unknown) = (rows.slot(id), rows.until(id) == i64::MAX);
                 if unknown {
-                    entry.until = now;
+                    rows.set_until(id, now);
                 }
-                arrivals.entry(entry.until).or_default().push(id);
+                arrivals.entry(rows.until(id)).or_default().push(id);
                 if unknown {
                     self.note_unsaved(slot);
                 }
@@ -126,11 +125,12 @@ impl Join {
 
     /// A row leaves, unless its entry is another row's now, or it has come again.
     fn leave(&mut self, side: usize, id: u32, since: i64) {
-        let entry = self.rows[side].get_mut(id);
-        if entry.slot == NO_ROW || entry.until >= since {
+        let rows = &mut self.rows[side];
+        let (slot, weight) = (rows.slot(id), rows.weight(id));
+        if slot == NO_ROW || rows.until(id) >= since {
             return;
         }
-        let (slot, weight) = (entry.slot, std::mem::take(&mut entry.weight));
+        rows.set_weight(id, 0);
         self.slots[slot as usize].weights[side] -= weight;
         self.ages.expired += weight.max(0) as u64;
         self.dead[side].push(id);
@@ -157,14 +157,14 @@ impl Join {
         let keys = self.key_columns(side, &delta)?;
         self.intern(&keys, delta.num_rows())?;
         let slots = std::mem::take(&mut self.scratch);
-        let encoded = self.rows[side].encode(delta.batch.columns(), delta.num_rows())?;
+        let incoming = self.rows[side].incoming(delta.batch.columns(), delta.num_rows())?;
         let mut left = Vec::with_capacity(slots.len());
         for (row, slot) in slots.iter().enumerate() {
             let mut weight = weights.value(row);
             // A row that can match nothing is not kept: it has not left.
             if weight < 0 && *slot != NO_SLOT {
-                let there = self.rows[side].find(*slot, encoded.row(row));
-                let there = there.map_or(0, |id| self.rows[side].get(id).weight.max(0));
+                let there = self.rows[side].find(*slot, &incoming, row);
+                let there = there.map_or(0, |id| self.rows[side].weight(id).max(0));
                 self.ages.ignored += (-weight - there).max(0) as u64;
                 weight = weight.max(-there);
                 // Its key may have come into being for the look-up alone.
@@ -206,7 +206,8 @@ mod tests {
     /// A step at the time `now`, where rows are kept for `ttl`; the net of what goes out.
     fn step(join: &mut Join, now: i64, ttl: Option<i64>, left: &str, right: &str) -> String {
         let mut out = Vec::new();
-        join.begin_step(StepStart { closed: WATERMARK_NONE, now, keep_since: ttl.map(|ttl| now - ttl) });
+        join.begin_step(StepStart { closed: WATERMARK_NONE, now, keep_since: ttl.map(|ttl| now - ttl) })
+            .unwrap();
         for (port, text) in [left, right].into_iter().enumerate() {
             join.push(port, drawn(&schema(port), text), &mut out).unwrap();
         }

@@ -4,7 +4,7 @@ use super::{Join, Matching};
 use crate::delta::Delta;
 use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::key_table::NO_SLOT;
-use crate::state::row_lists::RowEntry;
+use crate::state::row_lists::RowLists;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, Int64Type, Schema};
@@ -87,12 +87,12 @@ impl Join {
                 let weights = places.iter().map(|s| self.slots[*s as usize].weights[side]).collect();
                 (places.to_vec(), vec![], weights, Int64Array::from_value(0, places.len()))
             } else {
-                let of = |column: fn(&RowEntry) -> i64| -> Int64Array {
-                    places.iter().map(|id| column(rows.get(*id))).collect()
+                let of = |column: fn(&RowLists, u32) -> i64| -> Int64Array {
+                    places.iter().map(|id| column(rows, *id)).collect()
                 };
-                let slots = places.iter().map(|id| rows.get(*id).slot).collect();
+                let slots = places.iter().map(|id| rows.slot(*id)).collect();
                 let columns = rows.decode(places.iter().copied())?;
-                (slots, columns, of(|row| row.weight), of(|row| row.matched))
+                (slots, columns, of(RowLists::weight), of(RowLists::matched))
             };
         let keys = self.keys.columns(slots.into_iter())?;
         let mut fields: Vec<Field> = key_fields(&keys).collect();
@@ -101,7 +101,7 @@ impl Join {
         }
         let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
         if self.ages_of(side) {
-            counts.push(Arc::new(places.iter().map(|id| rows.get(*id).until).collect::<Int64Array>()));
+            counts.push(Arc::new(places.iter().map(|id| rows.until(*id)).collect::<Int64Array>()));
         }
         for (name, column) in [WEIGHT, MATCHED, CAME].into_iter().zip(&counts) {
             fields.push(Field::new(name, column.data_type().clone(), false));
@@ -130,8 +130,8 @@ impl Join {
         for side in 0..2 {
             let ids: Vec<u32> = self.rows[side].ids().collect();
             for id in ids {
-                let entry = self.rows[side].get_mut(id);
-                entry.matched = self.slots[entry.slot as usize].weights[1 - side];
+                let slot = self.rows[side].slot(id);
+                self.rows[side].set_matched(id, self.slots[slot as usize].weights[1 - side]);
             }
         }
     }
@@ -186,19 +186,19 @@ impl Join {
             let schema = self.spec.inputs[side].schema.clone();
             let own = RecordBatch::try_new_with_options(schema, columns.to_vec(), &options)?;
             let until = self.until(side, &Delta::insert(own))?;
-            let encoded = self.rows[side].encode(columns, rows)?;
+            let incoming = self.rows[side].incoming(columns, rows)?;
             for (i, slot) in slots.iter().enumerate() {
-                let (id, _) = self.rows[side].entry(*slot, encoded.row(i));
-                let entry = self.rows[side].get_mut(id);
-                (entry.weight, entry.matched) = (weights.value(i), matched.value(i));
+                let (id, _) = self.rows[side].entry(*slot, &incoming, i);
+                self.rows[side].set_weight(id, weights.value(i));
+                self.rows[side].set_matched(id, matched.value(i));
                 self.slots[*slot as usize].entries[side] += 1;
                 if let Some(came) = came {
-                    entry.until = came.value(i);
+                    self.rows[side].set_until(id, came.value(i));
                     self.ages.note_arrival(side, id, came.value(i));
                 }
                 if let Some(until) = &until {
-                    entry.until = until[i];
-                    self.due[side].entry(until[i]).or_default().push(id);
+                    self.rows[side].set_until(id, until[i]);
+                    self.due[side].add(until[i], id);
                 }
             }
         }

@@ -14,6 +14,7 @@
 
 mod age;
 mod checkpoint;
+mod due;
 mod pairs;
 mod presence;
 mod spec;
@@ -94,13 +95,14 @@ pub struct Join {
     /// Whether of this side only the number of rows matters.
     counts_only: [bool; 2],
     matching: Matching,
+    residual: Option<pairs::Residual>,
     /// For a `NOT IN`: the weight of all rows of the right side, and of those whose key is null.
     right: [i64; 2],
     /// For a `NOT IN`: the slot of the null key.
     null_slot: Option<u32>,
     step: presence::Changes,
-    /// Rows of each side that are over when the watermark has passed a time (ns).
-    due: [BTreeMap<i64, Vec<u32>>; 2],
+    /// Rows of each side that are over when the watermark has passed a time.
+    due: [due::Due; 2],
     /// Slots that are over when the watermark has passed a time (ns).
     due_slots: BTreeMap<i64, Vec<u32>>,
     /// Entries whose weight may have come to nothing, and slots that may be empty.
@@ -144,10 +146,11 @@ impl Join {
             rows,
             counts_only: [spec.counts_only(0), spec.counts_only(1)],
             matching,
+            residual: spec.residual.clone().map(|r| pairs::Residual::new(&spec, r)).transpose()?,
             right: [0; 2],
             null_slot: None,
             step: presence::Changes::default(),
-            due: [BTreeMap::new(), BTreeMap::new()],
+            due: Default::default(),
             due_slots: BTreeMap::new(),
             dead: [Vec::new(), Vec::new()],
             empty: Vec::new(),
@@ -207,17 +210,16 @@ impl Join {
         let passed = |at: i64| at < watermark || watermark == WATERMARK_END;
         let mut held: [Vec<presence::Row>; 2] = [Vec::new(), Vec::new()];
         for (side, held) in held.iter_mut().enumerate() {
-            while let Some(first) = self.due[side].first_entry().filter(|first| passed(*first.key())) {
-                for id in first.remove() {
-                    let entry = *self.rows[side].get(id);
-                    // The entry may have been given to another row meanwhile.
-                    if entry.slot == NO_ROW || !passed(entry.until) {
-                        continue;
-                    }
-                    self.hold(side, id, held);
-                    self.dead[side].push(id);
-                    self.rows[side].get_mut(id).weight = 0;
+            let rows = &self.rows[side];
+            for id in self.due[side].take(passed, |id| rows.until(id)) {
+                let rows = &self.rows[side];
+                // The entry may have been given to another row meanwhile.
+                if rows.slot(id) == NO_ROW || !passed(rows.until(id)) {
+                    continue;
                 }
+                self.hold(side, id, held);
+                self.dead[side].push(id);
+                self.rows[side].set_weight(id, 0);
             }
         }
         let mut over = Vec::new();
@@ -234,8 +236,8 @@ impl Join {
                 while id != NO_ROW {
                     self.hold(side, id, held);
                     self.dead[side].push(id);
-                    self.rows[side].get_mut(id).weight = 0;
-                    id = self.rows[side].get(id).next;
+                    self.rows[side].set_weight(id, 0);
+                    id = self.rows[side].next(id);
                 }
             }
             self.slots[slot as usize].weights = [0; 2];
@@ -244,35 +246,34 @@ impl Join {
         for (side, rows) in held.iter().enumerate() {
             self.give_rows(side, rows, out)?;
         }
-        self.clean();
-        Ok(())
+        self.clean()
     }
 
     /// An entry that is over: what is still owed of it.
     fn hold(&self, side: usize, id: u32, held: &mut Vec<presence::Row>) {
         if self.spec.hold && self.spec.gives_rows_of(side) {
-            let entry = self.rows[side].get(id);
+            let weight = self.rows[side].weight(id);
             let matched = self.is_matched(side, id);
-            if entry.weight != 0 && !self.is_given_early(matched) {
-                held.push(presence::Row { id, weight: entry.weight, matched });
+            if weight != 0 && !self.is_given_early(matched) {
+                held.push(presence::Row { id, weight, matched });
             }
         }
     }
 
     /// Forgets entries and slots that have come to nothing.
-    fn clean(&mut self) {
+    fn clean(&mut self) -> Result<()> {
         for side in 0..2 {
             for id in std::mem::take(&mut self.dead[side]) {
-                let entry = *self.rows[side].get(id);
-                if entry.slot == NO_ROW || entry.weight != 0 {
+                let slot = self.rows[side].slot(id);
+                if slot == NO_ROW || self.rows[side].weight(id) != 0 {
                     continue;
                 }
                 self.rows[side].remove(id);
-                self.slots[entry.slot as usize].entries[side] -= 1;
-                self.note_unsaved(entry.slot);
-                self.empty.push(entry.slot);
+                self.slots[slot as usize].entries[side] -= 1;
+                self.note_unsaved(slot);
+                self.empty.push(slot);
             }
-            self.rows[side].sweep();
+            self.rows[side].sweep()?;
         }
         for slot in std::mem::take(&mut self.empty) {
             let state = &mut self.slots[slot as usize];
@@ -290,6 +291,7 @@ impl Join {
                 self.null_slot = self.null_slot.filter(|null| *null != slot);
             }
         }
+        Ok(())
     }
 }
 
@@ -320,8 +322,8 @@ impl Join {
 }
 
 impl Operator for Join {
-    fn begin_step(&mut self, start: StepStart) {
-        self.begin(start);
+    fn begin_step(&mut self, start: StepStart) -> Result<()> {
+        self.begin(start)
     }
 
     fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
@@ -339,7 +341,7 @@ impl Operator for Join {
             }
         }
         self.give_changes(out)?;
-        self.clean();
+        self.clean()?;
         if self.spec.bound.is_some() {
             self.expire(watermark, out)?;
         }
@@ -384,8 +386,7 @@ impl Operator for Join {
     fn open_window(&mut self) -> Option<OpenWindow> {
         // Of rows that wait for a match only those matter that go out without one.
         let counts = |side: &usize| !self.spec.hold || self.spec.gives_rows_of(*side);
-        let due =
-            (0..2).filter(counts).filter_map(|side| self.due[side].first_key_value().map(|(at, _)| *at));
+        let due = (0..2).filter(counts).filter_map(|side| self.due[side].first());
         let end = due.chain(self.due_slots.first_key_value().map(|(at, _)| *at)).min()?;
         // What has no time is over at once; what is bounded by nothing never is.
         let timely = end != WATERMARK_NONE && end != i64::MAX;

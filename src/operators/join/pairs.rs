@@ -1,6 +1,6 @@
 //! The pairs of a delta's rows with the rows that the other side has, and the delta's rows put beside them.
 
-use super::{BATCH_ROWS, Join, Matching};
+use super::{BATCH_ROWS, Join, JoinSpec, Matching};
 use crate::delta::Delta;
 use crate::operators::{Emit, Result};
 use crate::state::key_table::NO_SLOT;
@@ -8,8 +8,13 @@ use crate::state::row_lists::NO_ROW;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
 };
-use arrow::compute::{filter_record_batch, prep_null_mask_filter, take};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::compute::{prep_null_mask_filter, take};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Pairs that wait to be made: rows of the delta and entries of the other side.
@@ -17,6 +22,54 @@ use std::sync::Arc;
 struct Waiting {
     rows: Vec<u32>,
     others: Vec<u32>,
+}
+
+/// What must be true of a pair besides equal keys, and the columns that it looks at.
+pub(super) struct Residual {
+    /// Over the columns `columns`.
+    condition: Arc<dyn PhysicalExpr>,
+    /// Of the left columns followed by the right ones, in order.
+    columns: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Residual {
+    /// `condition` stands over all columns of the pair.
+    pub(super) fn new(spec: &JoinSpec, condition: Arc<dyn PhysicalExpr>) -> Result<Self> {
+        let fields = spec.inputs.iter().flat_map(|input| input.schema.fields().iter());
+        let fields: Vec<Field> = fields.map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        let columns: BTreeSet<usize> = collect_columns(&condition).iter().map(|c| c.index()).collect();
+        let columns: Vec<usize> = columns.into_iter().collect();
+        let place = |column: &Column| columns.binary_search(&column.index()).ok();
+        let condition = condition.transform_up(|e| match e.downcast_ref::<Column>() {
+            Some(column) => match place(column) {
+                Some(place) => {
+                    Ok(Transformed::yes(Arc::new(Column::new(column.name(), place)) as Arc<dyn PhysicalExpr>))
+                }
+                None => Ok(Transformed::no(e)),
+            },
+            None => Ok(Transformed::no(e)),
+        })?;
+        let schema = Arc::new(Schema::new(columns.iter().map(|c| fields[*c].clone()).collect::<Vec<_>>()));
+        Ok(Residual { condition: condition.data, columns, schema })
+    }
+
+    /// Of which pairs it is true; no null.
+    fn holds(
+        &self,
+        join: &Join,
+        side: usize,
+        delta: &Delta,
+        rows: &[u32],
+        others: &[u32],
+    ) -> Result<BooleanArray> {
+        let columns = join.pair_columns(side, delta, rows, others, self.columns.iter().copied())?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+        let value = self.condition.evaluate(&batch)?.into_array(rows.len())?;
+        let value = value.as_boolean();
+        Ok(if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() })
+    }
 }
 
 impl Join {
@@ -38,8 +91,7 @@ impl Join {
         for (row, slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NO_SLOT) {
             let mut other = self.rows[1 - side].first(*slot);
             while other != NO_ROW {
-                let entry = self.rows[1 - side].get(other);
-                let next = entry.next;
+                let next = self.rows[1 - side].next(other);
                 waiting.rows.push(row as u32);
                 waiting.others.push(other);
                 if waiting.rows.len() == BATCH_ROWS {
@@ -61,25 +113,20 @@ impl Join {
         matches: Option<&mut [i64]>,
         out: &mut dyn Emit,
     ) -> Result<()> {
-        let Waiting { rows, others } = std::mem::take(waiting);
+        let Waiting { mut rows, mut others } = std::mem::take(waiting);
         if rows.is_empty() {
             return Ok(());
         }
         let mut weights: Vec<i64> = rows
             .iter()
             .zip(&others)
-            .map(|(row, other)| delta.weight(*row as usize) * self.rows[1 - side].get(*other).weight)
+            .map(|(row, other)| delta.weight(*row as usize) * self.rows[1 - side].weight(*other))
             .collect();
-        let batch = self.pair_batch(side, delta, &rows, &others)?;
         // Entries that have come to nothing in this step wait to be removed.
         let mut mask: Option<BooleanArray> =
             weights.contains(&0).then(|| weights.iter().map(|w| Some(*w != 0)).collect());
-        let holds = match &self.spec.residual {
-            Some(residual) => {
-                let value = residual.evaluate(&batch)?.into_array(batch.num_rows())?;
-                let value = value.as_boolean();
-                Some(if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() })
-            }
+        let holds = match &self.residual {
+            Some(residual) => Some(residual.holds(self, side, delta, &rows, &others)?),
             None => None,
         };
         if let Some(matches) = matches {
@@ -98,20 +145,20 @@ impl Join {
         if !self.spec.gives_pairs() {
             return Ok(());
         }
-        let batch = match &mask {
-            Some(mask) => {
+        if let Some(mask) = &mask {
+            let mut kept = mask.values().iter();
+            weights.retain(|_| kept.next().unwrap_or(false));
+            for column in [&mut rows, &mut others] {
                 let mut kept = mask.values().iter();
-                weights.retain(|_| kept.next().unwrap_or(false));
-                filter_record_batch(&batch, mask)?
+                column.retain(|_| kept.next().unwrap_or(false));
             }
-            None => batch,
-        };
-        if batch.num_rows() > 0 {
-            let batch = RecordBatch::try_new_with_options(
-                self.spec.schema.clone(),
-                batch.columns().to_vec(),
-                &RecordBatchOptions::new().with_row_count(Some(batch.num_rows())),
-            )?;
+        }
+        if !rows.is_empty() {
+            let all =
+                0..self.spec.inputs[0].schema.fields().len() + self.spec.inputs[1].schema.fields().len();
+            let columns = self.pair_columns(side, delta, &rows, &others, all)?;
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+            let batch = RecordBatch::try_new_with_options(self.spec.schema.clone(), columns, &options)?;
             let weights = weights.iter().any(|w| *w != 1).then(|| Int64Array::from(weights));
             out.emit(Delta::weighted(batch, weights))?;
         }
@@ -131,29 +178,37 @@ impl Join {
         let noted = self.spec.gives_rows_of(1 - side);
         for i in held {
             let (row, other) = (rows[i] as usize, others[i]);
-            matches[row] += self.rows[1 - side].get(other).weight;
+            let rows = &mut self.rows[1 - side];
+            let weight = rows.weight(other);
+            matches[row] += weight;
             if noted {
-                self.note_row(1 - side, other);
-                self.rows[1 - side].get_mut(other).matched += delta.weight(row);
+                self.note_row(1 - side, other, weight);
+                let rows = &mut self.rows[1 - side];
+                rows.set_matched(other, rows.matched(other) + delta.weight(row));
             }
         }
     }
 
-    /// The columns of pairs, left before right.
-    fn pair_batch(&self, side: usize, delta: &Delta, rows: &[u32], others: &[u32]) -> Result<RecordBatch> {
+    /// Some columns of pairs, of the left ones followed by the right ones.
+    fn pair_columns(
+        &self,
+        side: usize,
+        delta: &Delta,
+        rows: &[u32],
+        others: &[u32],
+        wanted: impl Iterator<Item = usize>,
+    ) -> Result<Vec<ArrayRef>> {
+        let left = self.spec.inputs[0].schema.fields().len();
+        let (mut own, mut other) = (Vec::new(), Vec::new());
+        for column in wanted {
+            let (of, column) = if column < left { (0, column) } else { (1, column - left) };
+            if of == side { own.push(column) } else { other.push(column) }
+        }
         let indices = UInt32Array::from(rows.to_vec());
         let own: Vec<ArrayRef> =
-            delta.batch.columns().iter().map(|c| take(c, &indices, None)).collect::<Result<_, _>>()?;
-        let other = self.rows[1 - side].decode(others.iter().copied())?;
-        let columns = if side == 0 { [own, other].concat() } else { [other, own].concat() };
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        Ok(RecordBatch::try_new_with_options(self.pair_schema(), columns, &options)?)
-    }
-
-    /// The left columns and the right ones; any may be null.
-    fn pair_schema(&self) -> SchemaRef {
-        let fields = self.spec.inputs.iter().flat_map(|input| input.schema.fields().iter());
-        Arc::new(Schema::new(fields.map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>()))
+            own.iter().map(|c| take(delta.batch.column(*c), &indices, None)).collect::<Result<_, _>>()?;
+        let other = self.rows[1 - side].decode_some(others.iter().copied(), &other)?;
+        Ok(if side == 0 { [own, other].concat() } else { [other, own].concat() })
     }
 
     /// Makes a side's rows part of it.
@@ -166,29 +221,33 @@ impl Join {
     ) -> Result<()> {
         let noting = self.spec.gives_rows_of(side) || self.spec.gives_rows_of(1 - side);
         let until = self.until(side, delta)?;
-        let encoded = match self.counts_only[side] {
+        let incoming = match self.counts_only[side] {
             true => None,
-            false => Some(self.rows[side].encode(delta.batch.columns(), delta.num_rows())?),
+            false => Some(self.rows[side].incoming(delta.batch.columns(), delta.num_rows())?),
         };
-        for (row, slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NO_SLOT) {
+        for (row, slot) in slots.iter().enumerate() {
+            if *slot == NO_SLOT {
+                incoming.iter().for_each(|incoming| self.rows[side].let_go(incoming, row));
+                continue;
+            }
             let weight = delta.weight(row);
             if noting && self.matching == Matching::Key {
                 self.note_slot(*slot);
             }
             self.slots[*slot as usize].weights[side] += weight;
-            let Some(encoded) = &encoded else {
+            let Some(incoming) = &incoming else {
                 if self.slots[*slot as usize].weights[side] == 0 {
                     self.empty.push(*slot);
                 }
                 continue;
             };
-            let (id, new) = self.rows[side].entry(*slot, encoded.row(row));
+            let (id, new) = self.rows[side].entry(*slot, incoming, row);
+            let before = if new { 0 } else { self.rows[side].weight(id) };
             if self.spec.gives_rows_of(side) {
-                self.note_row(side, id);
+                self.note_row(side, id, before);
             }
-            let entry = self.rows[side].get_mut(id);
-            entry.weight += weight;
-            if entry.weight == 0 {
+            self.rows[side].set_weight(id, before + weight);
+            if before + weight == 0 {
                 self.dead[side].push(id);
             }
             if self.ages_of(side) && (new || weight > 0) {
@@ -197,12 +256,13 @@ impl Join {
             if !new {
                 continue;
             }
-            let entry = self.rows[side].get_mut(id);
-            entry.matched = matches.map_or(0, |m| m[row]);
+            if let Some(matches) = matches {
+                self.rows[side].set_matched(id, matches[row]);
+            }
             self.slots[*slot as usize].entries[side] += 1;
             if let Some(until) = &until {
-                entry.until = until[row];
-                self.due[side].entry(until[row]).or_default().push(id);
+                self.rows[side].set_until(id, until[row]);
+                self.due[side].add(until[row], id);
             }
         }
         Ok(())

@@ -39,13 +39,13 @@ pub(super) struct Row {
 }
 
 impl Join {
-    /// Notes an entry before it changes.
-    pub(super) fn note_row(&mut self, side: usize, id: u32) {
+    /// Notes an entry, which has had the weight `weight`, before it changes.
+    pub(super) fn note_row(&mut self, side: usize, id: u32, weight: i64) {
         let changes = &mut self.step.rows[side];
-        let entry = self.rows[side].get_mut(id);
-        if entry.note == 0 {
-            changes.push(Before { id, weight: entry.weight, matched: entry.matched });
-            entry.note = changes.len() as u32;
+        let rows = &mut self.rows[side];
+        if rows.note(id) == 0 {
+            changes.push(Before { id, weight, matched: rows.matched(id) });
+            rows.set_note(id, changes.len() as u32);
         }
     }
 
@@ -94,12 +94,12 @@ impl Join {
 
     /// Whether the entry is matched now.
     pub(super) fn is_matched(&self, side: usize, id: u32) -> bool {
-        let entry = self.rows[side].get(id);
         match self.matching {
-            Matching::Row => entry.matched > 0,
+            Matching::Row => self.rows[side].matched(id) > 0,
             Matching::Key => {
-                let weights = self.slots[entry.slot as usize].weights;
-                self.matches_key(entry.slot, weights[1 - side], self.right)
+                let slot = self.rows[side].slot(id);
+                let weights = self.slots[slot as usize].weights;
+                self.matches_key(slot, weights[1 - side], self.right)
             }
         }
     }
@@ -155,12 +155,12 @@ impl Join {
                 }
             }
             for before in before {
-                let entry = self.rows[side].get_mut(before.id);
                 // Else its whole slot has turned, and it with it.
-                if std::mem::take(&mut entry.note) == 0 {
+                if self.rows[side].note(before.id) == 0 {
                     continue;
                 }
-                let weight = entry.weight;
+                self.rows[side].set_note(before.id, 0);
+                let weight = self.rows[side].weight(before.id);
                 let is = self.is_matched(side, before.id);
                 let was = if self.matching == Matching::Row { before.matched > 0 } else { is };
                 self.changed(before.id, (before.weight, was), (weight, is), &mut given);
@@ -184,9 +184,10 @@ impl Join {
     ) {
         let mut id = self.rows[side].first(slot);
         while id != NO_ROW {
-            let entry = self.rows[side].get_mut(id);
-            let (next, weight) = (entry.next, entry.weight);
-            let old = match std::mem::take(&mut entry.note) {
+            let rows = &mut self.rows[side];
+            let (next, weight, note) = (rows.next(id), rows.weight(id), rows.note(id));
+            rows.set_note(id, 0);
+            let old = match note {
                 0 => weight,
                 note => before[note as usize - 1].weight,
             };

@@ -79,7 +79,8 @@ impl JoinSpec {
     /// How matches are counted. `ages`: rows leave by their age, and their matches stay counted.
     pub(super) fn matching(&self, ages: bool) -> Matching {
         let forgets = |side: usize| self.gives_rows_of(side) && ages && self.unbounded[1 - side];
-        if self.residual.is_some() || forgets(0) || forgets(1) { Matching::Row } else { Matching::Key }
+        let counted = self.residual.is_some() && (self.gives_rows_of(0) || self.gives_rows_of(1));
+        if counted || forgets(0) || forgets(1) { Matching::Row } else { Matching::Key }
     }
 
     /// Whether the rows of pairs go out.

@@ -1,5 +1,6 @@
 //! How keys leave memory and come back: the rows of both sides at once.
 
+use super::due::Due;
 use super::{Join, JoinBound, Slot};
 use crate::delta::{Delta, EventTime};
 use crate::operators::spill::{Evicted, EvictedTable, KeyedState};
@@ -33,9 +34,9 @@ impl Join {
     fn due(&self, slot: u32) -> EventTime {
         let untils = |side: usize| {
             let rows = &self.rows[side];
-            let next = move |id: &u32| Some(rows.get(*id).next).filter(|id| *id != NO_ROW);
+            let next = move |id: &u32| Some(rows.next(*id)).filter(|id| *id != NO_ROW);
             let first = Some(rows.first(slot)).filter(|id| *id != NO_ROW);
-            std::iter::successors(first, next).map(move |id| rows.get(id).until)
+            std::iter::successors(first, next).map(move |id| rows.until(id))
         };
         let both = || untils(0).chain(untils(1));
         let until = match self.spec.bound {
@@ -63,7 +64,7 @@ impl Join {
                 let mut id = self.rows[side].first(*slot);
                 while id != NO_ROW {
                     places.push(id);
-                    id = self.rows[side].get(id).next;
+                    id = self.rows[side].next(id);
                 }
             }
             counts.push((places.len() - before) as u32);
@@ -78,10 +79,10 @@ impl Join {
             return;
         }
         for side in 0..2 {
-            let mut due: std::collections::BTreeMap<i64, Vec<u32>> = Default::default();
+            let mut due = Due::default();
             if matches!(self.spec.bound, Some(JoinBound::Interval { .. })) {
                 for id in self.rows[side].ids() {
-                    due.entry(self.rows[side].get(id).until).or_default().push(id);
+                    due.add(self.rows[side].until(id), id);
                 }
             }
             self.due[side] = due;
@@ -140,7 +141,7 @@ impl KeyedState for Join {
             self.slots[slot as usize] = Slot::default();
             self.keys.remove(slot);
         }
-        self.rows.iter_mut().for_each(|rows| rows.compact());
+        self.rows.iter_mut().try_for_each(|rows| rows.compact())?;
         self.keys.compact();
         self.forget_due();
         Ok(Some(evicted))

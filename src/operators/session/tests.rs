@@ -62,7 +62,7 @@ fn delta(rows: &str) -> Delta {
 /// One step of rows, drawn as numbers of seconds; what goes out, in order, and the watermark that it leaves.
 fn step(sessions: &mut SessionWindow, rows: &str, watermark: EventTime) -> (String, EventTime) {
     let mut out = Vec::new();
-    sessions.begin_step(StepStart::after(WATERMARK_NONE));
+    sessions.begin_step(StepStart::after(WATERMARK_NONE)).unwrap();
     if !rows.is_empty() {
         sessions.push(0, delta(rows), &mut out).unwrap();
     }

@@ -105,8 +105,6 @@ pub struct Spilling {
     steps: u32,
     /// What is on disk is due by its age, not at a watermark.
     due_by_age: bool,
-    /// Why a step could not begin.
-    failed: Option<OperatorError>,
     /// Whether its state can leave memory, as far as is known.
     leaves: bool,
     /// Rows on disk.
@@ -133,7 +131,6 @@ impl Spilling {
             rows: 0,
             steps: 0,
             due_by_age: false,
-            failed: None,
             leaves: true,
             cold_rows: 0,
             failures: 0,
@@ -343,13 +340,14 @@ fn lost() -> OperatorError {
 }
 
 impl Operator for Spilling {
-    fn begin_step(&mut self, start: StepStart) {
-        self.failed = start.keep_since.and_then(|since| self.warm_aged(since).err());
-        self.inner.begin_step(start);
+    fn begin_step(&mut self, start: StepStart) -> Result<()> {
+        if let Some(since) = start.keep_since {
+            self.warm_aged(since)?;
+        }
+        self.inner.begin_step(start)
     }
 
     fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
-        self.failed.take().map_or(Ok(()), Err)?;
         self.rows += delta.num_rows();
         if !self.cold.is_empty()
             && let Some(keyed) = self.inner.keyed()
@@ -361,7 +359,6 @@ impl Operator for Spilling {
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
-        self.failed.take().map_or(Ok(()), Err)?;
         if !self.due_by_age {
             self.warm_due(watermark)?;
         }

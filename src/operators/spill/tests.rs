@@ -77,7 +77,7 @@ fn step(
     start: StepStart,
     rows: &[(bool, i64, i64, i64)],
 ) -> String {
-    operator.begin_step(start);
+    operator.begin_step(start).unwrap();
     let mut out = Vec::new();
     for port in 0..ports {
         let text = rows.iter().filter(|(right, ..)| *right == (port == 1));

@@ -147,7 +147,9 @@ mod tests {
     /// A step at the time `now`, where rows are kept for `ttl`.
     fn step(operator: &mut TopN, now: i64, ttl: Option<i64>, rows: &str) -> Vec<Delta> {
         let mut out = Vec::new();
-        operator.begin_step(StepStart { closed: WATERMARK_NONE, now, keep_since: ttl.map(|ttl| now - ttl) });
+        operator
+            .begin_step(StepStart { closed: WATERMARK_NONE, now, keep_since: ttl.map(|ttl| now - ttl) })
+            .unwrap();
         operator.push(0, drawn(&input(), rows), &mut out).unwrap();
         operator.finish_step(WATERMARK_NONE, &mut out).unwrap();
         out

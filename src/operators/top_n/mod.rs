@@ -75,6 +75,8 @@ pub struct TopN {
     batches: Vec<Rows>,
     size: Growth,
     ages: age::Ages,
+    /// Where only one row is kept: the best row of a batch by partition, while it is looked for.
+    first: Vec<u32>,
 }
 
 impl TopN {
@@ -94,9 +96,19 @@ impl TopN {
         let keys = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
         let bytes = RowBytes::new(&spec)?;
         let partitions = Partitions::new(spec.window.is_some(), spec.keeps_one());
-        let (pending, batches, size) = (Vec::new(), Vec::new(), Growth::default());
-        let ages = age::Ages::default();
-        Ok(TopN { spec, bytes, keys, key_types: types, unit, partitions, pending, batches, size, ages })
+        Ok(TopN {
+            spec,
+            bytes,
+            keys,
+            key_types: types,
+            unit,
+            partitions,
+            pending: Vec::new(),
+            batches: Vec::new(),
+            size: Growth::default(),
+            ages: age::Ages::default(),
+            first: Vec::new(),
+        })
     }
 
     fn wanted(&self) -> Wanted {
@@ -138,7 +150,7 @@ impl TopN {
     }
 
     /// The rows of a batch that may come into the range; `None` = all.
-    fn candidates(&self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
+    fn candidates(&mut self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
         let anything_full =
             || partitions.iter().any(|p| self.partitions.get(*p).is_some_and(|p| p.limit().is_some()));
         if !self.spec.keeps_top_only() || !anything_full() {
@@ -151,6 +163,28 @@ impl TopN {
             limit.is_none_or(|limit| lead.row(*row).as_ref() <= &*limit.row)
         };
         Ok(Some((0..partitions.len()).filter(may).map(|row| row as u32).collect()))
+    }
+
+    /// Where only one row is kept: the rows of a batch before which none of their partition comes by the sort key; `None` =
+    /// all. So most rows cost no more than their sort key.
+    fn best(&mut self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
+        if !self.spec.keeps_one() || partitions.len() < 2 {
+            return Ok(None);
+        }
+        let Some(keys) = self.bytes.keys(order)? else { return Ok(None) };
+        let key = |row: u32| keys.row(row as usize).data();
+        self.first.resize(self.partitions.numbers(), NONE);
+        for (row, partition) in (0u32..).zip(partitions) {
+            let first = &mut self.first[*partition as usize];
+            if *first == NONE || key(row) < key(*first) {
+                *first = row;
+            }
+        }
+        let first = &self.first;
+        let is_best = |(row, partition): &(u32, &u32)| key(*row) == key(first[**partition as usize]);
+        let best: Vec<u32> = (0u32..).zip(partitions).filter(is_best).map(|(row, _)| row).collect();
+        partitions.iter().for_each(|partition| self.first[*partition as usize] = NONE);
+        Ok((best.len() < partitions.len()).then(|| best.into()))
     }
 
     /// Where only one row is kept: leaves the row only if it is the step's best of its partition.
@@ -182,7 +216,9 @@ impl TopN {
         let mut order = RowBytes::order(&self.spec, batch)?;
         let mut batch = batch.clone();
         // No weights come with what only grows, so nothing else needs to be cut.
-        if let Some(few) = self.candidates(&order, &partitions)? {
+        for choose in [Self::candidates, Self::best] {
+            let few = if weights.is_none() { choose(self, &order, &partitions)? } else { None };
+            let Some(few) = few else { continue };
             if few.is_empty() {
                 return Ok(());
             }
@@ -357,10 +393,11 @@ fn is_full<'a>(wanted: Wanted, rows: impl Iterator<Item = &'a Entry>) -> bool {
 }
 
 impl Operator for TopN {
-    fn begin_step(&mut self, start: StepStart) {
+    fn begin_step(&mut self, start: StepStart) -> Result<()> {
         if self.spec.unbounded {
             self.ages.begin(start, &mut self.partitions);
         }
+        Ok(())
     }
 
     fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {

@@ -231,6 +231,11 @@ impl Partitions {
         self.key_bytes
     }
 
+    /// The greatest number so far is below this.
+    pub(super) fn numbers(&self) -> usize {
+        self.all.len()
+    }
+
     /// Number of partitions.
     pub(super) fn len(&self) -> usize {
         self.table.len()

@@ -18,8 +18,9 @@ const MOST_OUT: usize = 1 << 15;
 pub(super) struct RowBytes {
     /// Sort key and the remaining columns.
     codec: RowCodec,
-    /// The sort key alone, where ties have to be told: for its length.
+    /// The sort key alone, where ties have to be told, for its length; where one row is kept, to find it.
     key: Option<RowConverter>,
+    ties: bool,
     /// The first sort column alone, where rows can be left out by it.
     lead: Option<RowConverter>,
     /// The input columns that the sort key does not hold.
@@ -41,7 +42,7 @@ impl RowBytes {
                 places[column.index()].get_or_insert(i);
             }
         }
-        let key = if spec.has_ties() && !fields.is_empty() {
+        let key = if (spec.has_ties() || spec.keeps_one()) && !fields.is_empty() {
             Some(RowConverter::new(fields.clone())?)
         } else {
             None
@@ -59,7 +60,7 @@ impl RowBytes {
             types.push(data_type.clone());
         }
         let places = places.into_iter().flatten().collect();
-        Ok(RowBytes { codec: RowCodec::new(fields, types)?, key, lead, rest, places })
+        Ok(RowBytes { codec: RowCodec::new(fields, types)?, key, ties: spec.has_ties(), lead, rest, places })
     }
 
     /// The sort columns of a batch.
@@ -78,9 +79,14 @@ impl RowBytes {
         }
     }
 
+    /// The sort keys, if one row is kept.
+    pub(super) fn keys(&self, order: &[ArrayRef]) -> Result<Option<Rows>> {
+        Ok(self.key.as_ref().map(|key| key.convert_columns(order)).transpose()?)
+    }
+
     /// The rows of a batch, and the lengths of their sort keys where ties matter.
     pub(super) fn encode(&self, order: &[ArrayRef], batch: &RecordBatch) -> Result<(Rows, Option<Vec<u32>>)> {
-        let lengths = match &self.key {
+        let lengths = match self.key.as_ref().filter(|_| self.ties) {
             Some(key) => {
                 let keys = key.convert_columns(order)?;
                 Some(keys.iter().map(|k| k.as_ref().len() as u32).collect())

@@ -1,0 +1,294 @@
+//! Rows as columns, in chunks: what is kept of rows that only come and are never looked for by their values.
+//!
+//! A row is copied once when it comes and once when it is gathered, both a column at a time; nothing is encoded. A chunk
+//! whose rows have all gone is dropped; others are rewritten when most of what they hold has gone.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::{concat, interleave};
+use arrow::error::ArrowError;
+
+/// Rows from which on a chunk is closed; it has fewer than twice as many.
+const CHUNK_ROWS: usize = 1 << 13;
+/// Bits of a place that tell the row within its chunk.
+const ROW_BITS: u32 = 14;
+const ROW_MASK: u32 = (1 << ROW_BITS) - 1;
+/// Bytes of a chunk behind which no more rows come: offsets of texts have 31 bits.
+const CHUNK_BYTES: usize = 1 << 26;
+/// Rows that have gone from chunks that are held, from which on they are worth a rewriting.
+const MUCH_GARBAGE: usize = CHUNK_ROWS;
+
+/// Where a row stands.
+pub type Place = u32;
+
+/// Rows whose columns lie together.
+#[derive(Debug, Default)]
+struct Chunk {
+    /// Pieces one behind the other, all of the same columns: one, but in the chunk that is open.
+    pieces: Vec<Piece>,
+    /// Rows in it, and those of them that have not gone.
+    rows: usize,
+    live: usize,
+    /// Bytes of its columns, of the chunk that is open roughly.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Piece {
+    /// The number of its first row within the chunk.
+    first: usize,
+    rows: usize,
+    columns: Vec<ArrayRef>,
+}
+
+/// The rows.
+#[derive(Debug, Default)]
+pub struct ColumnStore {
+    chunks: Vec<Chunk>,
+    /// Chunks without rows, to be used again.
+    free: Vec<u32>,
+    /// The chunk to which rows are added.
+    open: Option<u32>,
+    rows: usize,
+    live: usize,
+}
+
+impl ColumnStore {
+    /// Adds rows, at most [`ColumnStore::MOST`] at once; gives the place of the first, behind which the others follow.
+    /// Errors: there are too many.
+    pub fn push(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Place, ArrowError> {
+        let bytes = columns.iter().map(bytes_of).sum::<Result<usize, _>>()?;
+        if let Some(open) = self.open
+            && self.chunks[open as usize].bytes + bytes > CHUNK_BYTES
+        {
+            self.close(open)?;
+        }
+        let number = match self.open {
+            Some(number) => number,
+            None => {
+                let number = self.free.pop().unwrap_or(self.chunks.len() as u32);
+                if number >= 1 << (u32::BITS - ROW_BITS) {
+                    return Err(ArrowError::MemoryError("more rows than an operator can keep".into()));
+                }
+                if number as usize == self.chunks.len() {
+                    self.chunks.push(Chunk::default());
+                }
+                self.open = Some(number);
+                number
+            }
+        };
+        let chunk = &mut self.chunks[number as usize];
+        let first = chunk.rows;
+        chunk.pieces.push(Piece { first, rows, columns: columns.to_vec() });
+        chunk.rows += rows;
+        chunk.live += rows;
+        chunk.bytes += bytes;
+        self.rows += rows;
+        self.live += rows;
+        if chunk.rows >= CHUNK_ROWS {
+            self.close(number)?;
+        } else {
+            // As in a binary counter: a row is copied again no oftener than the chunk doubles.
+            let mut from = chunk.pieces.len() - 1;
+            while from > 0 && chunk.pieces[from - 1].rows <= chunk.rows - chunk.pieces[from].first {
+                from -= 1;
+            }
+            chunk.join(from)?;
+        }
+        Ok((number << ROW_BITS) | first as u32)
+    }
+
+    /// No more rows come into the chunk that is open.
+    fn close(&mut self, number: u32) -> Result<(), ArrowError> {
+        self.open = None;
+        let chunk = &mut self.chunks[number as usize];
+        chunk.join(0)?;
+        if chunk.live == 0 {
+            self.drop_chunk(number);
+        }
+        Ok(())
+    }
+
+    fn drop_chunk(&mut self, number: u32) {
+        let chunk = std::mem::take(&mut self.chunks[number as usize]);
+        self.rows -= chunk.rows;
+        self.free.push(number);
+    }
+
+    /// The most rows that are added at once.
+    pub const MOST: usize = CHUNK_ROWS;
+
+    /// A row has gone; its place may be another's from now on.
+    pub fn free(&mut self, place: Place) {
+        let number = place >> ROW_BITS;
+        let chunk = &mut self.chunks[number as usize];
+        chunk.live -= 1;
+        self.live -= 1;
+        if chunk.live == 0 && self.open != Some(number) {
+            self.drop_chunk(number);
+        }
+    }
+
+    /// Whether most of what is held has gone, and enough to be worth rewriting the rest.
+    pub fn is_wasteful(&self) -> bool {
+        let garbage = self.rows - self.live;
+        garbage > MUCH_GARBAGE && garbage * 2 > self.rows
+    }
+
+    /// The columns of rows, in the order of their places as given; `none` where there is no row and no column is known.
+    pub fn gather(&self, places: &[Place], none: &[ArrayRef]) -> Result<Vec<ArrayRef>, ArrowError> {
+        self.gather_some(places, none, &(0..none.len()).collect::<Vec<_>>())
+    }
+
+    /// The same of some columns.
+    pub fn gather_some(
+        &self,
+        places: &[Place],
+        none: &[ArrayRef],
+        columns: &[usize],
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        if places.is_empty() {
+            return Ok(columns.iter().map(|c| none[*c].clone()).collect());
+        }
+        // Chunks that are wanted, numbered as they come.
+        let mut known = vec![u32::MAX; self.chunks.len()];
+        let mut pieces: Vec<&Piece> = Vec::new();
+        let mut indices = Vec::with_capacity(places.len());
+        for place in places {
+            let number = (place >> ROW_BITS) as usize;
+            let row = (place & ROW_MASK) as usize;
+            let chunk = &self.chunks[number];
+            if known[number] == u32::MAX {
+                known[number] = pieces.len() as u32;
+                pieces.extend(&chunk.pieces);
+            }
+            let within = match chunk.pieces.len() {
+                1 => 0,
+                _ => chunk.pieces.partition_point(|p| p.first <= row) - 1,
+            };
+            indices.push((known[number] as usize + within, row - chunk.pieces[within].first));
+        }
+        let column = |c: usize| {
+            let arrays: Vec<&dyn Array> = pieces.iter().map(|p| p.columns[c].as_ref()).collect();
+            interleave(&arrays, &indices)
+        };
+        columns.iter().copied().map(column).collect()
+    }
+
+    /// Bytes that the rows take that have not gone, roughly.
+    pub fn live_bytes(&self) -> usize {
+        let of = |c: &Chunk| if c.rows == 0 { 0 } else { c.bytes / c.rows * c.live };
+        self.chunks.iter().map(of).sum()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.chunks.iter().map(|c| c.bytes).sum::<usize>() + self.chunks.capacity() * size_of::<Chunk>()
+    }
+}
+
+impl Chunk {
+    /// Makes one piece of those from `from` on, which is a copy of its own: what comes may be a small part of large buffers.
+    fn join(&mut self, from: usize) -> Result<(), ArrowError> {
+        let first = self.pieces[from].first;
+        let pieces: Vec<Piece> = self.pieces.drain(from..).collect();
+        let column = |c: usize| {
+            let empty = pieces[0].columns[c].slice(0, 0);
+            let arrays = pieces.iter().map(|p| p.columns[c].as_ref());
+            // One alone would only be shared.
+            concat(&arrays.chain([empty.as_ref()]).collect::<Vec<&dyn Array>>())
+        };
+        let columns = (0..pieces[0].columns.len()).map(column).collect::<Result<_, _>>()?;
+        self.pieces.push(Piece { first, rows: self.rows - first, columns });
+        Ok(())
+    }
+}
+
+/// Bytes of a column's values, without those beside it in its buffers.
+fn bytes_of(column: &ArrayRef) -> Result<usize, ArrowError> {
+    column.to_data().get_slice_memory_size()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{AsArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn columns(numbers: &[i64]) -> Vec<ArrayRef> {
+        let texts = numbers.iter().map(|n| (n % 3 != 0).then(|| format!("row {n}")));
+        vec![Arc::new(Int64Array::from(numbers.to_vec())), Arc::new(texts.collect::<StringArray>())]
+    }
+
+    fn none() -> Vec<ArrayRef> {
+        columns(&[])
+    }
+
+    #[test]
+    fn chunks_whose_rows_have_gone_are_used_again() {
+        let mut store = ColumnStore::default();
+        let mut old: Vec<Place> = Vec::new();
+        for round in 0..40i64 {
+            let numbers: Vec<i64> = (0..5_000).map(|n| round * 5_000 + n).collect();
+            let first = store.push(&columns(&numbers), numbers.len()).unwrap();
+            old.drain(..).for_each(|place| store.free(place));
+            old = (0..5_000).map(|n| first + n).collect();
+            let got = store.gather(&old[4_990..], &none()).unwrap();
+            assert_eq!(got, columns(&numbers[4_990..]));
+        }
+        assert!(store.chunks.len() < 5, "{} chunks", store.chunks.len());
+        assert!(store.bytes() < 2_000_000, "{} bytes", store.bytes());
+    }
+
+    #[test]
+    fn a_row_is_a_copy_of_its_own() {
+        let mut store = ColumnStore::default();
+        let many = columns(&(0..100_000).collect::<Vec<_>>());
+        for i in 0..10 {
+            let one: Vec<ArrayRef> = many.iter().map(|c| c.slice(i * 1_000, 1)).collect();
+            store.push(&one, 1).unwrap();
+        }
+        let held = |piece: &Piece| piece.columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>();
+        let held: usize = store.chunks.iter().flat_map(|c| &c.pieces).map(held).sum();
+        assert!(held < 10_000, "{held} bytes");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Rows are what they were, however they came and whatever has gone beside them.
+        #[test]
+        fn rows_are_found_at_their_places(
+            sizes in prop::collection::vec(prop_oneof![1usize..20, 1_000usize..ColumnStore::MOST], 1..12),
+            gone in 0u64..1000,
+            looks in prop::collection::vec(any::<prop::sample::Index>(), 1..50),
+        ) {
+            let mut store = ColumnStore::default();
+            let mut held: Vec<(Place, i64)> = Vec::new();
+            let mut next = 0;
+            for size in sizes {
+                let numbers: Vec<i64> = (next..next + size as i64).collect();
+                next += size as i64;
+                let first = store.push(&columns(&numbers), size).unwrap();
+                held.extend((first..).zip(numbers));
+                held.retain(|(place, n)| {
+                    let goes = (*n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54 < gone;
+                    if goes && n % 7 == next % 7 {
+                        store.free(*place);
+                    }
+                    !(goes && n % 7 == next % 7)
+                });
+                if held.is_empty() {
+                    continue;
+                }
+                let looked: Vec<(Place, i64)> = looks.iter().map(|look| held[look.index(held.len())]).collect();
+                let places: Vec<Place> = looked.iter().map(|(place, _)| *place).collect();
+                let numbers: Vec<i64> = looked.iter().map(|(_, n)| *n).collect();
+                let got = store.gather(&places, &none()).unwrap();
+                prop_assert_eq!(got[0].as_primitive::<Int64Type>().values().to_vec(), numbers.clone());
+                prop_assert_eq!(got, columns(&numbers));
+            }
+        }
+    }
+}
