@@ -16,6 +16,8 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 pub struct Entry {
     /// The row's bytes, its sort key first.
     pub row: Box<[u8]>,
+    /// How they begin: mostly all that has to be compared, without a look at them.
+    begin: Begin,
     /// Length of the sort key.
     pub key: u32,
     /// How often the row is there.
@@ -24,7 +26,32 @@ pub struct Entry {
     pub came: i64,
 }
 
+/// The first 16 bytes of a row, as two numbers that are in the order of the bytes. Of equal ones the rows have to be compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Begin([u64; 2]);
+
+impl Begin {
+    /// How a row begins.
+    pub fn of(row: &[u8]) -> Self {
+        let mut bytes = [[0; 8]; 2];
+        for (to, from) in bytes.iter_mut().flatten().zip(row) {
+            *to = *from;
+        }
+        Begin(bytes.map(u64::from_be_bytes))
+    }
+}
+
 impl Entry {
+    /// A row that comes at the time `came`, with its sort key's length and how often it is there.
+    pub fn new(row: &[u8], key: u32, weight: i64, came: i64) -> Self {
+        Entry { row: row.into(), begin: Begin::of(row), key, weight, came }
+    }
+
+    /// How the row stands to another, or to the beginning of others.
+    pub fn compare(&self, begin: Begin, row: &[u8]) -> Ordering {
+        self.begin.cmp(&begin).then_with(|| (*self.row).cmp(row))
+    }
+
     /// The bytes of the sort key.
     pub fn sort_key(&self) -> &[u8] {
         &self.row[..self.key as usize]
@@ -103,7 +130,7 @@ impl Ranked {
     pub fn add(&mut self, row: &[u8], key: u32, weight: i64, came: i64) -> Growth {
         let at = self.find(row);
         let Some(block) = self.blocks.get_mut(at.block) else {
-            let entry = Entry { row: row.into(), key, weight, came };
+            let entry = Entry::new(row, key, weight, came);
             let growth = Growth::of(&entry);
             // One row is what most partitions hold: no room for more until more come.
             let entries = vec![entry];
@@ -127,7 +154,7 @@ impl Ranked {
                 growth
             }
             None => {
-                let entry = Entry { row: row.into(), key, weight, came };
+                let entry = Entry::new(row, key, weight, came);
                 let growth = Growth::of(&entry);
                 block.weight += weight.max(0);
                 block.entries.insert(at.entry, entry);
@@ -158,7 +185,8 @@ impl Ranked {
 
     /// Where `bytes` are or would be: the first entry that is not less, in the last block if there is none.
     fn find(&self, bytes: &[u8]) -> Position {
-        let less = |e: &Entry| (*e.row).cmp(bytes) == Ordering::Less;
+        let begin = Begin::of(bytes);
+        let less = |e: &Entry| e.compare(begin, bytes) == Ordering::Less;
         let block = self.blocks.partition_point(|b| b.entries.last().is_some_and(less));
         let block = block.min(self.blocks.len().saturating_sub(1));
         let entry = self.blocks.get(block).map_or(0, |b| b.entries.partition_point(less));
@@ -261,6 +289,21 @@ mod tests {
     /// A row of two bytes, the first its sort key.
     fn row(n: u16) -> [u8; 2] {
         n.to_be_bytes()
+    }
+
+    #[test]
+    fn beginnings_are_in_the_order_of_rows() {
+        let long = [7u8; 40];
+        let mut longer = long;
+        longer[39] = 8;
+        let rows: [&[u8]; 10] =
+            [&[], &[0], &[0, 0], &[0, 1], &[255; 7], &[255; 16], &long[..15], &long[..17], &long, &longer];
+        for a in rows {
+            for b in rows {
+                assert_eq!(Entry::new(a, 0, 1, 0).compare(Begin::of(b), b), a.cmp(b));
+                assert!(Begin::of(a) == Begin::of(b) || Begin::of(a).cmp(&Begin::of(b)) == a.cmp(b));
+            }
+        }
     }
 
     #[test]

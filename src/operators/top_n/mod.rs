@@ -36,7 +36,7 @@ use super::window::unit_ns;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
-use crate::state::ranked::{Entry, Growth, Position};
+use crate::state::ranked::{Begin, Entry, Growth, Position};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_arrays};
 use arrow::datatypes::{DataType, Int64Type};
@@ -160,7 +160,10 @@ impl TopN {
         let may = |row: &usize| {
             let limit = self.partitions.get(partitions[*row]).and_then(Partition::limit);
             // A beginning that is greater than the whole of the last row makes a greater row.
-            limit.is_none_or(|limit| lead.row(*row).as_ref() <= &*limit.row)
+            limit.is_none_or(|limit| {
+                let lead = lead.row(*row).data();
+                limit.compare(Begin::of(lead), lead).is_ge()
+            })
         };
         Ok(Some((0..partitions.len()).filter(may).map(|row| row as u32).collect()))
     }
@@ -245,7 +248,10 @@ impl TopN {
         let (mut pending, batches) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.batches));
         let row = |p: &Pending| -> &[u8] { batches[p.batch as usize].row(p.row as usize).data() };
         if !self.spec.keeps_one() {
-            pending.sort_unstable_by(|a, b| a.partition.cmp(&b.partition).then_with(|| row(a).cmp(row(b))));
+            let mut begun: Vec<(u32, Begin, Pending)> =
+                pending.into_iter().map(|p| (p.partition, Begin::of(row(&p)), p)).collect();
+            begun.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| row(&a.2).cmp(row(&b.2))));
+            pending = begun.into_iter().map(|(_, _, p)| p).collect();
         }
         let change = |p: &Pending| Change { row: row(p), key: p.key, weight: p.weight, came: p.came };
         self.bring(pending.iter().map(|p| (p.partition, change(p))), send, out)
@@ -353,7 +359,7 @@ fn update(
             if let Some(outgoing) = outgoing {
                 walk(wanted, Default::default(), one.iter(), changes, outgoing);
             }
-            let new = Entry { row: first.row.into(), key: first.key, weight: 1, came: first.came };
+            let new = Entry::new(first.row, first.key, 1, first.came);
             growth += Growth::of(&new);
             if let Some(old) = one.replace(new) {
                 growth += Growth::of(&old).less();
