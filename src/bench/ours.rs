@@ -83,7 +83,9 @@ pub(super) fn run_all(engine: &Engine, sql: &str, workers: usize) -> Result<Sess
     for statement in &statements {
         session.execute(sql, statement)?;
     }
-    session.wait(&mut || true)?;
+    let waited = session.wait(&mut || true);
+    session.stop();
+    waited?;
     session.check()?;
     Ok(session)
 }

@@ -347,7 +347,11 @@ mod tests {
     }
 
     /// Of the files with 20,000 events of the default shape.
-    const SUMS: [[u64; 2]; 3] = [[0, 0], [0, 0], [0, 0]];
+    const SUMS: [[u64; 2]; 3] = [
+        [0x1655_cfc9_333a_adf6, 0x47f6_e0c8_bb21_f6c3],
+        [0xd311_4e8e_786f_b0e7, 0xbba7_4aa1_51bf_1739],
+        [0x75a1_fe7c_5ee3_3e24, 0xc35e_0683_e73c_c5a7],
+    ];
 
     #[test]
     fn more_events_begin_with_the_same_ones() {

@@ -12,7 +12,8 @@ fn bench(place: &Place, arguments: &[&str]) -> Vec<serde_json::Value> {
 #[test]
 fn every_query_is_answered_as_by_the_batch_engine_from_files_and_from_topics() {
     let place = Place::new();
-    let arguments = ["--events", "20000", "--runs", "0", "--check", "--emit", "both", "--workers", "2", "-d", "kept"];
+    let arguments =
+        ["--events", "20000", "--runs", "0", "--check", "--emit", "both", "--workers", "2", "-d", "kept"];
     let lines = bench(&place, &arguments);
     assert!(lines.len() > 2 * 20, "{}", lines.len());
     for line in &lines {
@@ -42,7 +43,9 @@ fn both_engines_are_measured_and_the_results_written_down() {
     assert_eq!(cases, [r#""wc" "json""#, r#""wc" "topic""#, r#""q4" "json""#, r#""q4" "topic""#]);
     for line in &lines {
         let number = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{name} in {line}"));
-        for figure in ["cpu_s", "batch_cpu_s", "wall_s", "batch_wall_s", "cpu_ratio", "rows_per_s", "step_p50_ms"] {
+        for figure in
+            ["cpu_s", "batch_cpu_s", "wall_s", "batch_wall_s", "cpu_ratio", "rows_per_s", "step_p50_ms"]
+        {
             assert!(number(figure) > 0.0, "{figure} in {line}");
         }
         assert!(number("cpu_median_s") >= number("cpu_s") && number("step_p99_ms") >= number("step_p50_ms"));
@@ -79,13 +82,17 @@ fn a_blackhole_takes_a_result_that_changes_and_a_topic_does_not() {
     let source = "CREATE STREAM s (a BIGINT) WITH (connector = 'file', path = 'in.jsonl', format = 'json');";
     let refused = format!("{source} CREATE STREAM kept {counts}");
     place.run(&["-c", &refused]).fails(3, &["a stream only ever takes new rows"]);
-    let swallowed = format!("SET step_rows = 1; {source} CREATE STREAM gone WITH (connector = 'blackhole') {counts}");
+    let swallowed =
+        format!("SET step_rows = 1; {source} CREATE STREAM gone WITH (connector = 'blackhole') {counts}");
     let ran = place.run(&["--until-caught-up", "--workers", "1", "-c", &swallowed]).ok();
     // Both groups come, and of the one that changes the row goes and another comes.
     assert!(ran.err.contains("3 rows in, 4 out"), "{}", ran.err);
     let described = place.run(&["job", "describe", "gone", "--format", "jsonl"]).ok().out;
     let steps = &json(&described)["status"]["steps"];
-    assert!(steps["count"].as_u64().unwrap() >= 3 && steps["p99_us"].as_u64() >= steps["p50_us"].as_u64(), "{steps}");
+    assert!(
+        steps["count"].as_u64().unwrap() >= 3 && steps["p99_us"].as_u64() >= steps["p50_us"].as_u64(),
+        "{steps}"
+    );
     let shown = place.run(&["job", "describe", "gone", "--format", "table"]).ok().out;
     assert!(shown.contains("step times") && shown.contains(" in this run"), "{shown}");
 }
