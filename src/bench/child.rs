@@ -52,7 +52,7 @@ pub struct Ran {
     /// The most memory of the process in this time, in millions of bytes.
     pub peak_mb: Option<f64>,
     /// Rows read, where they are counted.
-    pub rows_in: u64,
+    pub rows_in: Option<u64>,
     /// Rows of the result; of one that changes, all that were added or taken back.
     pub rows_out: u64,
     /// How long the steps of the job took.

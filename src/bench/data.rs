@@ -40,6 +40,12 @@ impl Data {
         Ok(data)
     }
 
+    /// How many rows these streams have.
+    pub fn rows(&self, tables: &[&str]) -> u64 {
+        let kinds = Kind::ALL.iter().filter(|kind| tables.contains(&kind.name()));
+        kinds.map(|kind| kind.count(self.events)).sum()
+    }
+
     /// The JSON files of a stream.
     pub fn folder(&self, table: &str) -> PathBuf {
         self.dir.join(table)

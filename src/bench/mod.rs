@@ -168,7 +168,8 @@ impl Bench {
             data: self.data.clone(),
         };
         let name = format!("{} from {}, {}", case.query.name, case.input.word(), case.emit.word());
-        let mut line = Line::new(case, self.workers, self.data.events);
+        let rows = self.data.rows(case.query.tables);
+        let mut line = Line::new(case, self.workers, self.data.events, rows);
         if self.check {
             observer.note(&format!("{name}: comparing"));
             line.check = Some(match child::run(&ask(Task::Check), observer)? {
@@ -184,6 +185,11 @@ impl Bench {
             {
                 observer.note(&format!("{name}: run {run} of {}, {who}", self.runs));
                 match child::run(&ask(task), observer)? {
+                    // What was not read was not measured.
+                    Answer::Ran(ran) if ran.rows_in.is_some_and(|read| read < rows) => {
+                        let read = ran.rows_in.unwrap_or_default();
+                        return Err(BenchError::Run(format!("{name}: {read} of {rows} rows were read")));
+                    }
                     Answer::Ran(ran) => figures.push(ran),
                     other => return Err(unexpected(&name, other)),
                 }

@@ -42,7 +42,7 @@ pub(super) fn run(ask: &Ask, query: &Query) -> Result<Ran> {
         wall_s,
         cpu_s,
         peak_mb: peak_memory_mb(),
-        rows_in: summary.run.rows_in,
+        rows_in: Some(summary.run.rows_in),
         rows_out: summary.run.rows_out,
         steps: Some(summary.steps),
     };

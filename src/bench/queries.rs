@@ -111,7 +111,7 @@ pub const QUERIES: &[Query] = &[
     same("q3", file!("q3"), PERSON_AUCTION),
     same("q4", file!("q4"), AUCTION_BID),
     windowed("q5", file!("q5"), BID, Q5_BATCH),
-    Query { has_final: false, ..windowed("q7", file!("q7"), BID, Q7_BATCH) },
+    windowed("q7", file!("q7"), BID, Q7_BATCH),
     windowed("q8", file!("q8"), PERSON_AUCTION, Q8_BATCH),
     Query { compared: &["id", "price", "bid_date_time"], ..same("q9", file!("q9"), AUCTION_BID) },
     windowed("q11", file!("q11"), BID, Q11_BATCH),

@@ -37,8 +37,6 @@ pub struct Side {
     pub cpu: Figure,
     /// The most memory at once, in MB, of the run that took the least.
     pub peak_mb: Option<f64>,
-    /// Rows read.
-    pub rows_in: u64,
     /// Rows given.
     pub rows_out: u64,
     /// Milliseconds that half of the steps of the quickest run took at most, and 99 % of them.
@@ -54,7 +52,6 @@ impl Side {
             wall: Figure::of(runs.iter().map(|r| r.wall_s))?,
             cpu: Figure::of(runs.iter().map(|r| r.cpu_s))?,
             peak_mb: runs.iter().filter_map(|r| r.peak_mb).min_by(f64::total_cmp),
-            rows_in: quickest.rows_in,
             rows_out: quickest.rows_out,
             steps: quickest.steps.map(|steps| (ms(steps.p50_us), ms(steps.p99_us))),
         })
@@ -79,6 +76,8 @@ pub struct Line {
     pub workers: usize,
     /// Over how many events.
     pub events: u64,
+    /// How many rows there are in the streams that it reads.
+    pub rows: u64,
     /// What our engine took.
     pub ours: Option<Side>,
     /// What the batch engine took.
@@ -91,8 +90,8 @@ pub struct Line {
 const NOTHING: &str = "–";
 
 impl Line {
-    pub(super) fn new(case: Case, workers: usize, events: u64) -> Self {
-        Line { case, workers, events, ours: None, batch: None, check: None }
+    pub(super) fn new(case: Case, workers: usize, events: u64, rows: u64) -> Self {
+        Line { case, workers, events, rows, ours: None, batch: None, check: None }
     }
 
     pub(super) fn set(&mut self, ours: Option<Side>, batch: Option<Side>) {
@@ -100,7 +99,7 @@ impl Line {
     }
 
     fn rows_per_s(&self) -> Option<f64> {
-        self.ours.filter(|o| o.wall.best > 0.0).map(|o| (o.rows_in as f64 / o.wall.best).round())
+        self.ours.filter(|o| o.wall.best > 0.0).map(|o| (self.rows as f64 / o.wall.best).round())
     }
 
     /// Our engine's figure by the batch engine's.
@@ -121,7 +120,7 @@ impl Line {
             ("emit", Cell::Text(Some(q.emit.word().into()))),
             ("events", Cell::Count(Some(self.events))),
             ("workers", Cell::Count(Some(self.workers as u64))),
-            ("rows_in", Cell::Count(o.map(|o| o.rows_in))),
+            ("rows_in", Cell::Count(Some(self.rows))),
             ("rows_out", Cell::Count(o.map(|o| o.rows_out))),
             ("batch_rows_out", Cell::Count(b.map(|b| b.rows_out))),
             ("rows_per_s", Cell::Number(self.rows_per_s())),
@@ -187,7 +186,7 @@ pub fn schema() -> SchemaRef {
     let counts = ["events", "workers", "rows_in", "rows_out", "batch_rows_out"];
     let case =
         Case { query: &super::queries::QUERIES[0], input: super::Input::Json, emit: super::Emit::Changes };
-    let fields = Line::new(case, 0, 0).cells().into_iter().map(|(name, _)| {
+    let fields = Line::new(case, 0, 0, 0).cells().into_iter().map(|(name, _)| {
         let data_type = match name {
             name if text.contains(&name) => DataType::Utf8,
             name if counts.contains(&name) => DataType::Int64,
@@ -329,7 +328,7 @@ pub fn markdown(bench: &Bench, lines: &[Line]) -> String {
             line.case.query.name.into(),
             line.case.input.word().into(),
             line.case.emit.word().into(),
-            shown(ours.map(|s| s.rows_in as f64), 0),
+            shown(Some(line.rows as f64), 0),
             shown(line.rows_per_s(), 0),
             both(ours.map(|s| s.cpu)),
             both(batch.map(|s| s.cpu)),
@@ -380,19 +379,19 @@ mod tests {
     use crate::engine::StepTimes;
 
     fn line() -> Line {
-        let ran = |wall_s, cpu_s, rows_in| Ran {
+        let ran = |wall_s, cpu_s| Ran {
             wall_s,
             cpu_s,
             peak_mb: Some(120.4),
-            rows_in,
+            rows_in: None,
             rows_out: 7,
             steps: Some(StepTimes { count: 3, p50_us: 4_100, p99_us: 9_000, longest_us: 9_000 }),
         };
         let case = Case { query: query("q5").unwrap(), input: Input::Json, emit: Emit::Final };
-        let mut line = Line::new(case, 2, 2_000_000);
+        let mut line = Line::new(case, 2, 2_000_000, 1_840_000);
         line.set(
-            Side::of(&[ran(2.0, 3.0, 1_840_000), ran(1.0, 2.0, 1_840_000), ran(4.0, 2.5, 1_840_000)]),
-            Side::of(&[ran(0.5, 1.0, 0), ran(0.7, 1.1, 0)]),
+            Side::of(&[ran(2.0, 3.0), ran(1.0, 2.0), ran(4.0, 2.5)]),
+            Side::of(&[ran(0.5, 1.0), ran(0.7, 1.1)]),
         );
         line.check = Some(Checked::Equal);
         line

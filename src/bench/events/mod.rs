@@ -72,6 +72,17 @@ impl Kind {
     /// All of them.
     pub const ALL: [Kind; 3] = [Kind::Person, Kind::Auction, Kind::Bid];
 
+    /// How many of the first so many events are of this kind.
+    pub fn count(self, events: u64) -> u64 {
+        let (turns, rest) = (events / TURN, events % TURN);
+        let (first, count) = match self {
+            Kind::Person => (0, PEOPLE),
+            Kind::Auction => (PEOPLE, AUCTIONS),
+            Kind::Bid => (PEOPLE + AUCTIONS, TURN - PEOPLE - AUCTIONS),
+        };
+        turns * count + rest.saturating_sub(first).min(count)
+    }
+
     /// The name of its stream, and of the folder of its files.
     pub fn name(self) -> &'static str {
         match self {
@@ -259,9 +270,9 @@ impl Events {
     }
 }
 
-/// The number of the last person that there is at event `i`.
+/// The number of the last person that there is at event `i`: each turn begins with one.
 fn last_person(i: u64) -> u64 {
-    (i / TURN) * PEOPLE + (i % TURN).min(PEOPLE - 1)
+    i / TURN
 }
 
 /// The number of the last auction.
@@ -367,6 +378,7 @@ mod tests {
         let mut events = Events::new(Shape::default());
         let mut counts = [0; 3];
         for i in 0..5000 {
+            assert_eq!(Kind::ALL.map(|kind| kind.count(i)), counts);
             let (kind, line) = events.event(i);
             counts[kind as usize] += 1;
             let record: serde_json::Value = serde_json::from_slice(line).unwrap();
