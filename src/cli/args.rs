@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and what it means.
 
+use crate::cli::bench::BenchCommand;
 use crate::cli::commands::{GroupCommand, JobCommand, TopicCommand};
 use crate::cli::print::Format;
 use crate::cli::terminal::Colour;
@@ -185,6 +186,15 @@ enum Command {
         /// How far its clock has moved on, in nanoseconds
         clock: u64,
     },
+    /// Measure how fast it is on this machine, beside a batch engine
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Be a run of a bench, which takes what this says
+    #[command(name = crate::cli::bench::SERVE, hide = true)]
+    ServeBench {
+        /// What is asked, as JSON
+        ask: String,
+    },
     /// Run SQL files, one after the other
     Run {
         /// The files
@@ -230,6 +240,10 @@ pub enum Action {
     Test(Vec<PathBuf>, bool),
     /// Be the engine of a test: over this folder, with a clock that has moved on by so many nanoseconds.
     ServeTest(PathBuf, u64),
+    /// Measure something; where what that needs is to stay, if it is.
+    Bench(BenchCommand, Option<PathBuf>),
+    /// Be a run of a bench.
+    ServeBench(String),
     /// Run these SQL files, in order.
     Files(Vec<PathBuf>),
     /// Run these SQL texts, in order.
@@ -298,6 +312,10 @@ impl Invocation {
             (Some(Command::ServeTest { folder, clock }), true) => {
                 (Action::ServeTest(folder, clock), RunOptions::default())
             }
+            (Some(Command::Bench(command)), true) => {
+                (Action::Bench(command, args.data.clone()), RunOptions::default())
+            }
+            (Some(Command::ServeBench { ask }), true) => (Action::ServeBench(ask), RunOptions::default()),
             (None, false) => (Action::Sql(args.sql), RunOptions::default()),
             (Some(Command::Run { files, running }), true) => (Action::Files(files), running),
             (Some(Command::Topic(command)), true) => (Action::Topic(command), RunOptions::default()),
@@ -518,6 +536,10 @@ mod tests {
             "job",
             "job pause",
             "job halt j",
+            "bench",
+            "bench nexmark --query q99",
+            "bench nexmark --events 0",
+            "bench nexmark --input csv",
             "walk",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

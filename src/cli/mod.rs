@@ -1,6 +1,7 @@
-//! The program: arguments, running files, printing. May use `config`, `delta` and `engine`.
+//! The program: arguments, running files, printing. May use `config`, `delta`, `engine` and `bench`.
 
 pub mod args;
+mod bench;
 mod check;
 pub mod commands;
 mod explain;
@@ -17,6 +18,7 @@ mod test;
 mod topic;
 mod wrap;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// How the program ends.
@@ -42,7 +44,12 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program on the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
-    match args::Invocation::parse(std::env::args_os()) {
+    run_on(std::env::args_os())
+}
+
+/// Runs the program on the words of a command line, its name first.
+pub fn run_on(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match args::Invocation::parse(words) {
         Ok(invocation) => {
             terminal::choose(invocation.colour);
             match &invocation.action {
@@ -52,6 +59,8 @@ pub fn main() -> ExitCode {
                 args::Action::ServeTest(folder, clock) => {
                     test::serve(folder, std::time::Duration::from_nanos(*clock)).into()
                 }
+                args::Action::Bench(command, data) => bench::run(&invocation, command, data.clone()).into(),
+                args::Action::ServeBench(ask) => bench::serve_bench(ask).into(),
                 args::Action::Explain(code) => explain::run(code.as_deref()).into(),
                 args::Action::Check(files, json) => check::run(&invocation, files, *json).into(),
                 args::Action::Topic(command) => topic::run(&invocation, command).into(),

@@ -82,6 +82,7 @@ impl Run {
         });
         let seen = Seen {
             step: self.step,
+            steps: self.step_times.times(),
             partitions: self.partitions.clone(),
             watermarks: self.watermarks.clone(),
             nodes: self.nodes.clone(),

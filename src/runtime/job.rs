@@ -6,6 +6,7 @@ use super::feed::FeedShape;
 use super::monitor::Monitor;
 use super::sink::Sink;
 use super::status::State;
+use super::step_times::StepTimes;
 use super::steps::Run;
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
@@ -128,6 +129,8 @@ pub struct JobSummary {
     pub finished: bool,
     /// The run went on from an earlier one's checkpoint (of this step).
     pub resumed_from: Option<u64>,
+    /// How long its steps took.
+    pub steps: StepTimes,
 }
 
 impl JobSummary {

@@ -29,6 +29,7 @@ mod seen;
 pub mod settled;
 pub mod sink;
 pub mod status;
+pub mod step_times;
 mod steps;
 mod table_files;
 mod tables;

@@ -331,6 +331,7 @@ impl Shared {
             started: self.started,
             caught_up: watched.control.caught_up(),
             step: seen.step,
+            steps: seen.steps,
             rows_in_per_s: rate(&told.samples, |s| s.1),
             rows_out_per_s: rate(&told.samples, |s| s.2),
             run,

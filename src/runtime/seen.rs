@@ -2,6 +2,7 @@
 
 use super::checkpoint::Totals;
 use super::feed::PartitionState;
+use super::step_times::StepTimes;
 use crate::delta::{EventTime, WATERMARK_NONE};
 use crate::operators::{OpenWindow, Operator, OperatorMetrics};
 use std::cell::Cell;
@@ -77,6 +78,8 @@ pub(super) struct Checkpointed {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     pub(super) step: u64,
+    /// How long the steps of this run took.
+    pub(super) steps: StepTimes,
     /// For each source its partitions.
     pub(super) partitions: Vec<Vec<PartitionState>>,
     /// For each source its watermark.

@@ -5,6 +5,7 @@
 
 use super::checkpoint::Totals;
 use super::instant;
+use super::step_times::StepTimes;
 use crate::delta::EventTime;
 use crate::disk::{Disk, DiskError, Open};
 use serde::{Deserialize, Serialize};
@@ -224,6 +225,8 @@ pub struct JobStatus {
     pub caught_up: bool,
     /// The last step.
     pub step: u64,
+    /// How long the steps of this run took.
+    pub steps: StepTimes,
     /// Rows in a second, over the last seconds.
     pub rows_in_per_s: f64,
     /// The same of rows written.

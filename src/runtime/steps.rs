@@ -16,6 +16,7 @@ use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use super::retry::{Over, Patience};
 use super::seen::{Checkpointed, NodeSeen};
 use super::status::State;
+use super::step_times::StepHistogram;
 use super::times::{Reached, SourceTime};
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
@@ -63,6 +64,7 @@ pub(super) struct Run {
     pub(super) last_checkpoint: Option<Checkpointed>,
     /// The step and the checkpoint's step that were last shown, and when (monotonic).
     pub(super) shown: Option<((u64, u64), Duration)>,
+    pub(super) step_times: StepHistogram,
     journal: Option<Journal>,
     /// Since when entries of the journal may not be on disk.
     journal_behind: Option<Duration>,
@@ -153,6 +155,7 @@ impl Run {
                 took: Duration::ZERO,
             }),
             shown: None,
+            step_times: StepHistogram::default(),
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
             journal_behind: None,
@@ -273,6 +276,7 @@ impl Run {
             elapsed: self.clock.monotonic().saturating_sub(self.started),
             finished: self.parts[part].state == PartState::Finished,
             resumed_from: self.resumed_from,
+            steps: self.step_times.times(),
         }
     }
 
@@ -551,6 +555,7 @@ impl Run {
 
     /// One step over `taken`; with `live`, it is journaled first.
     pub(super) fn one_step(&mut self, taken: Vec<Taken>, moment: Moment, live: bool) -> Result<()> {
+        let began = self.clock.monotonic();
         self.step += 1;
         self.dirty = true;
         if live && let Some(journal) = &mut self.journal {
@@ -581,6 +586,7 @@ impl Run {
             let written = self.parts[i].write(self.step, deltas, watermark);
             written.inspect_err(|_| self.blamed = Some(i))?;
         }
+        self.step_times.record(self.clock.monotonic().saturating_sub(began));
         Ok(())
     }
 

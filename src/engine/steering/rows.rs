@@ -111,6 +111,9 @@ fn general(job: &JobDescription, rows: &mut Vec<[String; 3]>) {
 fn counters(status: &JobStatus, rows: &mut Vec<[String; 3]>) {
     let mut row = |what: &str, value: String| rows.push(["job".into(), what.into(), value]);
     row("step", status.step.to_string());
+    if status.steps.count > 0 {
+        row("step times", status.steps.to_string());
+    }
     let rows_of =
         |total: u64, run: u64, rate: f64| format!("{total}, {run} of them in this run, {rate} a second");
     let (total, run) = (&status.total, &status.run);

@@ -1,6 +1,7 @@
 //! The program as it is started from a shell: arguments, exit codes, what goes to which stream, and what is kept
 //! from one run to the next. Each test has a directory of its own, with the data directory `.millstream` in it.
 
+mod bench;
 mod changed;
 mod damage;
 mod failing;
