@@ -2,6 +2,7 @@
 //! topics, no SQL text and no wall time.
 
 pub mod aggregate;
+mod combine;
 pub mod expand;
 pub mod filter;
 pub mod in_time;

@@ -13,6 +13,7 @@
 //! grace. A row without a time lies in no window; both kinds are counted. Windows as in Flink's
 //! windowing table functions.
 
+use super::combine::Combine;
 use super::{Emit, Operator, OperatorMetrics, Result, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use arrow::array::{
@@ -60,6 +61,9 @@ pub struct WindowSpec {
     pub grace: i64,
     /// Whether the watermark speaks of the time column. If not, no row is late and no window closes.
     pub event_time: bool,
+    /// Whether the rows are only counted behind it, and nobody asks for the time itself: then equal rows may go out as one
+    /// with a weight, and each is multiplied by its windows once.
+    pub counted: bool,
     /// The input's columns and the three of the window.
     pub schema: SchemaRef,
 }
@@ -136,6 +140,7 @@ pub struct WindowAssign {
     late: u64,
     after_idle: u64,
     timeless: u64,
+    combine: Combine,
 }
 
 /// One window of each row of a batch, in the time column's unit.
@@ -154,7 +159,16 @@ impl WindowAssign {
             DataType::Timestamp(unit, _) => unit_ns(*unit),
             _ => 1,
         };
-        WindowAssign { spec, time_type, unit, closed: WATERMARK_NONE, late: 0, after_idle: 0, timeless: 0 }
+        WindowAssign {
+            spec,
+            time_type,
+            unit,
+            closed: WATERMARK_NONE,
+            late: 0,
+            after_idle: 0,
+            timeless: 0,
+            combine: Combine::default(),
+        }
     }
 
     /// Which rows are late for at least one of their windows, by their times and marks.
@@ -196,6 +210,19 @@ impl WindowAssign {
             Some(within) => &gone & within,
             None => gone,
         })
+    }
+
+    /// If equal rows of a delta may be combined: the length of the parts of time, in the time column's unit, which lie in
+    /// each window as a whole or not at all.
+    fn combines(&self, delta: &Delta) -> Option<i64> {
+        let every = match self.spec.kind {
+            WindowKind::Tumble { size } => size,
+            WindowKind::Hop { slide, size } if size % slide == 0 => slide,
+            WindowKind::Hop { .. } => return None,
+            WindowKind::Cumulate { step, .. } => step,
+        };
+        // Which of them are late is told by their own times and marks.
+        (self.spec.counted && delta.marks.is_none()).then_some(every / self.unit)
     }
 
     fn assign(&self, times: &[i64]) -> Vec<Assigned> {
@@ -266,8 +293,13 @@ impl Operator for WindowAssign {
             self.timeless += (delta.num_rows() - mask.true_count()) as u64;
             delta = delta.filter(&mask)?;
         }
-        let times = cast(delta.batch.column(self.spec.time), &DataType::Int64)?;
-        let times = times.as_primitive::<Int64Type>().values().clone();
+        let mut times = times_of(&delta, self.spec.time)?;
+        if let Some(every) = self.combines(&delta) {
+            let parts = starts(&times, self.spec.offset / self.unit, every);
+            let parts = timestamps(parts, &self.time_type)?;
+            delta = self.combine.combine(delta, self.spec.time, &parts)?;
+            times = times_of(&delta, self.spec.time)?;
+        }
         let (mut late, mut after_idle): (Option<BooleanBuffer>, Option<BooleanBuffer>) = (None, None);
         for window in self.assign(&times) {
             let marks = delta.marks.as_ref().filter(|_| self.spec.event_time);
@@ -289,7 +321,11 @@ impl Operator for WindowAssign {
         }
         if let Some(after_idle) = after_idle {
             let only = late.as_ref().map_or(after_idle.clone(), |late| &after_idle & &!late);
-            self.after_idle += only.count_set_bits() as u64;
+            // A row may stand for several.
+            self.after_idle += match &delta.weights {
+                Some(weights) => only.set_indices().map(|row| weights.value(row).unsigned_abs()).sum::<u64>(),
+                None => only.count_set_bits() as u64,
+            };
         }
         self.late += late.map_or(0, |late| late.count_set_bits() as u64);
         Ok(())
@@ -303,6 +339,12 @@ impl Operator for WindowAssign {
             ..Default::default()
         }
     }
+}
+
+/// The values of a column of times.
+fn times_of(delta: &Delta, column: usize) -> Result<ScalarBuffer<i64>> {
+    let times = cast(delta.batch.column(column), &DataType::Int64)?;
+    Ok(times.as_primitive::<Int64Type>().values().clone())
 }
 
 /// Times in the unit of a timestamp type, as a column of it.
@@ -374,6 +416,7 @@ mod tests {
             offset,
             grace,
             event_time: true,
+            counted: false,
             schema: schema.clone(),
         });
         let mut delta = drawn(&input, rows);
@@ -394,6 +437,57 @@ mod tests {
             })
             .collect();
         (draw(&plain), window.metrics().late + 100 * window.metrics().timeless)
+    }
+
+    #[test]
+    fn rows_that_are_only_counted_are_in_the_same_windows_combined() {
+        let second = DataType::Timestamp(TimeUnit::Second, None);
+        let input = Arc::new(Schema::new(vec![
+            Field::new("k", DataType::Int64, true),
+            Field::new("ts", DataType::Int64, true),
+        ]));
+        let mut fields = vec![Field::new("k", DataType::Int64, true)];
+        let names = ["ts", "window_start", "window_end", "window_time"];
+        fields.extend(names.map(|name| Field::new(name, second.clone(), true)));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let text: String =
+            (0..300).map(|i| format!("{} {} {}\n", ["+", "-", "+2"][i % 3], i % 5, i / 7 - 9)).collect();
+        let mut delta = drawn(&input, &text);
+        let columns = vec![delta.batch.column(0).clone(), cast(delta.batch.column(1), &second).unwrap()];
+        delta.batch = RecordBatch::try_new(Arc::new(schema.project(&[0, 1]).unwrap()), columns).unwrap();
+        for kind in [
+            WindowKind::Tumble { size: 10 * S },
+            WindowKind::Hop { slide: 2 * S, size: 10 * S },
+            WindowKind::Hop { slide: 3 * S, size: 10 * S },
+            WindowKind::Cumulate { step: 2 * S, size: 10 * S },
+        ] {
+            let mut sums = Vec::new();
+            for (counted, closed) in
+                [(false, WATERMARK_NONE), (true, WATERMARK_NONE), (false, 9 * S), (true, 9 * S)]
+            {
+                let mut window = WindowAssign::new(WindowSpec {
+                    time: 1,
+                    kind,
+                    offset: S,
+                    grace: 0,
+                    event_time: true,
+                    counted,
+                    schema: schema.clone(),
+                });
+                window.begin_step(StepStart::after(closed)).unwrap();
+                let mut out: Vec<Delta> = Vec::new();
+                window.push(0, delta.clone(), &mut out).unwrap();
+                let without_time: Vec<Delta> = out
+                    .into_iter()
+                    .map(|d| Delta::weighted(d.batch.project(&[0, 2, 3]).unwrap(), d.weights))
+                    .collect();
+                let kept = Arc::new(schema.project(&[0, 2, 3]).unwrap());
+                let (batch, weights) = crate::delta::consolidate(&kept, &without_time).unwrap();
+                sums.push(draw(&[Delta::weighted(batch, Some(weights))]));
+            }
+            assert!(!sums[0].is_empty() && sums[0] != sums[2]);
+            assert_eq!((&sums[0], &sums[2]), (&sums[1], &sums[3]), "{kind:?}");
+        }
     }
 
     #[test]
@@ -455,6 +549,7 @@ mod tests {
             offset: 0,
             grace: S,
             event_time: true,
+            counted: false,
             schema: schema.clone(),
         });
         let ts = arrow::array::TimestampMillisecondArray::from(vec![9_999, 10_000]);
@@ -476,7 +571,8 @@ mod tests {
         let schema =
             Arc::new(Schema::new(["ts", "window_start", "window_end", "window_time"].map(field).to_vec()));
         let kind = WindowKind::Tumble { size: 10 * S };
-        let spec = WindowSpec { time: 0, kind, offset: 0, grace: 0, event_time: false, schema };
+        let spec =
+            WindowSpec { time: 0, kind, offset: 0, grace: 0, event_time: false, counted: false, schema };
         let mut window = WindowAssign::new(spec.clone());
         window.begin_step(StepStart::after(i64::MAX)).unwrap();
         let ts = arrow::array::TimestampSecondArray::from(vec![5]);

@@ -74,6 +74,7 @@ impl WindowNode {
             offset: self.offset,
             grace: self.grace,
             event_time: self.event_time,
+            counted: false,
             schema: Arc::new(self.schema.as_arrow().clone()),
         })
     }

@@ -12,6 +12,7 @@ use super::{Result, RuntimeError};
 use crate::connectors::topic::FedBy;
 use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use crate::plan::FlowPart;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -198,7 +199,9 @@ impl Part {
     pub(super) fn counted(&self, earlier: &[Part], read: &[Read], nodes: &[NodeSeen]) -> (Totals, Totals) {
         let mut run = Totals { rows_out: self.rows_out, ..Totals::default() };
         let mut shared = Totals::default();
-        for source in &self.flow.sources {
+        // A source that a statement reads at two places is read once.
+        let sources: BTreeSet<usize> = self.flow.sources.iter().copied().collect();
+        for source in &sources {
             let counted = earlier.iter().any(|p| p.flow.sources.contains(source));
             for totals in std::iter::once(&mut run).chain(counted.then_some(&mut shared)) {
                 totals.rows_in += read[*source].rows;

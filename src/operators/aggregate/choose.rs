@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | any | first/last/any_value, min/max | one value or row; all rows if they may be taken back |
 //! | any | array_agg, string_agg, nth_value, approximate percentiles | all rows, in order |
-//! | only grows, final | the others | DataFusion's vectorised accumulators |
+//! | only grows, final | the others but count | DataFusion's vectorised accumulators |
 //! | otherwise | count, count(distinct), sum, avg, bool_and/or | our own, exact vectors |
 //! | only grows, changes | the others | a DataFusion accumulator a group |
 //! | changes | the others | all rows, in order; recomputed for the groups touched |
@@ -153,7 +153,9 @@ impl Chooser<'_> {
             }
             _ => {}
         }
-        if self.append_only && mode == EmitMode::Final {
+        // A row that is only counted may stand for several, which the library's functions do not know.
+        let counts = self.expr.fun().name() == "count" && !self.expr.is_distinct();
+        if self.append_only && mode == EmitMode::Final && !counts {
             let inputs = self.all_inputs();
             let types = self.types(&inputs)?;
             return Ok(CallPlan { inputs, kind: Kind::Vectorised(self.expr.clone(), types) });

@@ -18,12 +18,21 @@ pub struct AggregateSpec {
     pub aggregates: Vec<AggregateCall>,
     /// Set if a group key is a window column: groups then end with their window.
     pub window: Option<WindowKey>,
-    /// Whether no row of the input is ever taken back: then no delta has weights.
+    /// Whether no row of the input is ever taken back: then no delta has weights, but where rows are only counted.
     pub input_append_only: bool,
     /// When results go out.
     pub mode: EmitMode,
     /// Columns of the output: keys, then aggregates.
     pub schema: SchemaRef,
+}
+
+impl AggregateSpec {
+    /// Whether the rows of a group are only counted: then a row that has a weight stands for so many, also where rows only
+    /// come.
+    pub(super) fn only_counts(&self) -> bool {
+        let counts = |call: &AggregateCall| call.expr.fun().name() == "count" && !call.expr.is_distinct();
+        !self.aggregates.is_empty() && self.aggregates.iter().all(counts)
+    }
 }
 
 /// One aggregate function with its FILTER.

@@ -27,6 +27,7 @@ type Keyed = (usize, SchemaRef, Vec<Arc<dyn PhysicalExpr>>);
 
 impl Lowering {
     pub(super) fn aggregate(&mut self, plan: &LogicalPlan, aggregate: &Aggregate) -> Result<usize> {
+        self.counted = Self::counts_windows(aggregate);
         let input = self.plan(&aggregate.input)?;
         let input_append_only = self.append_only(input);
         let (key_exprs, always) = trace::group_keys(&aggregate.group_expr);

@@ -54,7 +54,8 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
     if mode == EmitMode::Final {
         rank::refuse_final_order(plan)?;
     }
-    let mut lowering = Lowering { flow: Dataflow { sources: Vec::new(), nodes: Vec::new() }, mode };
+    let flow = Dataflow { sources: Vec::new(), nodes: Vec::new() };
+    let mut lowering = Lowering { flow, mode, counted: false };
     let root = lowering.plan(plan)?;
     debug_assert_eq!(root + 1, lowering.flow.nodes.len());
     if mode == EmitMode::Final && !lowering.flow.root().append_only {
@@ -87,6 +88,8 @@ pub(super) fn lower(plan: &LogicalPlan, mode: EmitMode) -> Result<Dataflow> {
 struct Lowering {
     flow: Dataflow,
     mode: EmitMode,
+    /// The window that is met next is only counted over: see [`WindowSpec::counted`](crate::operators::window::WindowSpec).
+    counted: bool,
 }
 
 impl Lowering {
