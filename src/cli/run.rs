@@ -6,6 +6,7 @@ use super::print::{Format, PrintError, ResultPrinter, print_prose};
 use super::progress::{Progress, grouped, summary};
 use super::report;
 use super::terminal::Screen;
+use super::wrap::wrapped;
 use crate::config::Settings;
 use crate::engine::{
     Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Origin, Outcome,
@@ -308,7 +309,8 @@ impl Runner {
         }
         let outcome = self.session.execute(source, statement);
         if let Some(guess) = self.session.take_guess() {
-            tell(&format!("note: {guess}"));
+            let width = self.screen.width.unwrap_or(usize::MAX);
+            tell(&wrapped(&format!("note: {guess}"), width, 2));
         }
         let outcome = outcome?;
         for warning in self.session.take_warnings() {
@@ -430,6 +432,7 @@ impl Runner {
             out: None,
             keys: if io::stdin().is_terminal() { KeysDo::NoJob } else { KeysDo::Nothing },
         };
+        query.control().shows();
         self.interrupt.ends(Some(query.control()));
         let (engine, session) = (self.engine.clone(), &self.session);
         let mut news = || {

@@ -130,6 +130,8 @@ fn planning(error: DataFusionError) -> EngineError {
         DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_) => {
             mistake(error).into()
         }
+        // Types that do not go together are told so in one case.
+        DataFusionError::Internal(words) if words.contains("coerce types") => mistake(error).into(),
         _ => EngineError::Query(error),
     }
 }

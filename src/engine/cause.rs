@@ -1,13 +1,13 @@
-//! Which expression of a running query has made a failure: the only one that can have made it.
+//! Which expression of a running query has made a failure: the smallest that must have made it.
 //!
 //! Nothing is kept track of while rows are computed. When a query has failed, the expressions of its plan are looked at that
-//! can fail in this way; if there is one, and one in the text can be made out as it, that is the place. Else it is the query.
+//! can fail in this way; the smallest expression of the text in which all of them are is the place. Else it is the query.
 
 use super::told::Place;
 use super::{Engine, EngineError};
 use crate::catalog::Definitions;
 use crate::delta::type_name;
-use crate::sql::{self, Code, EmitQuery, normalized};
+use crate::sql::{self, Code, EmitQuery, Suspect};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -51,47 +51,81 @@ impl Running {
 
     /// The failure with its place, if it is one that an expression has made.
     pub(super) fn placed(&self, error: EngineError) -> EngineError {
-        let Some(failing) = Failing::of(&error) else { return error };
+        self.at_its_place(error, false)
+    }
+
+    /// The same before the first row was computed.
+    pub(super) fn placed_early(&self, error: EngineError) -> EngineError {
+        self.at_its_place(error, true)
+    }
+
+    fn at_its_place(&self, error: EngineError, early: bool) -> EngineError {
+        let Some(failing) = Failing::of(&error, early) else { return error };
         let span = self.expression(&failing).unwrap_or_else(|| self.span());
         EngineError::Placed { source: Box::new(error), place: Place { text: self.text.clone(), span } }
     }
 
     fn expression(&self, failing: &Failing) -> Option<Range<usize>> {
-        if self.all(failing)? != 1 {
+        let planner = &self.engine.0.planner;
+        let plan_of = |plan: LogicalPlan| match failing.of_subquery() {
+            true => Some(plan),
+            false => planner.typed(&plan).ok(),
+        };
+        let all = made_by(&plan_of(self.plan.clone())?, failing)?;
+        if all.is_empty() {
             return None;
         }
-        let planner = &self.engine.0.planner;
-        let makes_it = |query: &sqlparser::ast::Query| {
-            let plan = planner.query(&self.definitions, &self.text, query).ok()?;
-            let plan = if failing.of_subquery() { plan } else { planner.typed(&plan).ok()? };
-            let LogicalPlan::Projection(p) = &plan else { return None };
-            let expr = p.expr.first()?.clone().unalias();
-            Some(failing.is_made_by(&expr, p.input.schema()))
+        // The smallest expression in which all of them are.
+        let has_them = |suspect: &Suspect| {
+            let plan = planner.query(&self.definitions, &self.text, &suspect.query).ok().and_then(plan_of);
+            let Some(LogicalPlan::Projection(alone)) = plan else { return false };
+            let schema = alone.input.schema();
+            alone.expr.iter().any(|expr| within(expr, schema, failing).is_superset(&all))
         };
-        let mut found = sql::suspects(&self.text, &self.query.query);
-        found.retain(|suspect| makes_it(&suspect.query) == Some(true));
-        let texts: HashSet<String> = found.iter().map(|s| normalized(&self.text[s.span.clone()])).collect();
-        found.into_iter().min_by_key(|s| s.span.start).map(|s| s.span).filter(|_| texts.len() == 1)
+        let found: Vec<Suspect> = sql::suspects(&self.text, &self.query.query);
+        let first = found.iter().find(|suspect| has_them(suspect))?;
+        let same = |s: &&Suspect| self.text.get(s.span.clone()) == self.text.get(first.span.clone());
+        found.iter().filter(same).map(|s| s.span.clone()).min_by_key(|span| span.start)
     }
+}
 
-    /// How many different expressions of the plan can have made it; views and what types ask for are in it.
-    fn all(&self, failing: &Failing) -> Option<usize> {
-        let planner = &self.engine.0.planner;
-        let plan = if failing.of_subquery() { self.plan.clone() } else { planner.typed(&self.plan).ok()? };
-        let mut found = HashSet::new();
-        let visited = plan.apply_with_subqueries(|node| {
-            let schema = schema_of(node);
-            node.apply_expressions(|expr| {
-                expr.apply(|e| {
-                    if failing.is_made_by(e, &schema) {
-                        found.insert(e.to_string());
-                    }
-                    Ok(TreeNodeRecursion::Continue)
-                })
-            })
-        });
-        visited.ok().map(|_| found.len())
-    }
+/// The different expressions of a plan that can have made a failure. What views consist of, and what types ask for, is in it.
+fn made_by(plan: &LogicalPlan, failing: &Failing) -> Option<HashSet<String>> {
+    let mut found = HashSet::new();
+    let visited = plan.apply_with_subqueries(|node| {
+        let schema = schema_of(node);
+        node.apply_expressions(|expr| {
+            found.extend(within(expr, &schema, failing));
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    visited.ok().map(|_| found)
+}
+
+/// Those within an expression.
+fn within(expr: &Expr, schema: &DFSchema, failing: &Failing) -> HashSet<String> {
+    let mut found = HashSet::new();
+    let visited = expr.apply(|e| {
+        if failing.is_made_by(e, schema) {
+            found.insert(name_of(e));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(visited.is_ok(), "the visitor itself never fails");
+    found
+}
+
+/// An expression in words that no other has: a subquery's are not told by its own.
+fn name_of(expr: &Expr) -> String {
+    let mut name = expr.to_string();
+    let visited = expr.apply(|e| {
+        if let Expr::ScalarSubquery(subquery) = e {
+            name.push_str(&subquery.subquery.display_indent().to_string());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(visited.is_ok(), "the visitor itself never fails");
+    name
 }
 
 /// What a node's expressions are about.
@@ -105,8 +139,11 @@ fn schema_of(node: &LogicalPlan) -> DFSchema {
 /// A kind of failure that an expression makes.
 enum Failing {
     Division,
-    /// Of a value that cannot be made one of a type, if that is told.
-    Cast(Option<String>),
+    /// Of a value that cannot be made one of a type, if that is told. What is constant fails early, before the first row.
+    Cast {
+        wanted: Option<String>,
+        early: bool,
+    },
     /// By an operator, if that is told.
     Range(Option<Operator>),
     Rows,
@@ -114,13 +151,14 @@ enum Failing {
 }
 
 impl Failing {
-    fn of(error: &EngineError) -> Option<Self> {
-        let message = error.to_string();
+    fn of(error: &EngineError, early: bool) -> Option<Self> {
+        let message = error.told().message;
         Some(match error.kind()? {
             Code::DivisionByZero => Failing::Division,
             Code::NotAValue => {
                 let kind = message.rsplit_once(" is not a value of type ").map(|(_, kind)| kind);
-                Failing::Cast(kind.and_then(|kind| kind.split(':').next()).map(String::from))
+                let wanted = kind.and_then(|kind| kind.split(':').next()).map(String::from);
+                Failing::Cast { wanted, early }
             }
             Code::OutOfRange => {
                 let signs = [(" + ", Operator::Plus), (" - ", Operator::Minus), (" * ", Operator::Multiply)];
@@ -148,14 +186,14 @@ impl Failing {
                     && of_type(expr, &|kind| !kind.is_floating())
                     && !is_other_than_zero(&b.right)
             }
-            (Failing::Cast(wanted), Expr::Cast(cast)) => {
+            (Failing::Cast { wanted, early }, Expr::Cast(cast)) => {
                 let to = cast.field.data_type();
                 is_type(wanted.as_deref(), to)
                     && of_type(&cast.expr, &|from| may_fail(from, to))
-                    && !is_literal(&cast.expr)
+                    && (*early || !is_literal(&cast.expr))
             }
             // Functions that read a value make casts of their own.
-            (Failing::Cast(wanted), Expr::ScalarFunction(_)) => {
+            (Failing::Cast { wanted, .. }, Expr::ScalarFunction(_)) => {
                 of_type(expr, &|kind| is_type(wanted.as_deref(), kind))
             }
             (Failing::Range(sign), Expr::BinaryExpr(b)) => {

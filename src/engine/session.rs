@@ -530,11 +530,11 @@ impl Session {
         if query.emit.is_none() {
             let plan = self.plan(&definitions, source, query)?;
             let started = bounded::start(&self.engine, plan.clone(), &self.extra());
+            let running = Running::new(&self.engine, definitions.clone(), source, query, plan);
             let started = started.map_err(|error| match error {
                 EngineError::Sql(d) => self.placed(&definitions, source, query, Stage::Bounded, d).into(),
-                other => other,
+                other => running.placed_early(other),
             })?;
-            let running = Running::new(&self.engine, definitions, source, query, plan);
             let heads = Heads::of(source, query, &started.schema());
             return Ok(Outcome::Bounded(started.of(running, heads)));
         }

@@ -26,11 +26,10 @@ impl EngineError {
         if let EngineError::Sql(mistake) = self {
             return mistake.clone();
         }
-        let message = self.to_string();
-        let mut told = Diagnostic::new(in_words(&message));
+        let mut told = Diagnostic::new(in_words(&self.to_string()));
         told.code = self.kind();
         told.span = self.place().map(|place| place.span.clone());
-        told.help = told.code.and_then(|code| help(code, &message));
+        told.help = told.code.and_then(|code| help(code, &told.message));
         told
     }
 
@@ -190,6 +189,9 @@ fn help(code: Code, message: &str) -> Option<String> {
             Some(kind) => format!("TRY_CAST(… AS {kind}) gives NULL for what is none"),
             None => "TRY_CAST gives NULL for what has no place in the type".into(),
         },
+        Code::OutOfRange if message.ends_with("TIMESTAMP") => {
+            "a TIMESTAMP reaches from the year 1677 to 2262".into()
+        }
         Code::OutOfRange => "compute in a wider type, such as CAST(… AS DOUBLE)".into(),
         Code::ManyRows => {
             "write IN (…) for any of its rows, or make one of them: max(…), or ORDER BY … LIMIT 1".into()

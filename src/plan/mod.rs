@@ -34,6 +34,7 @@ pub mod unique;
 mod using;
 pub mod window;
 mod within;
+mod wording;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
 pub use share::{FlowPart, SharedFlow};

@@ -19,6 +19,7 @@ use draw::{Content, FRAME, Screen, cut, table};
 use fold::{Drawn, Fold};
 use pace::Pace;
 use status::Glance;
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,8 +32,10 @@ pub(super) use status::size;
 const TICK: Duration = Duration::from_millis(20);
 /// After how long without a row it is said why.
 const SILENCE: Duration = Duration::from_secs(3);
-/// Over how long the rate is taken.
+/// How often rows are counted.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// How many counts the rate is taken from: rows may come in gusts.
+const SAMPLES: usize = 6;
 /// How long is waited for a query that was told to stop; then it ends by itself.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// Rows that are printed between two looks at the keys.
@@ -145,7 +148,7 @@ pub(in crate::cli) fn watch(
         watch,
         screen: Screen::new(io::stdout(), terminal::size()),
         glance: Glance { keys: options.keys, ..Glance::default() },
-        sampled: (started, 0),
+        sampled: VecDeque::from([(started, 0)]),
         last_out: (started, 0),
         asked: started,
         pace: Pace::default(),
@@ -211,8 +214,8 @@ struct View {
     watch: Watch,
     screen: Screen<io::Stdout>,
     glance: Glance,
-    /// When the rows that were read were counted last, and how many they were.
-    sampled: (Duration, u64),
+    /// When the rows that were read were counted last, and how many they were; the oldest first.
+    sampled: VecDeque<(Duration, u64)>,
     /// When a row came last, and how many they were.
     last_out: (Duration, u64),
     /// When the query was asked last what it is at.
@@ -303,11 +306,16 @@ impl View {
         let glance = &mut self.glance;
         (glance.rows_in, glance.rows_out) = (self.control.rows_in(), self.control.rows_out());
         glance.caught_up = self.control.caught_up();
-        let since = now.saturating_sub(self.sampled.0);
-        if since >= SAMPLE {
-            let rows = glance.rows_in.saturating_sub(self.sampled.1);
-            glance.per_second = (rows as f64 / since.as_secs_f64()).round() as u64;
-            self.sampled = (now, glance.rows_in);
+        if self.sampled.back().is_none_or(|(then, _)| now.saturating_sub(*then) >= SAMPLE) {
+            if let Some((then, rows)) = self.sampled.front() {
+                let rows = glance.rows_in.saturating_sub(*rows);
+                let since = now.saturating_sub(*then).max(SAMPLE);
+                glance.per_second = (rows as f64 / since.as_secs_f64()).ceil() as u64;
+            }
+            self.sampled.push_back((now, glance.rows_in));
+            if self.sampled.len() > SAMPLES {
+                self.sampled.pop_front();
+            }
         }
         if glance.rows_out != self.last_out.1 {
             self.last_out = (now, glance.rows_out);
