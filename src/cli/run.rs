@@ -6,7 +6,6 @@ use super::print::{Format, PrintError, ResultPrinter, print_prose};
 use super::progress::{Progress, grouped, summary};
 use super::report;
 use super::terminal::Screen;
-use super::wrap::wrapped;
 use crate::config::Settings;
 use crate::engine::{
     Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Origin, Outcome,
@@ -309,8 +308,7 @@ impl Runner {
         }
         let outcome = self.session.execute(source, statement);
         if let Some(guess) = self.session.take_guess() {
-            let width = self.screen.width.unwrap_or(usize::MAX);
-            tell(&wrapped(&format!("note: {guess}"), width, 2));
+            tell(&format!("note: {guess}"));
         }
         let outcome = outcome?;
         for warning in self.session.take_warnings() {

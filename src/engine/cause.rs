@@ -216,7 +216,8 @@ fn is_type(wanted: Option<&str>, kind: &DataType) -> bool {
 
 /// Whether a value of one type may have no place in another.
 fn may_fail(from: &DataType, to: &DataType) -> bool {
-    let widens = from.is_integer() && (to.is_floating() || to.is_integer() && to.primitive_width() > from.primitive_width());
+    let widens = from.is_integer()
+        && (to.is_floating() || to.is_integer() && to.primitive_width() > from.primitive_width());
     !(from == to || to.is_string() || *from == DataType::Null || widens)
 }
 

@@ -220,8 +220,11 @@ fn whole(source: &str, span: Range<usize>, expr: &Expr) -> Range<usize> {
                 }
             }
         }
-        Expr::UnaryOp { op, .. } => {
-            let (before, op) = (source[..start].trim_end(), op.to_string());
+        Expr::UnaryOp { op, expr } => {
+            let (mut before, op) = (source[..start].trim_end(), op.to_string());
+            if let (Expr::Nested(_), Some(outside)) = (expr.as_ref(), before.strip_suffix('(')) {
+                before = outside.trim_end();
+            }
             start = if ends_with(before, &op) { before.len() - op.len() } else { start };
         }
         _ => {}

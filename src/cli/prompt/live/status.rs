@@ -48,19 +48,19 @@ impl KeysDo {
 
 /// The line, in few words where it is narrow. Its first parts matter most: the others fall off.
 pub(super) fn line(glance: &Glance, width: usize) -> String {
-    let parts = parts(glance, false);
-    let long = parts.join(" · ").chars().count() <= width;
-    let parts = if long { parts } else { self::parts(glance, true) };
-    let mut text = String::new();
-    for part in parts {
-        let longer = if text.is_empty() { part } else { format!("{text} · {part}") };
-        if longer.chars().count() > width && !text.is_empty() {
-            break;
-        }
-        text = longer;
+    let fits = |parts: &[String]| parts.join(" · ").chars().count() <= width;
+    let mut parts = parts(glance, false);
+    if !fits(&parts[..parts.len().min(MATTER)]) {
+        parts = self::parts(glance, true);
     }
-    cut(&text, width)
+    while !fits(&parts) && parts.len() > 1 {
+        parts.pop();
+    }
+    cut(&parts.join(" · "), width)
 }
+
+/// The parts that are to be told in whatever words: all up to those that are bad.
+const MATTER: usize = 7;
 
 fn parts(glance: &Glance, short: bool) -> Vec<String> {
     let words = |long: &'static str, few: &'static str| if short { few } else { long };
