@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(told("SELECT INTERVAL '1 day' FROM t"), ["INTERVAL '1 day'"]);
         assert_eq!(
             told("SELECT INTERVAL '1 day' * 2, NOT k, - (a) FROM t"),
-            ["- (a)", "NOT k", "INTERVAL '1 day'", "INTERVAL '1 day' * 2"]
+            ["NOT k", "- (a)", "INTERVAL '1 day'", "INTERVAL '1 day' * 2"]
         );
     }
 

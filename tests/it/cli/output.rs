@@ -24,8 +24,10 @@ fn each_format() {
 fn a_column_without_a_name_is_called_as_it_is_written() {
     let place = Place::new();
     place.sql("CREATE STREAM s (a BIGINT, k TEXT); INSERT INTO s VALUES (5, 'x')");
-    let head =
-        |sql: &str| place.run(&["-c", sql, "--format", "csv"]).ok().out.lines().next().map(String::from);
+    let head = |sql: &str| {
+        let ran = place.run(&["-c", sql, "--format", "csv", "--until-caught-up"]).ok();
+        ran.out.lines().next().map(String::from)
+    };
     for (query, expected) in [
         ("SELECT 7 % (a - 3), k || 'y', a FROM s", "7 % (a - 3),k || 'y',a"),
         ("SELECT CASE WHEN a > 1 THEN 'many' END FROM s LIMIT 1", "CASE WHEN a > 1 THEN 'many' END"),

@@ -39,7 +39,7 @@ fn a_query_of_the_command_line_is_watched_where_somebody_sees_it() {
     let screen = terminal.shows("-c: 5 rows in");
     assert!(screen.contains("│ BOS") && !screen.contains("live ·"), "{screen}");
     // Whoever says how rows are to be printed gets them so.
-    let mut terminal = Terminal::open(&place, &["-c", query, "--format", "jsonl"], (24, 80));
+    let terminal = Terminal::open(&place, &["-c", query, "--format", "jsonl"], (24, 80));
     terminal.shows("{\"_op\":\"+\",\"origin\":\"JFK\",\"n\":2}");
 }
 
