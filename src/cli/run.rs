@@ -262,6 +262,11 @@ impl Runner {
                 let done = statement.map_err(|d| Failure::Engine(d.into()));
                 let done = done.and_then(|statement| self.statement(&text.name, &source, &statement));
                 let Err(failure) = done else { continue };
+                // A query that has failed on its rows is as wrong as one that cannot be read.
+                let of_statement = matches!(
+                    failure,
+                    Failure::Engine(EngineError::Sql(_) | EngineError::Placed { .. } | EngineError::Query(_))
+                );
                 let stop = match failure {
                     Failure::Engine(EngineError::Sql(d)) => self.mistake(&d, &text.name, &source),
                     Failure::Engine(error) => self.failed(&error),
@@ -269,7 +274,7 @@ impl Runner {
                     Failure::Print(error) => self.failure(&error.to_string()),
                 };
                 match stop {
-                    Stop::Sql if invocation.keep_going => self.mistakes += 1,
+                    _ if of_statement && invocation.keep_going => self.mistakes += 1,
                     stop => return Err(stop),
                 }
             }
