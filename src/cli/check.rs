@@ -105,7 +105,7 @@ fn file(invocation: &Invocation, session: &mut Session, path: &Path, told: &mut 
         let Err(error) = checked else { continue };
         let mistake = match error {
             EngineError::Sql(mistake) => mistake,
-            error => Diagnostic::new(error.to_string()),
+            error => error.told(),
         };
         let follows = missing.iter().any(|gone| {
             mistake.message.starts_with("there is no") && mistake.message.contains(&format!("\"{gone}\""))

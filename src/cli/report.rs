@@ -11,6 +11,7 @@
 //! ```
 
 use crate::cli::terminal::Screen;
+use crate::engine::EngineError;
 use crate::sql::Diagnostic;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
@@ -61,6 +62,11 @@ fn leveled(
 /// A failure that is not about SQL: `error: …`, in the same look.
 pub fn failure(message: &str, screen: Screen) -> String {
     render(&Diagnostic::new(message), "", "", screen)
+}
+
+/// A failure of what ran, with its code and its place in the text, which came from `name`.
+pub fn error(error: &EngineError, name: &str, screen: Screen) -> String {
+    render(&error.told(), name, error.text().unwrap_or_default(), screen)
 }
 
 /// The part of `span` that lies in `source`, on whole characters.

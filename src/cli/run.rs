@@ -11,7 +11,7 @@ use crate::engine::{
     Bounded, Continuous, Control, Diagnostic, Engine, EngineError, JobState, JobSummary, Origin, Outcome,
     ParsedStatement, Rows, Session, Totals, parse_all, parse_each, substitute,
 };
-use std::io::{self, Read as _, Write};
+use std::io::{self, IsTerminal, Read as _, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,7 +93,7 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
     let engine = match invocation.open() {
         Ok(engine) => engine,
         Err(error) => {
-            tell(&report::failure(&error.to_string(), screen));
+            tell(&report::error(&error, "", screen));
             return Exit::Failed;
         }
     };
@@ -112,6 +112,8 @@ pub(super) fn run(invocation: &Invocation) -> Exit {
         queries: Vec::new(),
         printed: false,
         mistakes: 0,
+        read: Vec::new(),
+        bounded: invocation.until_caught_up,
     };
     runner.session.set_ways(invocation.ways.clone(), origin(&texts));
     let ended = runner.texts(invocation, &texts).and_then(|()| runner.check_ways());
@@ -229,16 +231,21 @@ struct Runner {
     printed: bool,
     /// Statements that were wrong, behind which it went on.
     mistakes: usize,
+    /// The texts that are run, each with its name.
+    read: Vec<(String, String)>,
+    /// Continuous queries end when they have read what there is.
+    bounded: bool,
 }
 
 impl Runner {
     fn texts(&mut self, invocation: &Invocation, texts: &[Text]) -> Result<(), Stop> {
         for text in texts {
             if let Some(scope) = &text.scope {
-                self.session.set_scope(scope).map_err(|e| self.failure(&e.to_string()))?;
+                self.session.set_scope(scope).map_err(|e| self.failed(&e))?;
             }
             let source = substitute(&text.source, &|name| invocation.variable(name))
                 .map_err(|d| self.mistake(&d, &text.name, &text.source))?;
+            self.read.push((text.name.clone(), source.clone()));
             let (statements, mistake) = parse_all(&source);
             // A file that cannot be read to its end is not begun, unless that is asked for.
             if let Some(mistake) = mistake.filter(|_| !invocation.keep_going) {
@@ -255,14 +262,19 @@ impl Runner {
                 let done = statement.map_err(|d| Failure::Engine(d.into()));
                 let done = done.and_then(|statement| self.statement(&text.name, &source, &statement));
                 let Err(failure) = done else { continue };
+                // A query that has failed on its rows is as wrong as one that cannot be read.
+                let of_statement = matches!(
+                    failure,
+                    Failure::Engine(EngineError::Sql(_) | EngineError::Placed { .. } | EngineError::Query(_))
+                );
                 let stop = match failure {
                     Failure::Engine(EngineError::Sql(d)) => self.mistake(&d, &text.name, &source),
-                    Failure::Engine(error) => self.failure(&error.to_string()),
+                    Failure::Engine(error) => self.failed(&error),
                     Failure::Print(PrintError::Closed) => Stop::Closed,
                     Failure::Print(error) => self.failure(&error.to_string()),
                 };
                 match stop {
-                    Stop::Sql if invocation.keep_going => self.mistakes += 1,
+                    _ if of_statement && invocation.keep_going => self.mistakes += 1,
                     stop => return Err(stop),
                 }
             }
@@ -277,6 +289,14 @@ impl Runner {
 
     fn failure(&self, message: &str) -> Stop {
         tell(&report::failure(message, self.screen));
+        Stop::Failed
+    }
+
+    /// Tells a failure in the text that it comes from.
+    fn failed(&self, error: &EngineError) -> Stop {
+        let of = |read: &&(String, String)| Some(read.1.as_str()) == error.text();
+        let name = self.read.iter().rev().find(of).map_or("", |(name, _)| name);
+        tell(&report::error(error, name, self.screen));
         Stop::Failed
     }
 
@@ -343,7 +363,7 @@ impl Runner {
     /// Tells each failure of a job.
     fn failures(&self) -> Result<(), Stop> {
         let failures = self.session.take_failures();
-        let told = failures.iter().map(|failure| self.failure(&failure.to_string())).last();
+        let told = failures.iter().map(|failure| self.failed(failure)).last();
         told.map_or(Ok(()), Err)
     }
 
@@ -396,7 +416,50 @@ impl Runner {
         }
     }
 
+    /// Whether continuous queries are watched: somebody sees the screen, and has not said how rows are to be printed.
+    fn watches(&self) -> bool {
+        self.format.is_none()
+            && !self.bounded
+            && Screen::stdout().is_terminal()
+            && self.result_format().is_drawn()
+    }
+
+    /// Runs a continuous query whose result is drawn in place, or whose rows scroll, with what it is at below.
+    fn watched(&mut self, query: Continuous) -> Result<(), Failure> {
+        use super::prompt::{KeysDo, Left, WatchFailure, WatchOptions, watch};
+        let options = WatchOptions {
+            format: self.result_format(),
+            changelog: false,
+            colour: Screen::stdout().colour,
+            suggestion: String::new(),
+            out: None,
+            keys: if io::stdin().is_terminal() { KeysDo::NoJob } else { KeysDo::Nothing },
+        };
+        query.control().shows();
+        self.interrupt.ends(Some(query.control()));
+        let (engine, session) = (self.engine.clone(), &self.session);
+        let mut news = || {
+            let told = session.take_upkeep_failures().into_iter().chain(session.take_news());
+            told.map(|news| format!("note: {news}")).collect()
+        };
+        let watched = watch(query, options, &|| engine.clock().monotonic(), &mut news);
+        self.interrupt.ends(None);
+        let watched = watched.map_err(|failure| match failure {
+            WatchFailure::Engine(error) => Failure::Engine(error),
+            WatchFailure::Print(error) => Failure::Print(error),
+        })?;
+        if matches!(watched.left, Left::Interrupted) {
+            self.interrupt.come.store(true, Ordering::Release);
+        }
+        let so_far = JobSummary { run: watched.totals, ..JobSummary::default() };
+        self.queries.push(watched.ended.unwrap_or(so_far));
+        Ok(self.session.check()?)
+    }
+
     fn continuous(&mut self, query: Continuous) -> Result<(), Failure> {
+        if self.watches() {
+            return self.watched(query);
+        }
         let printer = self.printer(query.schema(), query.changes())?;
         let printer = Arc::new(Mutex::new((printer, None::<PrintError>)));
         let control = query.control();
@@ -433,7 +496,7 @@ impl Runner {
         self.session.stop();
         self.tell_news(&mut progress);
         let _ = progress.erase();
-        let finished = finished.map_err(|e| self.failure(&e.to_string()));
+        let finished = finished.map_err(|e| self.failed(&e));
         // Each of them is told, whatever was first.
         let failures = self.failures();
         finished.and(failures)

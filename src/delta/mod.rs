@@ -12,7 +12,7 @@ mod types;
 pub use drawn::{draw, drawn};
 pub use fold::consolidate;
 pub use hash::{hash_columns, partition};
-pub use types::type_name;
+pub use types::{shown_type, type_name};
 
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{concat, concat_batches, filter, filter_record_batch, take, take_record_batch};

@@ -1,5 +1,7 @@
 //! A SELECT without EMIT: DataFusion's batch engine answers it over what the streams hold now.
 
+use super::cause::Running;
+use super::heads::Heads;
 use super::marks::{MARK, provided};
 use super::physical::{BoundedPlanner, LeftOut};
 use super::sources::{Wanted, open_partition, partitions_of, start_of};
@@ -42,12 +44,32 @@ pub struct Bounded {
     stream: SendableRecordBatchStream,
     handle: tokio::runtime::Handle,
     left_out: Arc<LeftOut>,
+    running: Option<Arc<Running>>,
+    heads: Heads,
 }
 
 impl Bounded {
+    /// The same under these heads; failures are told at the expression of the query that makes them.
+    pub(super) fn of(self, running: Arc<Running>, heads: Heads) -> Self {
+        Bounded { running: Some(running), heads, ..self }
+    }
+
+    fn next(&self, next: Option<DataFusionResult<RecordBatch>>) -> Result<Option<RecordBatch>> {
+        let rows = next.transpose().map_err(|error| self.failed(error))?;
+        Ok(rows.map(|rows| self.heads.over(rows)).transpose()?)
+    }
+
+    fn failed(&self, error: DataFusionError) -> EngineError {
+        let error = EngineError::Query(error);
+        match &self.running {
+            Some(running) => running.placed(error),
+            None => error,
+        }
+    }
+
     /// The answer's columns.
     pub fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        self.heads.schema(&self.schema)
     }
 
     /// Rows so far that were left out of a window: those late for it, and those without an event time.
@@ -57,7 +79,8 @@ impl Bounded {
 
     /// The next rows, or nothing at the end. Waits for them.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        Ok(self.handle.block_on(self.stream.next()).transpose()?)
+        let next = self.handle.block_on(self.stream.next());
+        self.next(next)
     }
 
     /// The same; nothing as soon as `stop` says so.
@@ -71,7 +94,7 @@ impl Bounded {
                 }
             }
         });
-        Ok(next.transpose()?)
+        self.next(next)
     }
 }
 
@@ -98,7 +121,7 @@ pub(super) fn start(engine: &Engine, plan: LogicalPlan, extra: &ExtraTables) -> 
         frame.execute_stream().await
     });
     let stream = stream.map_err(planning)?;
-    Ok(Bounded { schema: stream.schema(), stream, handle, left_out })
+    Ok(Bounded { schema: stream.schema(), stream, handle, left_out, running: None, heads: Heads::planned() })
 }
 
 /// An error that comes before the first row: mistakes in the SQL are told as such.
@@ -107,6 +130,8 @@ fn planning(error: DataFusionError) -> EngineError {
         DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_) => {
             mistake(error).into()
         }
+        // Types that do not go together are told so in one case.
+        DataFusionError::Internal(words) if words.contains("coerce types") => mistake(error).into(),
         _ => EngineError::Query(error),
     }
 }

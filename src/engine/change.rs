@@ -5,6 +5,7 @@
 //! written, so that a run that goes on after a crash writes the same, of which the topic drops what it has.
 
 use super::bounded::{self, ExtraTables};
+use super::cause::Running;
 use super::insert::{check_columns, target, upsert_target};
 use super::jobs::JobHome;
 use super::sources::appender;
@@ -151,17 +152,20 @@ fn kept(bytes: &[u8]) -> Result<RecordBatch> {
     Ok(concat_batches(&schema, &batches)?)
 }
 
-/// All rows of a plan.
-fn rows_of(engine: &Engine, plan: LogicalPlan, place: &Range<usize>) -> Result<RecordBatch> {
+/// All rows of a query.
+fn rows_of(engine: &Engine, running: &Running) -> Result<RecordBatch> {
+    let place = running.span();
     // Values that do not fit are a mistake in the text, like any other.
     let at_query = |error: EngineError| match error {
         EngineError::Query(_) | EngineError::Arrow(_) => {
-            Diagnostic::coded(Code::Value, error.to_string()).at(place.clone()).into()
+            let mut mistake = running.placed(error).as_mistake();
+            mistake.span.get_or_insert(place.clone());
+            mistake.into()
         }
         EngineError::Sql(d) if d.span.is_none() => d.at(place.clone()).into(),
         other => other,
     };
-    let mut rows = bounded::start(engine, plan, &ExtraTables::default()).map_err(at_query)?;
+    let mut rows = bounded::start(engine, running.plan(), &ExtraTables::default()).map_err(at_query)?;
     let mut batches = Vec::new();
     while let Some(batch) = rows.next_batch().map_err(at_query)? {
         batches.push(batch);
@@ -202,7 +206,8 @@ fn deleted(
     delete: &Delete,
 ) -> Result<(RecordBatch, usize)> {
     let plan = delete_plan(engine, definitions, source, table, delete)?;
-    let found = rows_of(engine, plan, &delete.query.span)?;
+    let running = Running::new(engine, definitions.clone(), source, &delete.query, plan);
+    let found = rows_of(engine, &running)?;
     let rows = found.num_rows();
     let column = |(i, c): (usize, &Column)| match target.key.iter().position(|k| *k == i) {
         Some(k) => found.column(k).clone(),
@@ -264,7 +269,8 @@ fn updated(
     let place = &update.query.span;
     let (plan, set) = update_plan(engine, definitions, source, table, update)?;
     let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
-    let found = rows_of(engine, plan, place)?;
+    let running = Running::new(engine, definitions.clone(), source, &update.query, plan);
+    let found = rows_of(engine, &running)?;
     let rows = found.num_rows();
     let old: Vec<ArrayRef> = found.columns()[set.len()..].to_vec();
     let mut new = old.clone();
@@ -311,7 +317,7 @@ fn all_keys(engine: &Engine, definitions: &Definitions, text: &str) -> Result<Re
         return Err(Diagnostic::new("a query of keys is no query").into());
     };
     let plan = engine.0.planner.query(definitions, text, &query.query)?;
-    rows_of(engine, plan, &(0..0))
+    rows_of(engine, &Running::new(engine, definitions.clone(), text, query, plan))
 }
 
 /// The old rows (those behind the first `rows` of `both`) whose keys no new row has. Fails where two rows would get one key.

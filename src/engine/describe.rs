@@ -3,6 +3,7 @@
 use super::{Engine, Result};
 use crate::catalog::StreamDef;
 use crate::config::Settings;
+use crate::delta::shown_type;
 use crate::operators::window::length;
 use crate::plan::Dataflow;
 use crate::plan::explain::explain;
@@ -72,21 +73,6 @@ impl Rows {
 /// A type's name in SQL.
 pub(super) fn sql_type(data_type: &DataType) -> String {
     crate::delta::type_name(data_type)
-}
-
-/// A type's name as the head of a table shows it.
-fn shown_type(data_type: &DataType) -> String {
-    match data_type {
-        DataType::List(items) | DataType::LargeList(items) | DataType::FixedSizeList(items, _) => {
-            format!("{}[]", shown_type(items.data_type()))
-        }
-        // The names of fields are as they are written.
-        DataType::Struct(fields) => {
-            let fields = fields.iter().map(|f| format!("{} {}", f.name(), shown_type(f.data_type())));
-            format!("struct({})", fields.collect::<Vec<_>>().join(", "))
-        }
-        other => sql_type(other).to_lowercase(),
-    }
 }
 
 /// SHOW STREAMS, TABLES, MATERIALIZED VIEWS and VIEWS.

@@ -3,7 +3,7 @@
 //! A job that fails keeps its last checkpoint. The others of the run go on; those that read what it writes wait for it,
 //! and when only such jobs are left, the run ends.
 
-use super::jobs::{JobState, Jobs};
+use super::jobs::{Entry, JobState, Jobs};
 use super::{EngineError, Result};
 use crate::runtime::RuntimeError;
 use crate::runtime::control::News;
@@ -60,9 +60,7 @@ impl Jobs {
 
     /// All failures that have not been taken yet.
     pub(super) fn take_failures(&self) -> Vec<EngineError> {
-        let mut entries = self.lock();
-        let taken = entries.iter_mut().filter_map(|e| Some((e.name.clone(), e.failure.take()?)));
-        taken.map(|(job, error)| EngineError::Job { job, source: Box::new(error) }).collect()
+        self.lock().iter_mut().filter_map(Entry::take_failure).collect()
     }
 
     /// Waits until no job runs, or none that runs can get anything to do any more, or `tick` says no more. With `fail_fast`
@@ -94,6 +92,7 @@ impl Jobs {
 pub(super) fn as_failure(error: EngineError) -> RuntimeError {
     match error {
         EngineError::Runtime(e) => e,
+        EngineError::Placed { source, .. } => as_failure(*source),
         EngineError::Log(e) => RuntimeError::Log(e),
         EngineError::Connector(e) => RuntimeError::Connector(e),
         EngineError::Disk(e) => RuntimeError::Disk(e),

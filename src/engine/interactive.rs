@@ -20,6 +20,11 @@ pub(super) fn told(source: &StdinSource) -> String {
 }
 
 impl Session {
+    /// Goes on as if a statement that writes `sink` had been run here: what does so later has the name that it had then.
+    pub fn pass_over(&mut self, sink: &str) {
+        self.job_name(sink);
+    }
+
     /// What standard input was taken for, in words; told once.
     pub fn take_guess(&mut self) -> Option<String> {
         self.guessed.take()

@@ -5,6 +5,7 @@
 //! the reader closes its windows, and whoever reads the stream later sees the same end.
 
 use super::asked::Asked;
+use super::cause::Running;
 use super::failing::as_failure;
 use super::launch::{Edges, Launched};
 use super::sources::appender;
@@ -77,6 +78,25 @@ pub(super) struct Entry {
     pub(super) failure: Option<RuntimeError>,
     /// The failure has been told while others went on.
     pub(super) told: bool,
+    /// What it computes.
+    running: Option<Arc<Running>>,
+}
+
+impl Entry {
+    /// Its failure, which is taken from it: at the expression that has made it, and as the job's own if it is a job.
+    pub(super) fn take_failure(&mut self) -> Option<EngineError> {
+        let error = EngineError::Runtime(self.failure.take()?);
+        let error = match (error, &self.writes) {
+            (EngineError::Runtime(error), Some(_)) => {
+                EngineError::Job { job: self.name.clone(), source: Box::new(error) }
+            }
+            (error, _) => error,
+        };
+        Some(match &self.running {
+            Some(running) => running.placed(error),
+            None => error,
+        })
+    }
 }
 
 /// The jobs of a session.
@@ -114,6 +134,7 @@ impl Jobs {
         reads: Vec<String>,
         writes: Option<String>,
         control: Arc<Control>,
+        running: Option<Arc<Running>>,
     ) -> Result<usize> {
         let mut entries = self.lock();
         entries.push(Entry {
@@ -124,6 +145,7 @@ impl Jobs {
             state: JobState::Running,
             failure: None,
             told: false,
+            running,
         });
         self.close_ended(&entries)?;
         Ok(entries.len() - 1)
@@ -262,11 +284,7 @@ impl Jobs {
     /// Fails if a job has failed, with its reason; each failure is told once.
     pub(super) fn check(&self) -> Result<()> {
         let mut entries = self.lock();
-        let failed = entries.iter_mut().find_map(|e| Some((e.name.clone(), e.failure.take()?)));
-        match failed {
-            Some((job, error)) => Err(EngineError::Job { job, source: Box::new(error) }),
-            None => Ok(()),
-        }
+        entries.iter_mut().find_map(Entry::take_failure).map_or(Ok(()), Err)
     }
 
     /// A running job that reads `stream`, if there is one.

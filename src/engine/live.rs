@@ -135,6 +135,7 @@ pub fn brief_why(status: &JobStatus, now: i64) -> String {
     }
     match lag {
         0 => "all that is there has been read; it waits for new rows".into(),
+        1 => "1 row is yet to be read".into(),
         _ => format!("{lag} rows are yet to be read"),
     }
 }
@@ -157,7 +158,9 @@ fn window(status: &JobStatus, operator: &OperatorStatus, now: i64) -> Option<Str
         return Some(format!("{what} by event time, which {} has not", source.name));
     };
     let needed = open.closes.saturating_add(source.delay.unwrap_or(0));
-    let mut text = format!("{what} when {column} passes {}", to_the_minute(needed));
+    // Sessions close a nanosecond behind their last moment: that is what passing it means.
+    let passed = if needed.rem_euclid(1000) == 1 { needed - 1 } else { needed };
+    let mut text = format!("{what} when {column} passes {}", to_the_minute(passed));
     let holder = super::steering::holder(source);
     let Some(holder) = holder else {
         text.push_str(&format!("; all partitions of {} are idle", source.name));

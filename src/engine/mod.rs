@@ -4,6 +4,7 @@
 mod asked;
 mod bench;
 mod bounded;
+mod cause;
 mod change;
 mod check;
 mod define;
@@ -11,6 +12,7 @@ mod describe;
 mod failing;
 mod fresh;
 mod groups;
+mod heads;
 mod insert;
 mod interactive;
 mod jobs;
@@ -31,6 +33,7 @@ mod single_row;
 mod sources;
 mod steering;
 mod table;
+mod told;
 mod topics;
 mod upkeep;
 mod values;
@@ -46,6 +49,7 @@ pub use live::{Listing, Ordered, Watch, brief_why};
 pub use names::{OptionName, option_names};
 pub use session::{Continuous, Outcome, Session};
 pub use steering::{Condition, JobAction, JobAnswer, JobDescription, job_rows, jobs_rows, why, why_rows};
+pub use told::Place;
 pub use topics::{
     ConsumeOptions, Consumed, ExportOptions, ProduceOptions, Produced, TopicDescription, TopicRow,
     parse_start,
@@ -94,6 +98,14 @@ pub enum EngineError {
         job: String,
         /// Why.
         source: Box<RuntimeError>,
+    },
+    /// A failure whose place in the SQL is known.
+    #[error("{source}")]
+    Placed {
+        /// The failure.
+        source: Box<EngineError>,
+        /// Where it comes from.
+        place: Place,
     },
     /// Another process has the job now.
     #[error("job {job} runs already, in another process: end that one first")]

@@ -16,9 +16,10 @@ const LOOK: Duration = Duration::from_millis(5);
 /// All jobs that last, and those of the session that do not but run, by name.
 pub(super) fn all(engine: &Engine, jobs: &Jobs) -> Result<Vec<JobDescription>> {
     let mut all = engine.jobs()?;
-    for view in jobs.views() {
-        if runs(&view) && !all.iter().any(|j| j.name == view.name) {
-            all.push(described(jobs, &view));
+    for view in jobs.views().into_iter().filter(runs) {
+        match all.iter_mut().find(|j| j.name == view.name) {
+            Some(job) => brought_up(job, &view),
+            None => all.push(described(jobs, &view)),
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -27,10 +28,30 @@ pub(super) fn all(engine: &Engine, jobs: &Jobs) -> Result<Vec<JobDescription>> {
 
 /// A job that lasts, or one of the session's.
 pub(super) fn describe(engine: &Engine, jobs: &Jobs, name: &str) -> Result<JobDescription> {
-    engine.describe_job(name).or_else(|unknown| {
-        let view = jobs.views().into_iter().rev().find(|v| v.name == name && runs(v));
-        view.map(|view| described(jobs, &view)).ok_or(unknown)
-    })
+    let view = jobs.views().into_iter().rev().find(|v| v.name == name && runs(v));
+    match (engine.describe_job(name), view) {
+        (Ok(mut job), view) => {
+            view.iter().for_each(|view| brought_up(&mut job, view));
+            Ok(job)
+        }
+        (Err(_), Some(view)) => Ok(described(jobs, &view)),
+        (Err(unknown), None) => Err(unknown),
+    }
+}
+
+/// What a job has written of itself, which is up to a second old, with what this process knows now.
+fn brought_up(job: &mut JobDescription, view: &JobView) {
+    let Some(status) = job.status.as_mut().filter(|status| status.pid == std::process::id()) else { return };
+    let read = view.rows_in.saturating_sub(status.run.rows_in);
+    let written = view.rows_out.saturating_sub(status.run.rows_out);
+    for totals in [&mut status.run, &mut status.total] {
+        (totals.rows_in, totals.rows_out) = (totals.rows_in + read, totals.rows_out + written);
+    }
+    // What was there is read before it has caught up.
+    if view.caught_up && read > 0 {
+        let partitions = status.sources.iter_mut().flat_map(|source| &mut source.partitions);
+        partitions.filter_map(|p| p.lag.as_mut()).for_each(|lag| *lag = 0);
+    }
 }
 
 /// Tells a job that lasts, or one of the session's, something.

@@ -2,9 +2,11 @@
 
 use super::asked::Asked;
 use super::bounded::{self, Bounded, ExtraTables, ReadOnce};
+use super::cause::Running;
 use super::change::{self, Change};
 use super::define::{self, Defined, create_stream, emit_mode, forgets};
 use super::describe::{self, Rows};
+use super::heads::Heads;
 use super::insert::{target, upsert_target, write_values};
 use super::jobs::{JobHome, JobView, Jobs, job_home, jobs_dir, read_job_file};
 use super::launch::{MakeSink, MakeSources, Pending, launch};
@@ -297,7 +299,8 @@ impl Session {
     fn keep_result(&mut self, source: &str, create: &CreateStream, query: &EmitQuery) -> Result<Outcome> {
         let (name, word) = (create.name.value.clone(), create.kind.word());
         let definitions = self.definitions(query)?;
-        let (flow, unique) = self.flow(&definitions, source, query)?;
+        let plan = self.plan(&definitions, source, query)?;
+        let (flow, unique) = self.dataflow(&definitions, source, query, plan.clone())?;
         let key = if create.kind == CreateKind::Stream {
             check_append_only(&flow, query, forgets(create))?;
             None
@@ -340,7 +343,8 @@ impl Session {
         if let Some(changed) = changed {
             changed.replace(&self.engine)?;
         }
-        self.start_job(name, source, query, flow, stream, true, home)
+        let running = Running::new(&self.engine, definitions, source, query, plan);
+        self.start_job(name, source, query, flow, stream, true, home, running)
     }
 
     fn insert(&mut self, source: &str, insert: &Insert) -> Result<Outcome> {
@@ -363,7 +367,7 @@ impl Session {
                 .insert_values(name, &stream, plan, source, insert)
                 .map_err(|error| self.placed_value(&definitions, source, insert, &stream, error));
         }
-        let flow = self.inserted_flow(&definitions, source, insert, &stream, plan)?;
+        let flow = self.inserted_flow(&definitions, source, insert, &stream, plan.clone())?;
         // The columns belong to what is computed.
         let words = match insert.columns.as_slice() {
             [] => insert.query.span.clone(),
@@ -383,11 +387,12 @@ impl Session {
                 Home::As(new) => return self.insert_into(source, insert, Some(new)),
             },
         };
-        self.start_job(name, source, &insert.query, flow, stream, false, home)
+        let running = Running::new(&self.engine, definitions, source, &insert.query, plan);
+        self.start_job(name, source, &insert.query, flow, stream, false, home, running)
     }
 
     /// A name for a job that writes `sink`, the same each time the same file is run.
-    fn job_name(&mut self, sink: &str) -> String {
+    pub(super) fn job_name(&mut self, sink: &str) -> String {
         let base = match &self.scope {
             Some(scope) => format!("{scope}.{sink}"),
             None => sink.to_string(),
@@ -468,6 +473,7 @@ impl Session {
         stream: Arc<StreamDef>,
         owns: bool,
         home: Option<(JobHome, String)>,
+        running: Arc<Running>,
     ) -> Result<Outcome> {
         self.warn_of_growth(source, &flow, query);
         let (mut home, fingerprint) = home.map_or((None, String::new()), |(h, f)| (Some(h), f));
@@ -486,7 +492,8 @@ impl Session {
         let reads: Vec<String> = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
         // What cannot be opened is told of the statement that wants it.
         setups(&self.engine, &self.extra(), &SharedFlow::from(flow.as_ref()), None)?;
-        let number = self.jobs.register(&name, reads.clone(), Some(stream.name.clone()), control.clone())?;
+        let writes = Some(stream.name.clone());
+        let number = self.jobs.register(&name, reads.clone(), writes, control.clone(), Some(running))?;
         let pending = Pending {
             number,
             name: name.clone(),
@@ -522,13 +529,17 @@ impl Session {
         let definitions = self.definitions(query)?;
         if query.emit.is_none() {
             let plan = self.plan(&definitions, source, query)?;
-            let started = bounded::start(&self.engine, plan, &self.extra()).map_err(|error| match error {
+            let started = bounded::start(&self.engine, plan.clone(), &self.extra());
+            let running = Running::new(&self.engine, definitions.clone(), source, query, plan);
+            let started = started.map_err(|error| match error {
                 EngineError::Sql(d) => self.placed(&definitions, source, query, Stage::Bounded, d).into(),
-                other => other,
+                other => running.placed_early(other),
             })?;
-            return Ok(Outcome::Bounded(started));
+            let heads = Heads::of(source, query, &started.schema());
+            return Ok(Outcome::Bounded(started.of(running, heads)));
         }
-        let (flow, unique) = self.flow(&definitions, source, query)?;
+        let plan = self.plan(&definitions, source, query)?;
+        let (flow, unique) = self.dataflow(&definitions, source, query, plan.clone())?;
         if !self.until_caught_up {
             self.warn_of_growth(source, &flow, query);
         }
@@ -538,7 +549,8 @@ impl Session {
         }
         let listing = Listing::of(&flow, &unique, query, emit_mode(query));
         let reads = flow.sources.iter().map(|s| s.stream.name.clone()).collect();
-        let number = self.jobs.register("query", reads, None, control.clone())?;
+        let running = Running::new(&self.engine, definitions, source, query, plan);
+        let number = self.jobs.register("query", reads, None, control.clone(), Some(running))?;
         let part = JobPart {
             name: "query".into(),
             sink: Box::new(CallbackSink(|_: &Delta| Ok(()))),
@@ -547,6 +559,7 @@ impl Session {
             dir: None,
         };
         let schema = flow.root().schema.clone();
+        let heads = Heads::of(source, query, &schema);
         let flow = Arc::new(SharedFlow::from(flow.as_ref()));
         let job = Job {
             sources: setups(&self.engine, &self.extra(), &flow, None)?,
@@ -562,6 +575,7 @@ impl Session {
         Ok(Outcome::Continuous(Box::new(Continuous {
             job,
             schema,
+            heads,
             listing,
             watch: Watch::new(&self.engine, &control),
             control,
@@ -707,6 +721,7 @@ pub(super) fn check_append_only(
 pub struct Continuous {
     job: Job,
     schema: SchemaRef,
+    heads: Heads,
     listing: Listing,
     watch: Watch,
     control: Arc<Control>,
@@ -718,7 +733,7 @@ pub struct Continuous {
 impl Continuous {
     /// The result's columns.
     pub fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        self.heads.schema(&self.schema)
     }
 
     /// Whether rows may be taken back, or at least carry their sign: EMIT CHANGES.
@@ -744,8 +759,13 @@ impl Continuous {
     /// Runs the query until its input ends or it is told to stop; `take` gets each delta of the result, on another thread.
     pub fn run(
         mut self,
-        take: impl FnMut(&Delta) -> Result<(), String> + Send + 'static,
+        mut take: impl FnMut(&Delta) -> Result<(), String> + Send + 'static,
     ) -> Result<JobSummary> {
+        let heads = self.heads.clone();
+        let take = move |delta: &Delta| {
+            let batch = heads.over(delta.batch.clone()).map_err(|e| e.to_string())?;
+            take(&Delta { batch, ..delta.clone() })
+        };
         if let Some(part) = self.job.parts.first_mut() {
             part.sink = Box::new(CallbackSink(take));
         }

@@ -51,9 +51,7 @@ impl Session {
             Some(mistake) => mistake.into(),
             None => match error {
                 EngineError::Sql(d) if d.span.is_some() => d.into(),
-                error => {
-                    Diagnostic::coded(Code::Value, error.to_string()).at(insert.query.span.clone()).into()
-                }
+                error => error.as_mistake().at(insert.query.span.clone()).into(),
             },
         }
     }
@@ -149,7 +147,7 @@ impl Session {
                 .at(place.clone()),
             ),
             Ok(_) => None,
-            Err(error) => Some(Diagnostic::coded(Code::Value, error.to_string()).at(place.clone())),
+            Err(error) => Some(error.as_mistake().at(place.clone())),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! DataFusion's planning errors as diagnostics for people: without its prefixes, with the place where one is known.
 
+use super::wording;
 use crate::sql::Code;
 use crate::sql::{self, Diagnostic};
 use datafusion::common::SchemaError;
@@ -7,7 +8,7 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 use sqlparser::ast;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// The diagnostic of an error about `query`, whose spans point into `source`.
 pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionError) -> Diagnostic {
@@ -18,9 +19,17 @@ pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionErro
         };
         sql::byte_range(source, sqlparser::tokenizer::Span::new(at(s.start), at(s.end)))
     });
+    let column = wording::column_of(&plain(&error.strip_backtrace()));
     let mut d = without_place(error);
+    // What is told of one side of an operator is about both.
+    let place = match d.code {
+        Some(Code::Types) => place.map(|place| expression_around(source, query, place)),
+        _ => place,
+    };
     if d.span.is_none() {
-        d.span = place
+        d.span = column
+            .and_then(|at| item(source, query, at))
+            .or(place)
             .or_else(|| find_window(source, query, &d.message))
             .or_else(|| quoted_name(&d.message).and_then(|name| find_name(source, query, &name)))
             .or_else(|| {
@@ -44,7 +53,8 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
     }
     let from = error.diagnostic().cloned();
     let mut d = Diagnostic::new(plain(&error.strip_backtrace()));
-    if let Some(d) = signature(&d.message)
+    if let Some(d) = wording::worded(&d.message)
+        .or_else(|| signature(&d.message))
         .or_else(|| unknown_function(&d.message))
         .or_else(|| operation(&d.message))
         .or_else(|| subquery(&d.message))
@@ -58,6 +68,9 @@ pub fn without_place(error: DataFusionError) -> Diagnostic {
         d.message = words(&from.message);
         d.help = from.helps.first().map(|h| words(&h.message));
         d.note = from.notes.first().map(|n| words(&n.message));
+        if d.code.is_none() && d.message.contains(" cannot be used with ") {
+            d.code = Some(Code::Types);
+        }
     }
     d
 }
@@ -74,7 +87,16 @@ fn kind(error: &DataFusionError, message: &str) -> Option<Code> {
     let says = |words: &[&str]| words.iter().any(|w| message.contains(w));
     match error.find_root() {
         _ if says(&["must appear in GROUP BY", "must appear in the GROUP BY"]) => Some(Code::NotGrouped),
-        _ if says(&["coerce", "coercion", "signature", "incompatible", "expects ", "argument"]) => {
+        _ if says(&[
+            "coerce",
+            "coercion",
+            "signature",
+            "incompatible",
+            "expects ",
+            "argument",
+            "automatically convert",
+        ]) =>
+        {
             Some(Code::Types)
         }
         _ if says(&["different number of columns"]) => Some(Code::Columns),
@@ -211,7 +233,20 @@ fn plain(text: &str) -> String {
     }
     const BUG: &str = "This issue was likely caused by a bug";
     let text = text.split(BUG).next().unwrap_or(text).trim().trim_end_matches('.');
-    lower_first(&crate::operators::plain(text))
+    lower_first(&wording::tidied(&crate::operators::plain(text)))
+}
+
+/// The smallest expression around a place.
+fn expression_around(source: &str, query: &ast::Query, place: Range<usize>) -> Range<usize> {
+    let spans = sql::suspects(source, query).into_iter().map(|suspect| suspect.span);
+    let mut around = spans.filter(|span| span.start <= place.start && place.end <= span.end);
+    around.next().unwrap_or(place)
+}
+
+/// Where an item of the outermost SELECT list stands.
+fn item(source: &str, query: &ast::Query, at: usize) -> Option<Range<usize>> {
+    let item = query.body.as_select()?.projection.get(at)?;
+    sql::byte_range(source, ast::Spanned::span(item)).filter(|span| !span.is_empty())
 }
 
 fn lower_first(text: &str) -> String {

@@ -35,6 +35,7 @@ pub mod unique;
 mod using;
 pub mod window;
 mod within;
+mod wording;
 
 pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
 pub use share::{FlowPart, SharedFlow};
@@ -177,9 +178,14 @@ impl Planner {
 
     /// Fails if a plan's expressions are given what they do not take, as DataFusion's analyzer sees it.
     pub fn check_types(&self, plan: &LogicalPlan) -> Result<(), Diagnostic> {
+        self.typed(plan).map(drop)
+    }
+
+    /// A plan as it was written with the casts that its types ask for.
+    pub fn typed(&self, plan: &LogicalPlan) -> Result<LogicalPlan, Diagnostic> {
         let options = self.state.config_options().clone();
         let typed = Analyzer::new().execute_and_check(plan.clone(), &options, |_, _| {});
-        typed.map(drop).map_err(mistakes::without_place)
+        typed.map_err(mistakes::without_place)
     }
 
     fn optimized(&self, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {

@@ -59,6 +59,28 @@ pub enum Code {
     QueryChanged,
     /// A job that is not there, or does not take what it is told.
     Job,
+    /// A division by zero.
+    DivisionByZero,
+    /// A value that a cast cannot make one of its type.
+    NotAValue,
+    /// A result that its type cannot hold.
+    OutOfRange,
+    /// A subquery that stands for one value and has several rows.
+    ManyRows,
+    /// A function that fails on what it is given.
+    Argument,
+    /// A record that does not fit the columns of its stream.
+    BadRecord,
+    /// A file that is not there, or cannot be read.
+    Unreadable,
+    /// What a job has read is not there any more as it was.
+    SourceChanged,
+    /// The disk takes no more, or cannot be read or written.
+    Storage,
+    /// Files of the data directory that are not as they were written.
+    Damaged,
+    /// A job that another process runs.
+    Busy,
 }
 
 /// What there is to say about a code.
@@ -278,6 +300,83 @@ pub const CODES: &[Explanation] = &[
         Code::Job,
         "MS027",
         "There is no such job, or it is in no state to do what it is told. SHOW JOBS lists them. Jobs are named after what they write, those of INSERT in a file x.sql as x.s.",
+        "",
+        "",
+    ),
+    explained(
+        Code::DivisionByZero,
+        "MS028",
+        "A query has met a row for which a whole or decimal number is divided by zero. A divisor that may be 0 is written NULLIF(divisor, 0): the result is NULL then. With DOUBLE there is no such failure: the result is infinite.",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', 0); SELECT 100 / CAST(fare AS BIGINT) AS x FROM rides;",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', 0); SELECT 100 / NULLIF(CAST(fare AS BIGINT), 0) AS x FROM rides;",
+    ),
+    explained(
+        Code::NotAValue,
+        "MS029",
+        "A query has met a value of which CAST cannot make one of the wanted type: a text that is no number or no time, or a number that is too large. TRY_CAST gives NULL there.",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', 5); SELECT CAST(city AS BIGINT) AS x FROM rides;",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', 5); SELECT TRY_CAST(city AS BIGINT) AS x FROM rides;",
+    ),
+    explained(
+        Code::OutOfRange,
+        "MS030",
+        "A result has more digits than its type can hold, or is a time that cannot be told. Compute in a wider type, such as DOUBLE.",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', 5); SELECT at + INTERVAL '10000 years' AS x FROM rides;",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', 5); SELECT at + INTERVAL '100 years' AS x FROM rides;",
+    ),
+    explained(
+        Code::ManyRows,
+        "MS031",
+        "A subquery that stands for one value, as behind =, has given several rows. IN takes all of them; an aggregate, or ORDER BY with LIMIT 1, makes one of them.",
+        "INSERT INTO cities VALUES ('Rome', 'Italy'), ('Oslo', 'Norway'); SELECT city FROM cities WHERE city = (SELECT city FROM cities);",
+        "INSERT INTO cities VALUES ('Rome', 'Italy'), ('Oslo', 'Norway'); SELECT city FROM cities WHERE city = (SELECT max(city) FROM cities);",
+    ),
+    explained(
+        Code::Argument,
+        "MS032",
+        "A function has met a value that it does not take, such as the root of a negative number. Leave such rows out with WHERE, or give it NULL instead: CASE WHEN … THEN … END.",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', -5); SELECT sqrt(CAST(fare AS BIGINT)) AS x FROM rides;",
+        "INSERT INTO rides VALUES ('2026-01-31', 'Rome', -5); SELECT CASE WHEN fare >= 0 THEN sqrt(fare) END AS x FROM rides;",
+    ),
+    explained(
+        Code::BadRecord,
+        "MS033",
+        "A record of a file or of standard input does not fit the columns of its stream. File, line, character and reason are told. WITH (on_bad = 'skip') leaves such records out and counts them, on_bad = 'topic' keeps them in a topic beside.",
+        "",
+        "",
+    ),
+    explained(
+        Code::Unreadable,
+        "MS034",
+        "A file that a stream reads is not there, or cannot be read, or is not of the format that the stream says.",
+        "",
+        "",
+    ),
+    explained(
+        Code::SourceChanged,
+        "MS035",
+        "A job goes on where it ended, but what it had read is not there any more as it was: a file was changed or removed, or retention took rows away. Run with --fresh it begins anew with what there is.",
+        "",
+        "",
+    ),
+    explained(
+        Code::Storage,
+        "MS036",
+        "The data directory cannot be read or written. A full disk and other failures that pass are waited for; this one did not pass. The job goes on from its last checkpoint when it is run again.",
+        "",
+        "",
+    ),
+    explained(
+        Code::Damaged,
+        "MS037",
+        "Files of the data directory are not as they were written. 'millstream topic verify' names every damaged place of a topic, 'millstream topic repair' puts them aside.",
+        "",
+        "",
+    ),
+    explained(
+        Code::Busy,
+        "MS038",
+        "A job is run by one process at a time, and another one runs it now. SHOW JOBS names that process; 'millstream job stop NAME' ends the job there.",
         "",
         "",
     ),

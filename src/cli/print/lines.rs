@@ -1,7 +1,8 @@
 //! Two plain formats for people: a Markdown table, and a line for each column (what psql's `\x` shows).
 
 use super::cells::{cell_text, cells};
-use super::table::{is_number, type_name};
+use super::table::is_number;
+use crate::delta::shown_type;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -73,6 +74,6 @@ impl Lines {
 
 /// The columns of a schema with their types, as one line.
 pub(in crate::cli) fn columns_line(schema: &SchemaRef) -> String {
-    let columns = schema.fields().iter().map(|f| format!("{} {}", f.name(), type_name(f.data_type())));
+    let columns = schema.fields().iter().map(|f| format!("{} {}", f.name(), shown_type(f.data_type())));
     columns.collect::<Vec<_>>().join(", ")
 }

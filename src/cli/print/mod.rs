@@ -11,9 +11,9 @@ mod json;
 mod lines;
 mod table;
 
+pub use crate::delta::shown_type;
 pub(super) use cells::{cell_text, cells};
 pub(super) use lines::columns_line;
-pub use table::type_name;
 pub(super) use table::{fit, is_number, least_widths};
 
 use crate::cli::terminal::Screen;

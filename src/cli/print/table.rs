@@ -8,8 +8,9 @@
 use super::cells::{cell_text, cells};
 use crate::cli::progress::grouped;
 use crate::cli::terminal::Screen;
+use crate::delta::shown_type;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, IntervalUnit, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentLineStyle, LineStyle, Row, Table as Drawing, TableStyle,
@@ -168,7 +169,7 @@ impl Table {
             return Cell::new("\n");
         }
         let name = cell_text(field.name(), usize::MAX);
-        Cell::new_owned(format!("{name}\n{}", type_name(field.data_type())))
+        Cell::new_owned(format!("{name}\n{}", shown_type(field.data_type())))
             .set_alignment(CellAlignment::Center)
     }
 
@@ -294,58 +295,4 @@ pub(in crate::cli) fn is_text(kind: &DataType) -> bool {
         DataType::Dictionary(_, value) => is_text(value),
         kind => kind.is_string() || kind.is_binary() || kind.is_nested(),
     }
-}
-
-/// The SQL name of a type, as the second line of a table's head and DESCRIBE show it: `bigint`,
-/// `timestamp`, `decimal(10,2)`, `varchar[]`, `struct(a bigint)`.
-pub fn type_name(kind: &DataType) -> String {
-    let word = match kind {
-        DataType::Null => "null",
-        DataType::Boolean => "boolean",
-        DataType::Int8 => "tinyint",
-        DataType::Int16 => "smallint",
-        DataType::Int32 => "integer",
-        DataType::Int64 => "bigint",
-        DataType::UInt8 => "tinyint unsigned",
-        DataType::UInt16 => "smallint unsigned",
-        DataType::UInt32 => "integer unsigned",
-        DataType::UInt64 => "bigint unsigned",
-        DataType::Float16 | DataType::Float32 => "real",
-        DataType::Float64 => "double",
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "varchar",
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            "bytea"
-        }
-        DataType::Date32 | DataType::Date64 => "date",
-        DataType::Time32(_) | DataType::Time64(_) => "time",
-        DataType::Timestamp(_, None) => "timestamp",
-        DataType::Timestamp(_, Some(_)) => "timestamptz",
-        DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano)
-        | DataType::Duration(_) => "interval",
-        DataType::Decimal32(p, s)
-        | DataType::Decimal64(p, s)
-        | DataType::Decimal128(p, s)
-        | DataType::Decimal256(p, s) => return format!("decimal({p},{s})"),
-        DataType::Dictionary(_, value) => return type_name(value),
-        DataType::RunEndEncoded(_, values) => return type_name(values.data_type()),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _) => return format!("{}[]", type_name(item.data_type())),
-        DataType::Struct(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|f| format!("{} {}", f.name(), type_name(f.data_type()))).collect();
-            return format!("struct({})", fields.join(", "));
-        }
-        DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(fields) if fields.len() == 2 => {
-                let [key, value] = [0, 1].map(|i| type_name(fields[i].data_type()));
-                return format!("map({key}, {value})");
-            }
-            _ => "map",
-        },
-        DataType::Union(..) => "union",
-    };
-    word.to_string()
 }

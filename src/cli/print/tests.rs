@@ -2,7 +2,7 @@
 
 use super::*;
 use arrow::array::*;
-use arrow::datatypes::{Int64Type, TimeUnit};
+use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
 
@@ -301,13 +301,4 @@ proptest! {
         }).collect();
         prop_assert_eq!(text, expected);
     }
-}
-
-#[test]
-fn types_have_sql_names() {
-    let list = DataType::new_list(DataType::Timestamp(TimeUnit::Nanosecond, None), true);
-    let nested =
-        DataType::Struct(vec![Field::new("a", DataType::Int64, true), Field::new("b", list, true)].into());
-    assert_eq!(type_name(&nested), "struct(a bigint, b timestamp[])");
-    assert_eq!(type_name(&DataType::Decimal128(10, 2)), "decimal(10,2)");
 }

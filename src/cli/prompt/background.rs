@@ -1,6 +1,8 @@
 //! The jobs that were started at the prompt: what is told of them, their numbers, and the file that goes on with them.
 
 use crate::cli::progress::grouped;
+use crate::cli::report;
+use crate::cli::terminal::Screen;
 use crate::engine::{JobState, JobView, Session, parse_each};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -76,10 +78,11 @@ impl Background {
     }
 
     /// What has happened to the jobs since this was asked last.
-    pub(super) fn news(&mut self, session: &Session) -> Vec<String> {
+    pub(super) fn news(&mut self, session: &Session, screen: Screen) -> Vec<String> {
         let mut told: Vec<String> = session.take_news();
         told.extend(session.take_upkeep_failures());
-        told.extend(session.take_failures().iter().map(|failure| format!("{failure}")));
+        let failures = session.take_failures();
+        told.extend(failures.iter().map(|f| report::error(f, "prompt", screen).trim_end().to_string()));
         for (at, job) in session.jobs().into_iter().enumerate().filter(|(_, j)| j.writes.is_some()) {
             let known = self.known.entry(at).or_default();
             let before = *known;

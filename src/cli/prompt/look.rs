@@ -72,10 +72,8 @@ impl Shell {
                 Ok(())
             }
         };
-        match done {
-            Ok(()) => {}
-            Err(Failure::Sql(mistake)) => say(&report::render(&mistake, "", "", self.screen())),
-            Err(Failure::Other(message)) => say(&report::failure(&message, self.screen())),
+        if let Err(failure) = done {
+            self.say_failure(&failure, "");
         }
         Next::GoOn
     }

@@ -16,6 +16,8 @@ mod look;
 mod meta;
 mod run;
 
+pub(super) use live::{Failure as WatchFailure, KeysDo, Left, Options as WatchOptions, watch};
+
 use super::Exit;
 use super::args::{Demo, Invocation};
 use super::folder::Folder;
@@ -296,7 +298,7 @@ impl Shell {
         let mut above = self.line.above().ok()?;
         let end = Arc::new(AtomicBool::new(false));
         let (over, session) = (end.clone(), Arc::downgrade(&self.session));
-        let background = self.background.clone();
+        let (background, colour) = (self.background.clone(), self.colour);
         let told = std::thread::Builder::new().name("notices".into()).spawn(move || {
             while !over.load(Ordering::Acquire) {
                 std::thread::sleep(LOOK);
@@ -305,7 +307,7 @@ impl Shell {
                     continue;
                 }
                 let lines = match session.try_lock() {
-                    Ok(session) => news(&session, &background),
+                    Ok(session) => news(&session, &background, colour),
                     Err(_) => continue,
                 };
                 for line in lines {
@@ -381,7 +383,7 @@ impl Shell {
 
     /// What has happened to the jobs since this was asked last.
     fn news(&self) -> Vec<String> {
-        news(&lock(&self.session), &self.background)
+        news(&lock(&self.session), &self.background, self.colour)
     }
 
     fn now(&self) -> Duration {
@@ -425,8 +427,9 @@ impl Shell {
 }
 
 /// What has happened to the jobs since this was asked last.
-fn news(session: &Session, background: &Mutex<Background>) -> Vec<String> {
-    background.lock().unwrap_or_else(PoisonError::into_inner).news(session)
+fn news(session: &Session, background: &Mutex<Background>, colour: bool) -> Vec<String> {
+    let screen = Screen { width: Some(terminal::size().0), colour };
+    background.lock().unwrap_or_else(PoisonError::into_inner).news(session, screen)
 }
 
 /// The first whole text of what was typed, and the rest.

@@ -4,8 +4,9 @@ use super::keys::{Key, Keys};
 use super::live::{self, Left, Options};
 use super::{Next, Shell};
 use crate::cli::print::{Format, PrintError, ResultPrinter, print_prose};
-use crate::cli::progress::grouped;
+use crate::cli::progress::{grouped, summary};
 use crate::cli::report;
+use crate::cli::run::tell_expired;
 use crate::cli::terminal::{self, Screen};
 use crate::engine::{
     Bounded, Continuous, Diagnostic, EngineError, Outcome, ParsedStatement, Rows, Statement, parse_each,
@@ -29,6 +30,7 @@ const QUEUE: usize = 8;
 /// What can go wrong with a statement.
 pub(super) enum Failure {
     Sql(Diagnostic),
+    Engine(EngineError),
     Other(String),
 }
 
@@ -36,7 +38,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Sql(d) => Failure::Sql(d),
-            error => Failure::Other(error.to_string()),
+            error => Failure::Engine(error),
         }
     }
 }
@@ -66,28 +68,41 @@ impl Shell {
     pub(super) fn text(&mut self, name: &str, text: &str) -> bool {
         let source = match substitute(text, &|variable| self.variable(variable)) {
             Ok(source) => source,
-            Err(mistake) => return self.mistake(&mistake, name, text),
-        };
-        for statement in parse_each(&source) {
-            let statement = match statement {
-                Ok(statement) => statement,
-                Err(mistake) => return self.mistake(&mistake, name, &source),
-            };
-            match self.statement(name, &source, &statement) {
-                Ok(()) => {}
-                Err(Failure::Sql(mistake)) => return self.mistake(&mistake, name, &source),
-                Err(Failure::Other(message)) => {
-                    say(&report::failure(&message, self.screen()));
-                    return false;
-                }
+            Err(mistake) => {
+                self.mistake(&mistake, name, text);
+                return false;
             }
+        };
+        let mut statements = parse_each(&source).into_iter();
+        while let Some(statement) = statements.next() {
+            let done = statement.map_err(Failure::Sql);
+            match done.and_then(|statement| self.statement(name, &source, &statement)) {
+                Ok(()) => continue,
+                Err(Failure::Sql(mistake)) => self.mistake(&mistake, name, &source),
+                Err(failure) => self.say_failure(&failure, name),
+            };
+            match statements.len() {
+                0 => {}
+                1 => say("the statement behind it was not run"),
+                rest => say(&format!("the {rest} statements behind it were not run")),
+            }
+            return false;
         }
         true
     }
 
-    fn mistake(&self, mistake: &Diagnostic, name: &str, source: &str) -> bool {
+    /// Tells of a failure in a text that came from `name`.
+    pub(super) fn say_failure(&self, failure: &Failure, name: &str) {
+        let screen = self.screen();
+        say(&match failure {
+            Failure::Sql(mistake) => report::render(mistake, "", "", screen),
+            Failure::Engine(error) => report::error(error, name, screen),
+            Failure::Other(message) => report::failure(message, screen),
+        });
+    }
+
+    fn mistake(&self, mistake: &Diagnostic, name: &str, source: &str) {
         say(&report::render(mistake, name, source, self.screen()));
-        false
     }
 
     pub(super) fn screen(&self) -> Screen {
@@ -282,6 +297,7 @@ impl Shell {
             colour: self.colour,
             suggestion: self.free_relation(),
             out: self.out.as_ref().map(|(_, file)| file.try_clone()).transpose().map_err(PrintError::from)?,
+            keys: live::KeysDo::All,
         };
         if options.format.is_binary() && options.out.is_none() {
             return Err(Failure::Other(
@@ -290,11 +306,14 @@ impl Shell {
         }
         let engine = self.engine.clone();
         let session = self.session.clone();
-        let background = self.background.clone();
-        let left = live::watch(query, options, &|| engine.clock().monotonic(), &mut || {
-            super::news(&super::lock(&session), &background)
+        let (background, colour) = (self.background.clone(), self.colour);
+        let started = self.now();
+        let watched = live::watch(query, options, &|| engine.clock().monotonic(), &mut || {
+            super::news(&super::lock(&session), &background, colour)
         })?;
-        if let Left::AsJob(name) = left {
+        say(&summary("query", &watched.totals, self.now().saturating_sub(started)));
+        tell_expired(&watched.totals);
+        if let Left::AsJob(name) = watched.left {
             let sql = as_job(&name, text, statement, append_only);
             if !self.text("b", &sql) {
                 say(&format!("(b runs {sql})"));

@@ -16,7 +16,7 @@
 //! in their order if the query has an ORDER BY, else in any.
 
 use crate::config::parse_duration;
-use crate::engine::{Diagnostic, ParsedStatement, PieceKind, Start, lex, parse_each, parse_start};
+use crate::engine::{Diagnostic, ParsedStatement, PieceKind, Start, Statement, lex, parse_each, parse_start};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -37,6 +37,33 @@ pub(super) enum Part {
     Watermark { stream: String, at: i64, span: Range<usize> },
     /// Rows go into a stream or table.
     Feed { into: String, rows: Fed, span: Range<usize> },
+}
+
+impl Part {
+    /// The name of what it makes, or writes rows to.
+    pub(super) fn writes(&self) -> Option<&str> {
+        match self {
+            Part::Statement { statement, .. } => match &statement.statement {
+                Statement::CreateStream(create) => Some(&create.name.value),
+                _ => self.inserts(),
+            },
+            _ => self.inserts(),
+        }
+    }
+
+    /// The name of what it writes rows to, in a statement of its own.
+    pub(super) fn inserts(&self) -> Option<&str> {
+        match self {
+            Part::Statement { statement, .. } => match &statement.statement {
+                Statement::Insert(insert) => Some(&insert.table.value),
+                Statement::Update(update) => Some(&update.table.value),
+                Statement::Delete(delete) => Some(&delete.table.value),
+                _ => None,
+            },
+            Part::Feed { into, .. } => Some(into),
+            Part::Restart { .. } | Part::Clock(_) | Part::Watermark { .. } => None,
+        }
+    }
 }
 
 /// Rows that are fed.

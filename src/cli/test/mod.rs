@@ -139,7 +139,6 @@ impl Test {
         let mut bench = Bench::start(&self.folder.0, self.clock)?;
         for at in 0..self.parts.len() {
             if let Part::Restart { kill } = self.parts[at] {
-                self.check_dropped(at)?;
                 // What was done is done, in either case.
                 self.done(bench.ask(&Ask::Settle)?, None)?;
                 if kill {
@@ -160,7 +159,8 @@ impl Test {
         Ok(self.told)
     }
 
-    /// Makes once more what there was before the restart: jobs go on, and rows are not inserted twice.
+    /// Makes once more what there was before the restart: jobs go on, and rows are not inserted twice. What has been dropped
+    /// is not made again.
     fn again(&mut self, bench: &mut Bench, before: usize) -> Result<(), String> {
         for at in 0..before {
             let lasts = match &self.parts[at] {
@@ -170,7 +170,10 @@ impl Test {
                 Part::Feed { .. } => true,
                 Part::Clock(_) | Part::Watermark { .. } | Part::Restart { .. } => false,
             };
-            if lasts {
+            if lasts && self.is_dropped(at, before) {
+                let passed = self.parts[at].inserts().map(|name| Ask::PassOver(name.into()));
+                passed.map_or(Ok(Answer::Done), |ask| bench.ask(&ask))?;
+            } else if lasts {
                 let answer = bench.ask(&self.question(at))?;
                 self.done(answer, self.span(at))?;
             }
@@ -178,16 +181,19 @@ impl Test {
         Ok(())
     }
 
-    /// Fails if something was dropped before: it would be made once more.
-    fn check_dropped(&self, before: usize) -> Result<(), String> {
-        let drops = |part: &&Part| matches!(part, Part::Statement { statement, .. } if matches!(statement.statement, Statement::Drop { .. }));
-        let Some(Part::Statement { statement, .. }) = self.parts[..before].iter().find(drops) else {
-            return Ok(());
+    /// Whether what part `at` makes or writes is dropped behind it, before part `before`.
+    fn is_dropped(&self, at: usize, before: usize) -> bool {
+        let Some(made) = self.parts[at].writes() else { return false };
+        let drops = |part: &Part| match part {
+            Part::Statement { statement, expected, .. } => match &statement.statement {
+                Statement::Drop { name, .. } => {
+                    name.value == made && !expected.as_ref().is_some_and(Expected::is_error)
+                }
+                _ => false,
+            },
+            _ => false,
         };
-        let mistake = Diagnostic::new("after DROP a test cannot restart")
-            .at(statement.span.clone())
-            .help("put what comes behind DROP into a file of its own");
-        Err(report::render(&mistake, &self.name, &self.source, Screen::stdout()))
+        self.parts[at..before].iter().any(drops)
     }
 
     /// What is asked of the engine.
@@ -313,10 +319,10 @@ fn place(source: &str, statement: &ParsedStatement, expected: Option<&Expected>)
     }
 }
 
-/// Whether a statement makes something that lasts, or says how.
+/// Whether a statement makes or writes something, or says how. (A view is kept as it is.)
 fn makes(statement: &Statement) -> bool {
-    use Statement::{CreateStream, CreateView, Delete, Insert, Set, Update};
-    matches!(statement, CreateStream(_) | CreateView(_) | Insert(_) | Update(_) | Delete(_) | Set { .. })
+    use Statement::{CreateStream, Delete, Insert, Set, Update};
+    matches!(statement, CreateStream(_) | Insert(_) | Update(_) | Delete(_) | Set { .. })
 }
 
 /// What is left of changes when what was taken back is gone. How often a result changes on its way depends on how its input

@@ -12,6 +12,8 @@ pub(super) type Change = (i64, Vec<Option<String>>);
 pub(super) enum Ask {
     /// Run the statement of `source` that begins at a byte.
     Run { source: String, start: usize },
+    /// Take note that something once wrote what has this name, which has been dropped since.
+    PassOver(String),
     /// Move the clock on by so many nanoseconds.
     Clock(u64),
     /// Move a stream's watermark to a time (ns).

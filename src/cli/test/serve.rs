@@ -65,6 +65,10 @@ impl Bench {
     fn answer(&mut self, ask: Ask) -> Answer {
         let done = match ask {
             Ask::Run { source, start } => self.run_at(&source, start),
+            Ask::PassOver(name) => {
+                self.session.pass_over(&name);
+                Ok(Answer::Done)
+            }
             Ask::Clock(by) => {
                 self.clock.advance(Duration::from_nanos(by));
                 Ok(Answer::Done)

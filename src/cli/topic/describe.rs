@@ -2,7 +2,7 @@
 
 use super::{Failure, numbers, print, texts, times};
 use crate::cli::args::Invocation;
-use crate::cli::print::{PrintError, type_name};
+use crate::cli::print::{PrintError, shown_type};
 use crate::cli::progress::grouped;
 use crate::cli::run::tell;
 use crate::engine::{Engine, GroupPartition, TopicDescription};
@@ -23,7 +23,7 @@ pub(super) fn list(engine: &Engine, invocation: &Invocation) -> Result<(), Failu
 pub(super) fn describe(engine: &Engine, invocation: &Invocation, name: &str) -> Result<(), Failure> {
     let topic = engine.describe_topic(name)?;
     let columns: Vec<String> =
-        topic.schema.fields().iter().map(|f| format!("{} {}", f.name(), type_name(f.data_type()))).collect();
+        topic.schema.fields().iter().map(|f| format!("{} {}", f.name(), shown_type(f.data_type()))).collect();
     tell(&format!("{} ({}), frames compressed with {}", topic.name, columns.join(", "), topic.codec));
     tell(&topic.kept.join(", "));
     for (group, places) in &topic.groups {

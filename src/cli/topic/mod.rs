@@ -76,7 +76,7 @@ pub(super) fn on_engine(
 ) -> Exit {
     let engine = match invocation.open() {
         Ok(engine) => engine,
-        Err(error) => return failed(&error.to_string()),
+        Err(error) => return failed_at(&error),
     };
     let done = command(&engine);
     tell_recoveries(&engine);
@@ -94,9 +94,14 @@ pub(super) fn on_engine(
             tell(&report::render(&mistake, "", "", Screen::stderr()));
             Exit::Failed
         }
-        Err(Failure::Engine(error)) => failed(&error.to_string()),
+        Err(Failure::Engine(error)) => failed_at(&error),
         Err(Failure::Print(error)) => failed(&error.to_string()),
     }
+}
+
+fn failed_at(error: &EngineError) -> Exit {
+    tell(&report::error(error, "", Screen::stderr()));
+    Exit::Failed
 }
 
 fn failed(message: &str) -> Exit {

@@ -40,7 +40,8 @@ pub fn why(job: &JobDescription) -> Vec<String> {
     waiting(status, &mut told);
     let lag: u64 = status.sources.iter().flat_map(|s| &s.partitions).filter_map(|p| p.lag).sum();
     if lag > 0 {
-        told.push(format!("{} of its topics are yet to be read.", rows(lag)));
+        let are = if lag == 1 { "is" } else { "are" };
+        told.push(format!("{} of its topics {are} yet to be read.", rows(lag)));
     }
     if status.run.rows_out == 0 && told.is_empty() {
         told.push("Nothing holds it up: of the rows that came, none made a result.".into());

@@ -36,7 +36,7 @@ fn when_a_job_fails_the_others_go_on_and_each_failure_is_named_at_the_end() {
     place.file("job.sql", text);
     let failed = place.run(&["run", "job.sql", "--until-caught-up"]);
     let ran = failed.fails(1, &["job inverse failed", "job thirds failed", "division by zero"]);
-    assert_eq!(ran.err.matches("error: ").count(), 2, "{}", ran.err);
+    assert_eq!(ran.err.matches("error[MS028]: ").count(), 2, "{}", ran.err);
     // Those with which it ran have written all.
     assert_eq!(place.rows("SELECT * FROM twice").len(), 4);
     assert_eq!(place.rows("SELECT * FROM none").len(), 1);

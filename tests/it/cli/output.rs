@@ -21,6 +21,26 @@ fn each_format() {
 }
 
 #[test]
+fn a_column_without_a_name_is_called_as_it_is_written() {
+    let place = Place::new();
+    place.sql("CREATE STREAM s (a BIGINT, k TEXT); INSERT INTO s VALUES (5, 'x')");
+    let head = |sql: &str| {
+        let ran = place.run(&["-c", sql, "--format", "csv", "--until-caught-up"]).ok();
+        ran.out.lines().next().map(String::from)
+    };
+    for (query, expected) in [
+        ("SELECT 7 % (a - 3), k || 'y', a FROM s", "7 % (a - 3),k || 'y',a"),
+        ("SELECT CASE WHEN a > 1 THEN 'many' END FROM s LIMIT 1", "CASE WHEN a > 1 THEN 'many' END"),
+        ("SELECT count(*), upper(k) FROM s GROUP BY k", "count(*),upper(s.k)"),
+    ] {
+        assert_eq!(head(query).as_deref(), Some(expected));
+        assert_eq!(head(&format!("{query} EMIT CHANGES")).map(|h| h.contains("Int64")), Some(false));
+    }
+    let rows = place.sql("SELECT a + 1 FROM s");
+    assert_eq!(rows, "{\"a + 1\":6}\n");
+}
+
+#[test]
 fn more_formats() {
     let place = Place::new();
     let print = |format: &str| place.run(&["-c", ROWS, "--format", format]).ok().out;

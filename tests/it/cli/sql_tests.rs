@@ -88,7 +88,6 @@ fn a_test_says_where_it_cannot_be_run() {
         ("CREATE STREAM s (a BIGINT);\n-- FEED s\n-- a\n-- x\n", "--> t.sql:2:1"),
         ("CREATE STREAM s (a BIGINT);\n-- FEED s FROM nowhere.jsonl\n", "nowhere.jsonl"),
         ("CREATE STREAM s (a BIGINT);\n-- WATERMARK s 2026-01-31\n", "has no event time"),
-        ("CREATE STREAM s (a BIGINT);\nDROP STREAM s;\n-- RESTART\n", "after DROP a test cannot restart"),
         ("-- CLOCK 5\n", "the clock moves on by a duration"),
         ("SELECT 1 AS a;\n-- error: no\n", "+ a"),
     ] {

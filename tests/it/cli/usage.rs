@@ -94,6 +94,11 @@ fn with_keep_going_all_mistakes_are_told_and_what_is_right_is_run() {
     assert_eq!(ran.out, "");
     let ran = place.run(&["run", "f.sql", "--keep-going"]).fails(3, &["f.sql:2:8", "f.sql:3:1"]);
     assert_eq!(ran.out, "{\"a\":1}\n{\"a\":3}\n");
+    // What fails on the rows is one of them.
+    place.file("g.sql", "SELECT 1 / 0 AS a;\nSELECT 3 AS a;\n");
+    place.run(&["run", "g.sql"]).fails(1, &["error[MS028]", "g.sql:1:8"]);
+    let ran = place.run(&["run", "g.sql", "--keep-going"]).fails(3, &["error[MS028]", "g.sql:1:8"]);
+    assert_eq!(ran.out, "{\"a\":3}\n");
 }
 
 #[test]

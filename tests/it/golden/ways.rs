@@ -63,6 +63,7 @@ fn reason(error: &EngineError) -> String {
         EngineError::Sql(d) => told(d),
         // Which job it was is not the same in every way.
         EngineError::Job { source, .. } => format!("failed: {source}"),
+        EngineError::Placed { source, .. } => reason(source),
         other => format!("failed: {other}"),
     }
 }

@@ -93,6 +93,28 @@ fn what_is_pasted_is_run_when_enter_is_pressed_and_not_before() {
 }
 
 #[test]
+fn what_is_pasted_line_by_line_is_run_in_its_order() {
+    let (_place, mut terminal) = opened();
+    // A terminal that does not say what is pasted: each line feed is Enter.
+    terminal.types("INSERT INTO flights VALUES ('BOS', 1);\rSELECT count(*) AS n\rFROM flights;\r\\x\rSELECT 'last' AS word;\r");
+    let screen = terminal.until("the last of them", |s| s.contains("word = last"));
+    let places = ["1 row inserted", "│      5 │", "a line for each column is on", "word = last"]
+        .map(|t| screen.find(t));
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?}\n{screen}");
+}
+
+#[test]
+fn what_stands_behind_a_mistake_is_not_run_and_that_is_told() {
+    let (_place, mut terminal) = opened();
+    terminal.types("\x1b[200~SELECT 1 / 0 AS x;\nDROP STREAM flights;\nSELECT 2 AS two;\x1b[201~\r");
+    let screen = terminal.shows("the 2 statements behind it were not run");
+    assert!(screen.contains("error[MS028]: division by zero") && screen.contains("^^^^^"), "{screen}");
+    terminal.prompts();
+    terminal.line("SELECT count(*) AS n FROM flights;");
+    terminal.shows("│      4 │");
+}
+
+#[test]
 fn mistakes_have_a_caret_and_the_prompt_goes_on() {
     let (_place, mut terminal) = opened();
     terminal.line("SELECT orgin FROM flights;");

@@ -3,6 +3,19 @@
 use super::*;
 
 #[test]
+fn a_job_that_fails_is_told_above_the_line_at_its_place() {
+    let (place, mut terminal) = opened();
+    terminal.line("CREATE STREAM ratios AS SELECT origin, 60 / delay AS r FROM flights;");
+    terminal.shows("has caught up");
+    terminal.types("SELECT n FROM rat");
+    place.sql("INSERT INTO flights VALUES ('JFK', 0)");
+    let screen =
+        terminal.until("the failure", |s| s.contains("error[MS028]: job ratios failed: division by zero"));
+    assert!(screen.contains("^^^^^^^^^^") && screen.contains("NULLIF"), "{screen}");
+    assert!(screen.trim_end().ends_with("millstream> SELECT n FROM rat"), "{screen}");
+}
+
+#[test]
 fn jobs_run_in_the_background_and_are_seen_and_stopped_by_number() {
     let (place, mut terminal) = opened();
     terminal
@@ -19,7 +32,10 @@ fn jobs_run_in_the_background_and_are_seen_and_stopped_by_number() {
     terminal.prompts();
     terminal.line("\\jobs");
     let screen = terminal.until("the list", |s| s.contains("running"));
-    assert!(screen.contains("board"), "{screen}");
+    let line = screen.lines().find(|line| line.contains("running")).unwrap_or_default();
+    let cells: Vec<&str> = line.split('│').map(str::trim).collect();
+    // As many as the notice has said.
+    assert_eq!(cells[2..6], ["board", "running", "4", "3"], "{screen}");
     terminal.prompts();
     place.sql("INSERT INTO flights VALUES ('JFK', 1)");
     terminal.line("\\job 1");

@@ -24,6 +24,26 @@ fn a_result_that_changes_is_drawn_in_place_in_its_order() {
 }
 
 #[test]
+fn a_query_of_the_command_line_is_watched_where_somebody_sees_it() {
+    let (place, _) = opened();
+    let query = "SELECT origin, count(*) AS n FROM flights GROUP BY origin EMIT CHANGES";
+    let mut terminal = Terminal::open(&place, &["-c", query], (24, 80));
+    terminal.until("the result", |s| s.contains("│ JFK") && s.contains("live · 4 in"));
+    terminal.until("what it is at", |s| s.contains("0 late") && s.contains("q stop · space freeze"));
+    place.sql("INSERT INTO flights VALUES ('BOS', 1)");
+    let screen = terminal.shows("BOS");
+    assert_eq!(screen.matches('┌').count(), 1, "drawn in place:\n{screen}");
+    assert!(!screen.contains("go on as a job") && !screen.contains("│ + "), "{screen}");
+    terminal.types("\x03");
+    terminal.ends();
+    let screen = terminal.shows("-c: 5 rows in");
+    assert!(screen.contains("│ BOS") && !screen.contains("live ·"), "{screen}");
+    // Whoever says how rows are to be printed gets them so.
+    let terminal = Terminal::open(&place, &["-c", query, "--format", "jsonl"], (24, 80));
+    terminal.shows("{\"_op\":\"+\",\"origin\":\"JFK\",\"n\":2}");
+}
+
+#[test]
 fn rows_that_only_come_scroll_by_and_a_changelog_has_signs() {
     let (place, mut terminal) = opened();
     terminal.line("SELECT origin, delay FROM flights WHERE delay > 6 EMIT CHANGES;");

@@ -1,6 +1,6 @@
 //! A table and the lines below it, as lines of the screen; and the screen, on which they are drawn in place.
 
-use crate::cli::print::{cell_text, fit, is_number, least_widths, type_name};
+use crate::cli::print::{cell_text, fit, is_number, least_widths, shown_type};
 use crate::cli::progress::grouped;
 use arrow::datatypes::SchemaRef;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ pub(super) const FRAME: usize = 5;
 pub(super) fn table(content: &Content, wanted: &mut Vec<usize>, width: usize, colour: bool) -> Vec<String> {
     let schema = content.schema;
     let names: Vec<String> = schema.fields().iter().map(|f| cell_text(f.name(), 200)).collect();
-    let types: Vec<String> = schema.fields().iter().map(|f| type_name(f.data_type())).collect();
+    let types: Vec<String> = schema.fields().iter().map(|f| shown_type(f.data_type())).collect();
     wanted.resize(names.len(), 1);
     for (at, wide) in wanted.iter_mut().enumerate() {
         let cells = content.cells.iter().map(|row| row[at].as_deref().unwrap_or("NULL").width());

@@ -11,8 +11,6 @@ mod status;
 
 use super::keys::{Key, Keys};
 use crate::cli::print::{Format, PrintError, ResultPrinter, cells};
-use crate::cli::progress::summary;
-use crate::cli::run::tell_expired;
 use crate::cli::terminal;
 use crate::delta::Delta;
 use crate::engine::{Continuous, Control, EngineError, JobSummary, Listing, Totals, Watch};
@@ -21,19 +19,23 @@ use draw::{Content, FRAME, Screen, cut, table};
 use fold::{Drawn, Fold};
 use pace::Pace;
 use status::Glance;
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(in crate::cli) use status::KeysDo;
 pub(super) use status::size;
 
 /// How often keys and rows are looked at.
 const TICK: Duration = Duration::from_millis(20);
 /// After how long without a row it is said why.
 const SILENCE: Duration = Duration::from_secs(3);
-/// Over how long the rate is taken.
+/// How often rows are counted.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// How many counts the rate is taken from: rows may come in gusts.
+const SAMPLES: usize = 6;
 /// How long is waited for a query that was told to stop; then it ends by itself.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// Rows that are printed between two looks at the keys.
@@ -42,27 +44,40 @@ const PIECE: usize = 500;
 const QUEUE: usize = 4;
 
 /// How a query is to be shown.
-pub(super) struct Options {
-    pub(super) format: Format,
+pub(in crate::cli) struct Options {
+    pub(in crate::cli) format: Format,
     /// Each change is a row, also where the result could be drawn in place.
-    pub(super) changelog: bool,
-    pub(super) colour: bool,
+    pub(in crate::cli) changelog: bool,
+    pub(in crate::cli) colour: bool,
     /// A name for the job that goes on with it.
-    pub(super) suggestion: String,
+    pub(in crate::cli) suggestion: String,
     /// Where rows go instead of the screen.
-    pub(super) out: Option<std::fs::File>,
+    pub(in crate::cli) out: Option<std::fs::File>,
+    /// What the keys do.
+    pub(in crate::cli) keys: KeysDo,
+}
+
+/// What has come of watching.
+pub(in crate::cli) struct Watched {
+    pub(in crate::cli) left: Left,
+    /// How the query ended; none if it still ends by itself, in the background.
+    pub(in crate::cli) ended: Option<JobSummary>,
+    /// What it did, as far as that is known.
+    pub(in crate::cli) totals: Totals,
 }
 
 /// How the watching ended.
-pub(super) enum Left {
+pub(in crate::cli) enum Left {
     /// The query has ended or was stopped.
     Done,
+    /// It was interrupted.
+    Interrupted,
     /// It is to go on as a job of this name.
     AsJob(String),
 }
 
 /// Why it could not be watched to its end.
-pub(super) enum Failure {
+pub(in crate::cli) enum Failure {
     /// The query failed.
     Engine(EngineError),
     /// Its rows could not be printed.
@@ -110,12 +125,12 @@ enum Shown {
 }
 
 /// Runs a query and shows it until it ends or a key ends it. `news` is what is to be told meanwhile.
-pub(super) fn watch(
+pub(in crate::cli) fn watch(
     query: Continuous,
     mut options: Options,
     now: &dyn Fn() -> Duration,
     news: &mut dyn FnMut() -> Vec<String>,
-) -> Result<Left, Failure> {
+) -> Result<Watched, Failure> {
     let (control, watch) = (query.control(), query.watch());
     let (take, shown) = shown(&query, &mut options)?;
     let (over, ended) = sync_channel::<Result<JobSummary, EngineError>>(1);
@@ -132,8 +147,8 @@ pub(super) fn watch(
         control: control.clone(),
         watch,
         screen: Screen::new(io::stdout(), terminal::size()),
-        glance: Glance::default(),
-        sampled: (started, 0),
+        glance: Glance { keys: options.keys, ..Glance::default() },
+        sampled: VecDeque::from([(started, 0)]),
         last_out: (started, 0),
         asked: started,
         pace: Pace::default(),
@@ -147,14 +162,10 @@ pub(super) fn watch(
     let result = view.finish(&ended, outcome.is_ok())?;
     drop(keys);
     let left = outcome?;
-    let totals = match result {
-        Some(summary) => summary?.run,
-        // It ends by itself, in the background.
-        None => Totals { rows_in: control.rows_in(), rows_out: control.rows_out(), ..Totals::default() },
-    };
-    super::run::say(&summary("query", &totals, now().saturating_sub(started)));
-    tell_expired(&totals);
-    Ok(left)
+    let ended = result.transpose()?;
+    let so_far = || Totals { rows_in: control.rows_in(), rows_out: control.rows_out(), ..Totals::default() };
+    let totals = ended.map_or_else(so_far, |summary| summary.run);
+    Ok(Watched { left, ended, totals })
 }
 
 type Take = Box<dyn FnMut(&Delta) -> Result<(), String> + Send>;
@@ -203,8 +214,8 @@ struct View {
     watch: Watch,
     screen: Screen<io::Stdout>,
     glance: Glance,
-    /// When the rows that were read were counted last, and how many they were.
-    sampled: (Duration, u64),
+    /// When the rows that were read were counted last, and how many they were; the oldest first.
+    sampled: VecDeque<(Duration, u64)>,
     /// When a row came last, and how many they were.
     last_out: (Duration, u64),
     /// When the query was asked last what it is at.
@@ -280,9 +291,10 @@ impl View {
             return None;
         }
         match key {
-            Key::Interrupt | Key::End | Key::Char('q') => return Some(Left::Done),
+            Key::Interrupt => return Some(Left::Interrupted),
+            Key::End | Key::Char('q') => return Some(Left::Done),
             Key::Char(' ') => self.glance.frozen = !self.glance.frozen,
-            Key::Char('b') => self.naming = Some(String::new()),
+            Key::Char('b') if self.options.keys == KeysDo::All => self.naming = Some(String::new()),
             _ => return None,
         }
         self.pace.at_once();
@@ -294,11 +306,16 @@ impl View {
         let glance = &mut self.glance;
         (glance.rows_in, glance.rows_out) = (self.control.rows_in(), self.control.rows_out());
         glance.caught_up = self.control.caught_up();
-        let since = now.saturating_sub(self.sampled.0);
-        if since >= SAMPLE {
-            let rows = glance.rows_in.saturating_sub(self.sampled.1);
-            glance.per_second = (rows as f64 / since.as_secs_f64()).round() as u64;
-            self.sampled = (now, glance.rows_in);
+        if self.sampled.back().is_none_or(|(then, _)| now.saturating_sub(*then) >= SAMPLE) {
+            if let Some((then, rows)) = self.sampled.front() {
+                let rows = glance.rows_in.saturating_sub(*rows);
+                let since = now.saturating_sub(*then).max(SAMPLE);
+                glance.per_second = (rows as f64 / since.as_secs_f64()).ceil() as u64;
+            }
+            self.sampled.push_back((now, glance.rows_in));
+            if self.sampled.len() > SAMPLES {
+                self.sampled.pop_front();
+            }
         }
         if glance.rows_out != self.last_out.1 {
             self.last_out = (now, glance.rows_out);

@@ -20,10 +20,50 @@ pub(super) struct Glance {
     pub(super) caught_up: bool,
     /// Why no row has come for a while.
     pub(super) why: Option<String>,
+    /// What keys do.
+    pub(super) keys: KeysDo,
 }
 
-/// The parts of the line, of which the first matter most.
+/// What the keys do while a query runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::cli) enum KeysDo {
+    /// All that they can.
+    #[default]
+    All,
+    /// It cannot go on as a job.
+    NoJob,
+    /// There is no keyboard: only a signal stops it.
+    Nothing,
+}
+
+impl KeysDo {
+    fn told(self) -> &'static str {
+        match self {
+            KeysDo::All => "q stop · space freeze · b go on as a job",
+            KeysDo::NoJob => "q stop · space freeze",
+            KeysDo::Nothing => "Ctrl-C stops",
+        }
+    }
+}
+
+/// The line, in few words where it is narrow. Its first parts matter most: the others fall off.
 pub(super) fn line(glance: &Glance, width: usize) -> String {
+    let fits = |parts: &[String]| parts.join(" · ").chars().count() <= width;
+    let mut parts = parts(glance, false);
+    if !fits(&parts[..parts.len().min(MATTER)]) {
+        parts = self::parts(glance, true);
+    }
+    while !fits(&parts) && parts.len() > 1 {
+        parts.pop();
+    }
+    cut(&parts.join(" · "), width)
+}
+
+/// The parts that are to be told in whatever words: all up to those that are bad.
+const MATTER: usize = 7;
+
+fn parts(glance: &Glance, short: bool) -> Vec<String> {
+    let words = |long: &'static str, few: &'static str| if short { few } else { long };
     let state = match (glance.frozen, glance.caught_up, lag(glance)) {
         (true, ..) => "frozen",
         (_, true, _) => "live",
@@ -34,32 +74,30 @@ pub(super) fn line(glance: &Glance, width: usize) -> String {
         state.to_string(),
         format!("{} in", grouped(glance.rows_in)),
         format!("{} out", grouped(glance.rows_out)),
-        format!("{} rows/s", grouped(glance.per_second)),
+        format!("{}{}", grouped(glance.per_second), words(" rows/s", "/s")),
     ];
     if let Some(status) = &glance.status {
         let times =
             status.sources.iter().flat_map(|s| &s.partitions).filter_map(|p| p.event_time.or(p.watermark));
-        parts.extend(
-            times.max().map(|at| format!("event time {}", shown_instant(at - at.rem_euclid(1_000_000_000)))),
-        );
+        parts.extend(times.max().map(|at| {
+            let at = shown_instant(at - at.rem_euclid(1_000_000_000));
+            match (short, at.rsplit_once(':')) {
+                (true, Some((minute, _))) => minute.to_string(),
+                _ => format!("event time {at}"),
+            }
+        }));
         let late: u64 = status.operators.iter().map(|o| o.late + o.after_idle).sum();
         parts.push(format!("{} late", grouped(late)));
-        parts.push(format!("{} bad", grouped(status.run.bad)));
+        if !short || status.run.bad > 0 {
+            parts.push(format!("{} bad", grouped(status.run.bad)));
+        }
         let bytes: u64 = status.operators.iter().map(|o| o.state_bytes).sum();
-        parts.push(format!("state {}", size(bytes)));
+        parts.push(format!("{}{}", words("state ", ""), size(bytes)));
     }
     if glance.not_drawn > 0 {
         parts.push(format!("{} changes not drawn", grouped(glance.not_drawn)));
     }
-    let mut text = String::new();
-    for part in parts {
-        let longer = if text.is_empty() { part } else { format!("{text} · {part}") };
-        if longer.chars().count() > width && !text.is_empty() {
-            break;
-        }
-        text = longer;
-    }
-    cut(&text, width)
+    parts
 }
 
 /// The lines below it: how far it has caught up, or why nothing comes; then the keys.
@@ -70,7 +108,7 @@ pub(super) fn below(glance: &Glance, width: usize) -> Vec<String> {
     } else if let Some(why) = &glance.why {
         lines.extend(wrapped(&format!("waiting: {why}"), width, 3));
     }
-    lines.push(cut("q stop · space freeze · b go on as a job", width));
+    lines.push(cut(glance.keys.told(), width));
     lines
 }
 
@@ -166,7 +204,11 @@ mod tests {
             line(&glance, 200),
             "live · 26,483 in · 12 out · 4,100 rows/s · event time 2013-01-01 12:02:00 · 3 late · 0 bad · state 1.5 KiB · 7 changes not drawn"
         );
-        assert_eq!(line(&glance, 50), "live · 26,483 in · 12 out · 4,100 rows/s");
+        assert_eq!(
+            line(&glance, 80),
+            "live · 26,483 in · 12 out · 4,100/s · 2013-01-01 12:02 · 3 late · 1.5 KiB"
+        );
+        assert_eq!(line(&glance, 50), "live · 26,483 in · 12 out · 4,100/s");
         assert_eq!(line(&glance, 3), "li…");
         assert_eq!(
             line(&Glance { frozen: true, ..Glance::default() }, 80),

@@ -1,0 +1,4 @@
+CREATE STREAM s (id INT, xs BIGINT[], k TEXT, d DECIMAL(10,2), at TIMESTAMP);
+INSERT INTO s VALUES (1, [1, 2], 'seven', 99999999.99, '2026-01-31 12:00:00');
+CREATE VIEW v AS SELECT id, 1 / (id - 1) AS q FROM s;
+SELECT q, 10 / id AS t FROM v;

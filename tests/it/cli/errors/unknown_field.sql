@@ -1,0 +1,2 @@
+CREATE STREAM s (st STRUCT<a INT>);
+SELECT st.b FROM s;
