@@ -449,7 +449,7 @@ mod parquet_files {
         };
         assert!(
             error(&[("n", DataType::Int16)])
-                .ends_with("column \"n\" is INT in the file, which does not fit SMALLINT")
+                .ends_with("column \"n\" is INTEGER in the file, which does not fit SMALLINT")
         );
         assert!(
             error(&[("x", DataType::Int16)])

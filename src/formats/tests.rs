@@ -121,9 +121,9 @@ fn json_values_that_do_not_fit_are_refused_with_a_reason() {
             "d",
             Decimal128(4, 2),
             "1.505",
-            "expected DECIMAL(4, 2) in column \"d\", found 1.505 (too many places)",
+            "expected DECIMAL(4,2) in column \"d\", found 1.505 (too many places)",
         ),
-        ("d", Decimal128(4, 2), "100", "expected DECIMAL(4, 2) in column \"d\", found 100 (out of range)"),
+        ("d", Decimal128(4, 2), "100", "expected DECIMAL(4,2) in column \"d\", found 100 (out of range)"),
         ("b", Boolean, "1", "expected BOOLEAN in column \"b\", found 1"),
         ("t", nanos(), "\"soon\"", "expected TIMESTAMP in column \"t\", found \"soon\""),
         (

@@ -102,7 +102,7 @@ mod tests {
             let out = combine.combine(delta, 0, &parts).unwrap();
             assert_eq!(out.num_rows(), 6);
             let (batch, weights) = consolidate(&schema(), &[out]).unwrap();
-            let expected: String = ["0 1", "0 2", "0 null", "10 1", "10 2", "10 null"]
+            let expected: String = ["0 null", "0 1", "0 2", "10 null", "10 1", "10 2"]
                 .map(|row| format!("{each:+} {row}\n"))
                 .concat();
             assert_eq!(draw(&[Delta::weighted(batch, Some(weights))]), expected);

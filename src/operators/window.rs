@@ -450,8 +450,9 @@ mod tests {
         let names = ["ts", "window_start", "window_end", "window_time"];
         fields.extend(names.map(|name| Field::new(name, second.clone(), true)));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let text: String =
-            (0..300).map(|i| format!("{} {} {}\n", ["+", "-", "+2"][i % 3], i % 5, i / 7 - 9)).collect();
+        let text: String = (0..300)
+            .map(|i| format!("{} {} {}\n", ["+", "-", "+2"][i % 3], i % 5, i as i64 / 7 - 9))
+            .collect();
         let mut delta = drawn(&input, &text);
         let columns = vec![delta.batch.column(0).clone(), cast(delta.batch.column(1), &second).unwrap()];
         delta.batch = RecordBatch::try_new(Arc::new(schema.project(&[0, 1]).unwrap()), columns).unwrap();

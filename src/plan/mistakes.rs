@@ -1,6 +1,6 @@
 //! DataFusion's planning errors as diagnostics for people: without its prefixes, with the place where one is known.
 
-use super::wording;
+use super::{clause, wording};
 use crate::sql::Code;
 use crate::sql::{self, Diagnostic};
 use datafusion::common::SchemaError;
@@ -29,6 +29,7 @@ pub(super) fn diagnostic(source: &str, query: &ast::Query, error: DataFusionErro
     if d.span.is_none() {
         d.span = column
             .and_then(|at| item(source, query, at))
+            .or_else(|| clause::place(source, query, &d))
             .or(place)
             .or_else(|| find_window(source, query, &d.message))
             .or_else(|| quoted_name(&d.message).and_then(|name| find_name(source, query, &name)))

@@ -6,6 +6,7 @@
 //! what cannot be maintained), [`explain`].
 
 mod arrays;
+mod clause;
 mod context;
 pub mod dataflow;
 pub mod explain;
