@@ -8,10 +8,10 @@ fn a_statement_has_lines_until_its_semicolon_and_its_result_is_a_table() {
     terminal.line("SELECT origin, count(*) AS flights -- not the end ;");
     terminal.line("FROM flights GROUP BY origin ORDER BY flights DESC,");
     terminal.line("origin;");
-    let screen = terminal.shows("3 rows");
+    terminal.shows("3 rows");
     terminal.prompts();
+    let screen = terminal.until("the time", |s| s.contains(" s\n"));
     assert!(screen.contains("│ JFK     │       2 │") && screen.contains("varchar"), "{screen}");
-    assert!(screen.contains(" s\n"), "the time is told:\n{screen}");
     terminal.line("\\q");
     assert!(terminal.ends().0.success());
 }
