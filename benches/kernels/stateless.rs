@@ -38,8 +38,15 @@ pub(crate) fn windows(c: &mut Criterion) -> Result<()> {
         ("hop of 5", WindowKind::Hop { slide: 2 * SECOND, size: 10 * SECOND }),
     ];
     for (name, kind) in kinds {
-        let spec =
-            WindowSpec { time: 2, kind, offset: 0, grace: 0, event_time: true, schema: schema.clone() };
+        let spec = WindowSpec {
+            time: 2,
+            kind,
+            offset: 0,
+            grace: 0,
+            event_time: true,
+            counted: false,
+            schema: schema.clone(),
+        };
         let mut operator = WindowAssign::new(spec);
         let mut out = Vec::new();
         group.bench_function(name, |b| {

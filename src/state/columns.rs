@@ -176,7 +176,7 @@ impl ColumnStore {
 
     /// Bytes that the rows take that have not gone, roughly.
     pub fn live_bytes(&self) -> usize {
-        let of = |c: &Chunk| if c.rows == 0 { 0 } else { c.bytes / c.rows * c.live };
+        let of = |c: &Chunk| c.bytes.checked_div(c.rows).unwrap_or(0) * c.live;
         self.chunks.iter().map(of).sum()
     }
 
