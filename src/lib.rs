@@ -7,7 +7,7 @@
 //! [`log`] the partitioned log; [`state`] and [`operators`] the incremental operators;
 //! [`formats`] and [`connectors`] bytes and outside systems; [`catalog`] and [`sql`] definitions
 //! and text; [`plan`] text to dataflow; [`runtime`] a running job; [`engine`] the API;
-//! [`bench`] what is measured; [`cli`] the program.
+//! [`mod@bench`] what is measured; [`cli`] the program.
 
 pub mod bench;
 pub mod catalog;
