@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("plan", "delta operators catalog sql config"),
     ("runtime", "clock disk config delta log state operators formats connectors plan"),
     ("engine", "clock disk config delta log state operators formats connectors catalog sql plan runtime"),
-    ("bench", "clock config delta engine"),
+    ("bench", "clock config delta connectors engine"),
     ("cli", "config delta engine bench"),
 ];
 

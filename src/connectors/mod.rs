@@ -3,7 +3,7 @@
 
 mod blackhole;
 mod file;
-mod nexmark;
+pub mod nexmark;
 mod options;
 mod source;
 mod stdin;

@@ -6,9 +6,7 @@
 use crate::delta::Delta;
 use crate::operators::Result;
 use crate::state::keys::Keys;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
-use std::sync::Arc;
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
 
 /// Rows of a batch below which it is not worth looking. Where debug assertions are on, whatever can be combined is: tests
 /// have few rows.
@@ -45,7 +43,7 @@ impl Combine {
         let schema = delta.batch.schema();
         let mut columns = delta.batch.columns().to_vec();
         columns[time] = parts.clone();
-        let mut keys = Keys::new(key_schema(&schema))?;
+        let mut keys = Keys::new(schema.clone())?;
         keys.intern(&columns, delta.num_rows(), &mut self.slots)?;
         if keys.len() * 2 > delta.num_rows() && self.pauses {
             self.pause = PAUSE;
@@ -56,24 +54,24 @@ impl Combine {
             Some(own) => self.slots.iter().zip(own.values()).for_each(|(slot, w)| weights[*slot] += w),
             None => self.slots.iter().for_each(|slot| weights[*slot] += 1),
         }
-        let columns = keys.take()?;
-        let batch = RecordBatch::try_new(schema, columns)?;
-        let some = weights.contains(&0).then(|| weights.iter().map(|w| Some(*w != 0)).collect());
+        // Of what comes and goes in one batch nothing is left.
+        let some: Option<BooleanArray> =
+            weights.contains(&0).then(|| weights.iter().map(|w| Some(*w != 0)).collect());
+        let batch = RecordBatch::try_new(schema, keys.take()?)?;
         let combined = Delta::weighted(batch, Some(Int64Array::from(weights)));
-        some.map_or(Ok(combined.clone()), |some| Ok(combined.filter(&some)?))
+        Ok(match some {
+            Some(some) => combined.filter(&some)?,
+            None => combined,
+        })
     }
-}
-
-/// The columns as keys.
-fn key_schema(schema: &SchemaRef) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().clone()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::delta::{consolidate, draw, drawn};
-    use arrow::datatypes::{DataType, Field};
+    use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+    use std::sync::Arc;
 
     fn schema() -> SchemaRef {
         let field = |name| Field::new(name, DataType::Int64, true);

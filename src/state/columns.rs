@@ -242,6 +242,23 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_is_closed_before_its_texts_are_too_long() {
+        let mut store = ColumnStore::default();
+        let long = |n: u8| -> Vec<ArrayRef> {
+            let text = String::from_utf8(vec![b'a' + n; CHUNK_BYTES / 3]).unwrap();
+            vec![Arc::new(StringArray::from(vec![text]))]
+        };
+        let none: Vec<ArrayRef> = vec![Arc::new(StringArray::from(Vec::<&str>::new()))];
+        let places: Vec<Place> = (0..4).map(|n| store.push(&long(n), 1).unwrap()).collect();
+        assert!(store.chunks.len() > 1);
+        for (n, place) in (0..4).zip(places) {
+            assert_eq!(store.gather(&[place], &none).unwrap(), long(n));
+            store.free(place);
+        }
+        assert_eq!(store.live, 0);
+    }
+
+    #[test]
     fn a_row_is_a_copy_of_its_own() {
         let mut store = ColumnStore::default();
         let many = columns(&(0..100_000).collect::<Vec<_>>());

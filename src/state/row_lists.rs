@@ -311,6 +311,11 @@ impl RowLists {
         }
     }
 
+    /// Whether some columns cost as much as all of them.
+    pub fn decodes_whole(&self) -> bool {
+        matches!(self.kept, Kept::Bytes { .. })
+    }
+
     /// Some columns of entries, one row each.
     pub fn decode_some(
         &self,

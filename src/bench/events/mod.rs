@@ -14,6 +14,7 @@ mod draw;
 mod text;
 
 use super::{BenchError, Observer, Result};
+use crate::connectors::nexmark::words::{CITIES, FIRST_NAMES, LAST_NAMES, STATES};
 use draw::Draw;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -38,23 +39,6 @@ const CHANNELS: u32 = 10_000;
 /// How often it is looked whether to go on.
 const LOOK: u64 = 50_000;
 
-const FIRST_NAMES: [&str; 11] =
-    ["Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"];
-const LAST_NAMES: [&str; 9] =
-    ["Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"];
-const CITIES: [&str; 10] = [
-    "Phoenix",
-    "Los Angeles",
-    "San Francisco",
-    "Boise",
-    "Portland",
-    "Bend",
-    "Redmond",
-    "Seattle",
-    "Kent",
-    "Cheyenne",
-];
-const STATES: [&str; 6] = ["AZ", "CA", "ID", "OR", "WA", "WY"];
 const HOT_CHANNELS: [&str; 4] = ["Google", "Facebook", "Baidu", "Apple"];
 
 /// What an event is.

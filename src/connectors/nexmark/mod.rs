@@ -21,6 +21,7 @@ mod model;
 mod random;
 mod reader;
 mod text;
+pub mod words;
 
 use self::columns::{Column, Maker, columns};
 use self::model::{Model, NANOS, Table};

@@ -1,6 +1,7 @@
 //! Columns of random text, written into one buffer each.
 
 use super::random::{Draw, Draws};
+use super::words::{CITIES, FIRST_NAMES, LAST_NAMES, STATES};
 use arrow::array::StringArray;
 use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::error::ArrowError;
@@ -137,24 +138,6 @@ impl Channel {
 pub(super) fn email(draw: &mut Draw) -> (u64, u64) {
     (word_length(draw, 7), word_length(draw, 5))
 }
-
-const FIRST_NAMES: [&str; 11] =
-    ["Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"];
-const LAST_NAMES: [&str; 9] =
-    ["Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"];
-const CITIES: [&str; 10] = [
-    "Phoenix",
-    "Los Angeles",
-    "San Francisco",
-    "Boise",
-    "Portland",
-    "Bend",
-    "Redmond",
-    "Seattle",
-    "Kent",
-    "Cheyenne",
-];
-const STATES: [&str; 6] = ["AZ", "CA", "ID", "OR", "WA", "WY"];
 
 fn one(of: &[&'static str], draw: &mut Draw) -> &'static str {
     of[draw.below(of.len() as u64) as usize]

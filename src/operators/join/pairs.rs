@@ -8,7 +8,7 @@ use crate::state::row_lists::NO_ROW;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
 };
-use arrow::compute::{prep_null_mask_filter, take};
+use arrow::compute::{filter, prep_null_mask_filter, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
@@ -22,6 +22,16 @@ use std::sync::Arc;
 struct Waiting {
     rows: Vec<u32>,
     others: Vec<u32>,
+}
+
+/// Rows of a side's delta, and beside each an entry of the other side.
+struct Pairs<'a> {
+    side: usize,
+    delta: &'a Delta,
+    rows: &'a [u32],
+    others: &'a [u32],
+    /// The other side's columns, if they have been made already.
+    decoded: Option<Vec<ArrayRef>>,
 }
 
 /// What must be true of a pair besides equal keys, and the columns that it looks at.
@@ -55,18 +65,11 @@ impl Residual {
     }
 
     /// Of which pairs it is true; no null.
-    fn holds(
-        &self,
-        join: &Join,
-        side: usize,
-        delta: &Delta,
-        rows: &[u32],
-        others: &[u32],
-    ) -> Result<BooleanArray> {
-        let columns = join.pair_columns(side, delta, rows, others, self.columns.iter().copied())?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    fn holds(&self, join: &Join, pairs: &Pairs) -> Result<BooleanArray> {
+        let columns = join.pair_columns(pairs, self.columns.iter().copied())?;
+        let options = RecordBatchOptions::new().with_row_count(Some(pairs.rows.len()));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
-        let value = self.condition.evaluate(&batch)?.into_array(rows.len())?;
+        let value = self.condition.evaluate(&batch)?.into_array(pairs.rows.len())?;
         let value = value.as_boolean();
         Ok(if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() })
     }
@@ -125,10 +128,17 @@ impl Join {
         // Entries that have come to nothing in this step wait to be removed.
         let mut mask: Option<BooleanArray> =
             weights.contains(&0).then(|| weights.iter().map(|w| Some(*w != 0)).collect());
-        let holds = match &self.residual {
-            Some(residual) => Some(residual.holds(self, side, delta, &rows, &others)?),
-            None => None,
-        };
+        let mut decoded = None;
+        let mut holds = None;
+        if let Some(residual) = &self.residual {
+            // Of rows in bytes all columns come at once.
+            if self.rows[1 - side].decodes_whole() {
+                decoded = Some(self.rows[1 - side].decode(others.iter().copied())?);
+            }
+            let pairs = Pairs { side, delta, rows: &rows, others: &others, decoded };
+            holds = Some(residual.holds(self, &pairs)?);
+            decoded = pairs.decoded;
+        }
         if let Some(matches) = matches {
             match &holds {
                 Some(holds) => {
@@ -152,11 +162,15 @@ impl Join {
                 let mut kept = mask.values().iter();
                 column.retain(|_| kept.next().unwrap_or(false));
             }
+            if let Some(columns) = &mut decoded {
+                *columns = columns.iter().map(|c| filter(c, mask)).collect::<Result<_, _>>()?;
+            }
         }
         if !rows.is_empty() {
             let all =
                 0..self.spec.inputs[0].schema.fields().len() + self.spec.inputs[1].schema.fields().len();
-            let columns = self.pair_columns(side, delta, &rows, &others, all)?;
+            let pairs = Pairs { side, delta, rows: &rows, others: &others, decoded };
+            let columns = self.pair_columns(&pairs, all)?;
             let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
             let batch = RecordBatch::try_new_with_options(self.spec.schema.clone(), columns, &options)?;
             let weights = weights.iter().any(|w| *w != 1).then(|| Int64Array::from(weights));
@@ -190,14 +204,9 @@ impl Join {
     }
 
     /// Some columns of pairs, of the left ones followed by the right ones.
-    fn pair_columns(
-        &self,
-        side: usize,
-        delta: &Delta,
-        rows: &[u32],
-        others: &[u32],
-        wanted: impl Iterator<Item = usize>,
-    ) -> Result<Vec<ArrayRef>> {
+    fn pair_columns(&self, pairs: &Pairs, wanted: impl Iterator<Item = usize>) -> Result<Vec<ArrayRef>> {
+        let Pairs { side, delta, rows, others, decoded } = pairs;
+        let side = *side;
         let left = self.spec.inputs[0].schema.fields().len();
         let (mut own, mut other) = (Vec::new(), Vec::new());
         for column in wanted {
@@ -207,7 +216,10 @@ impl Join {
         let indices = UInt32Array::from(rows.to_vec());
         let own: Vec<ArrayRef> =
             own.iter().map(|c| take(delta.batch.column(*c), &indices, None)).collect::<Result<_, _>>()?;
-        let other = self.rows[1 - side].decode_some(others.iter().copied(), &other)?;
+        let other = match decoded {
+            Some(columns) => other.iter().map(|c| columns[*c].clone()).collect(),
+            None => self.rows[1 - side].decode_some(others.iter().copied(), &other)?,
+        };
         Ok(if side == 0 { [own, other].concat() } else { [other, own].concat() })
     }
 

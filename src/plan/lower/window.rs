@@ -79,7 +79,11 @@ impl Lowering {
                     };
                     let place = |column: &Column| plan.schema().index_of_column(column).ok();
                     let time = window.time_index().ok();
-                    return time.is_some() && used.iter().all(|c| place(c).is_some() && place(c) != time);
+                    // What cannot be a key is not looked at as one.
+                    let mut fields = window.input.schema().fields().iter();
+                    return time.is_some()
+                        && fields.all(|f| !f.data_type().is_nested())
+                        && used.iter().all(|c| place(c).is_some() && place(c) != time);
                 }
                 _ => return false,
             };
