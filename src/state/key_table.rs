@@ -58,8 +58,8 @@ pub fn codec(types: &[DataType]) -> Result<RowCodec, ArrowError> {
 /// What the keys are, by slot.
 #[derive(Debug)]
 enum Kept {
-    /// Row-format bytes.
-    Bytes { arena: Arena, spans: Vec<Span> },
+    /// Row-format bytes, with their hash.
+    Bytes { arena: Arena, keys: Vec<(u64, Span)> },
     /// The values themselves: of a single column whose values fit into a word.
     Words { values: Vec<u64>, null: Option<u32> },
 }
@@ -81,7 +81,6 @@ pub struct KeyTable {
     codec: RowCodec,
     types: Vec<DataType>,
     table: HashTable<u32>,
-    hashes: Vec<u64>,
     used: Vec<bool>,
     kept: Kept,
     free: Vec<u32>,
@@ -94,13 +93,12 @@ impl KeyTable {
     pub fn new(types: &[DataType]) -> Result<Self, ArrowError> {
         let kept = match types {
             [only] if words::fits(only) => Kept::Words { values: Vec::new(), null: None },
-            _ => Kept::Bytes { arena: Arena::default(), spans: Vec::new() },
+            _ => Kept::Bytes { arena: Arena::default(), keys: Vec::new() },
         };
         Ok(KeyTable {
             codec: codec(types)?,
             types: types.to_vec(),
             table: HashTable::new(),
-            hashes: Vec::new(),
             used: Vec::new(),
             kept,
             free: Vec::new(),
@@ -161,10 +159,10 @@ impl KeyTable {
     }
 
     fn find(&self, hash: u64, bytes: &[u8]) -> Option<u32> {
-        let Kept::Bytes { arena, spans } = &self.kept else { return None };
+        let Kept::Bytes { arena, keys } = &self.kept else { return None };
         let same = |slot: &u32| {
-            let slot = *slot as usize;
-            self.hashes[slot] == hash && arena.get(spans[slot]) == bytes
+            let (known, span) = keys[*slot as usize];
+            known == hash && arena.get(span) == bytes
         };
         self.table.find(hash, same).copied()
     }
@@ -179,12 +177,11 @@ impl KeyTable {
         if let Some(slot) = self.find(hash, bytes) {
             return slot;
         }
-        let slot = self.fresh(hash);
-        if let Kept::Bytes { arena, spans } = &mut self.kept {
-            put(spans, slot, arena.push(bytes));
+        let slot = self.fresh();
+        if let Kept::Bytes { arena, keys } = &mut self.kept {
+            put(keys, slot, (hash, arena.push(bytes)));
+            self.table.insert_unique(hash, slot, |slot| keys[*slot as usize].0);
         }
-        let hashes = &self.hashes;
-        self.table.insert_unique(hash, slot, |slot| hashes[*slot as usize]);
         slot
     }
 
@@ -193,12 +190,11 @@ impl KeyTable {
         if let Some(slot) = self.find_word(hash, value) {
             return slot;
         }
-        let slot = self.fresh(hash);
+        let slot = self.fresh();
         if let Kept::Words { values, .. } = &mut self.kept {
             put(values, slot, value);
+            self.table.insert_unique(hash, slot, |slot| spread(values[*slot as usize]));
         }
-        let hashes = &self.hashes;
-        self.table.insert_unique(hash, slot, |slot| hashes[*slot as usize]);
         slot
     }
 
@@ -207,7 +203,7 @@ impl KeyTable {
         if let Kept::Words { null: Some(slot), .. } = self.kept {
             return slot;
         }
-        let slot = self.fresh(0);
+        let slot = self.fresh();
         if let Kept::Words { values, null } = &mut self.kept {
             put(values, slot, 0);
             *null = Some(slot);
@@ -216,9 +212,8 @@ impl KeyTable {
     }
 
     /// A slot that is in use from now on.
-    fn fresh(&mut self, hash: u64) -> u32 {
-        let slot = self.free.pop().unwrap_or(self.hashes.len() as u32);
-        put(&mut self.hashes, slot, hash);
+    fn fresh(&mut self) -> u32 {
+        let slot = self.free.pop().unwrap_or(self.used.len() as u32);
         put(&mut self.used, slot, true);
         slot
     }
@@ -232,8 +227,8 @@ impl KeyTable {
         if self.is_used(slot) {
             let null = self.is_null(slot);
             match &self.kept {
-                Kept::Bytes { arena, spans } => {
-                    self.removed.bytes.extend_from_slice(arena.get(spans[slot as usize]));
+                Kept::Bytes { arena, keys } => {
+                    self.removed.bytes.extend_from_slice(arena.get(keys[slot as usize].1));
                     self.removed.ends.push(self.removed.bytes.len());
                 }
                 Kept::Words { values, .. } => {
@@ -272,11 +267,15 @@ impl KeyTable {
             *null = None;
             return;
         }
-        if let Ok(found) = self.table.find_entry(self.hashes[slot as usize], |other| *other == slot) {
+        let hash = match &self.kept {
+            Kept::Bytes { keys, .. } => keys[slot as usize].0,
+            Kept::Words { values, .. } => spread(values[slot as usize]),
+        };
+        if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
             found.remove();
         }
-        if let Kept::Bytes { arena, spans } = &mut self.kept {
-            arena.free(spans[slot as usize]);
+        if let Kept::Bytes { arena, keys } = &mut self.kept {
+            arena.free(keys[slot as usize].1);
             if arena.is_wasteful() {
                 self.compact();
             }
@@ -285,9 +284,9 @@ impl KeyTable {
 
     /// Gives all memory of removed keys' bytes back.
     pub fn compact(&mut self) {
-        let Kept::Bytes { arena, spans } = &mut self.kept else { return };
+        let Kept::Bytes { arena, keys } = &mut self.kept else { return };
         let mut fresh = arena.successor();
-        for (span, _) in spans.iter_mut().zip(&self.used).filter(|(_, used)| **used) {
+        for ((_, span), _) in keys.iter_mut().zip(&self.used).filter(|(_, used)| **used) {
             *span = fresh.push(arena.get(*span));
         }
         *arena = fresh;
@@ -295,12 +294,12 @@ impl KeyTable {
 
     /// The greatest number of slots so far: slots are below it.
     pub fn slots(&self) -> usize {
-        self.hashes.len()
+        self.used.len()
     }
 
     /// Number of keys.
     pub fn len(&self) -> usize {
-        self.hashes.len() - self.free.len()
+        self.used.len() - self.free.len()
     }
 
     /// Whether there is no key.
@@ -310,7 +309,7 @@ impl KeyTable {
 
     /// The slots that are in use.
     pub fn used(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.hashes.len() as u32).filter(|slot| self.used[*slot as usize])
+        (0..self.used.len() as u32).filter(|slot| self.used[*slot as usize])
     }
 
     /// The key columns of `slots`, one row each.
@@ -325,8 +324,8 @@ impl KeyTable {
                 }
                 Ok(vec![words::column(only, &words, validity(&nulls))?])
             }
-            (Kept::Bytes { arena, spans }, _) => {
-                self.codec.decode(slots.map(|slot| arena.get(spans[slot as usize])))
+            (Kept::Bytes { arena, keys }, _) => {
+                self.codec.decode(slots.map(|slot| arena.get(keys[slot as usize].1)))
             }
         }
     }
@@ -338,21 +337,23 @@ impl KeyTable {
 
     /// Bytes that the keys take, without room that is only reserved.
     pub fn live_bytes(&self) -> usize {
-        // The hash, whether it is used, the place in the table.
-        let key = 8 + 1 + 5;
+        // Whether it is used, and the place in the table.
+        let beside = 1 + 5;
         match &self.kept {
-            Kept::Bytes { arena, .. } => self.len() * (key + size_of::<Span>()) + arena.live_bytes(),
-            Kept::Words { .. } => self.len() * (key + 8),
+            Kept::Bytes { arena, .. } => {
+                self.len() * (beside + size_of::<(u64, Span)>()) + arena.live_bytes()
+            }
+            Kept::Words { .. } => self.len() * (beside + 8),
         }
     }
 
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
         let kept = match &self.kept {
-            Kept::Bytes { arena, spans } => spans.capacity() * size_of::<Span>() + arena.size(),
+            Kept::Bytes { arena, keys } => keys.capacity() * size_of::<(u64, Span)>() + arena.size(),
             Kept::Words { values, .. } => values.capacity() * 8,
         };
-        self.hashes.capacity() * 8 + self.used.capacity() + self.table.capacity() * 5 + kept
+        self.used.capacity() + self.table.capacity() * 5 + kept
     }
 }
 

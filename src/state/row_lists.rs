@@ -27,13 +27,88 @@ struct Link {
     previous: u32,
 }
 
+/// An entry of a row in bytes. All of it lies together: such entries are looked for, changed and removed singly.
+#[derive(Debug, Clone, Copy)]
+struct Coded {
+    link: Link,
+    hash: u32,
+    span: Span,
+    weight: i64,
+    matched: i64,
+    until: i64,
+    note: u32,
+}
+
+/// An entry of a row in columns; what its owner notes of it is mostly nothing, and kept beside.
+#[derive(Debug, Clone, Copy)]
+struct Placed {
+    link: Link,
+    place: Place,
+}
+
+/// What the owner notes of entries, where that is unusual.
+#[derive(Debug)]
+struct Marks {
+    weights: Sparse<i64>,
+    matched: Sparse<i64>,
+    until: Sparse<i64>,
+    notes: Sparse<u32>,
+}
+
+impl Marks {
+    fn new() -> Self {
+        Marks {
+            weights: Sparse::new(1),
+            matched: Sparse::new(0),
+            until: Sparse::new(i64::MAX),
+            notes: Sparse::new(0),
+        }
+    }
+
+    /// Forgets what was noted of an entry.
+    fn clear(&mut self, id: u32) {
+        self.weights.set(id, 1);
+        self.matched.set(id, 0);
+        self.until.set(id, i64::MAX);
+        self.notes.set(id, 0);
+    }
+
+    fn bytes(&self) -> usize {
+        self.weights.bytes() + self.matched.bytes() + self.until.bytes() + self.notes.bytes()
+    }
+}
+
 /// How rows are kept.
 #[derive(Debug)]
 enum Kept {
-    /// As bytes, by entry, with their hash and an index of them.
-    Bytes { codec: RowCodec, arena: Arena, spans: Vec<Span>, hashes: Vec<u32>, index: HashTable<u32> },
-    /// As columns: where each entry's row is.
-    Columns { store: ColumnStore, places: Vec<Place> },
+    /// As bytes, with an index of them by their hash.
+    Bytes { codec: RowCodec, arena: Arena, entries: Vec<Coded>, index: HashTable<u32> },
+    /// As columns.
+    Columns { store: ColumnStore, entries: Vec<Placed>, marks: Marks },
+}
+
+impl Kept {
+    fn link(&self, id: u32) -> &Link {
+        match self {
+            Kept::Bytes { entries, .. } => &entries[id as usize].link,
+            Kept::Columns { entries, .. } => &entries[id as usize].link,
+        }
+    }
+
+    fn link_mut(&mut self, id: u32) -> &mut Link {
+        match self {
+            Kept::Bytes { entries, .. } => &mut entries[id as usize].link,
+            Kept::Columns { entries, .. } => &mut entries[id as usize].link,
+        }
+    }
+
+    /// Number of entries, removed ones too.
+    fn len(&self) -> usize {
+        match self {
+            Kept::Bytes { entries, .. } => entries.len(),
+            Kept::Columns { entries, .. } => entries.len(),
+        }
+    }
 }
 
 /// A batch's rows, ready to be looked for and kept.
@@ -64,36 +139,22 @@ pub struct RowLists {
     kept: Kept,
     /// A column without rows of each type.
     none: Vec<ArrayRef>,
-    links: Vec<Link>,
     free: Vec<u32>,
     /// First entry of each slot.
     heads: Vec<u32>,
-    weights: Sparse<i64>,
-    matched: Sparse<i64>,
-    until: Sparse<i64>,
-    notes: Sparse<u32>,
 }
 
 impl RowLists {
     /// No rows, over columns of these types. `append_only`: no row is ever taken back.
     pub fn new(types: &[DataType], append_only: bool) -> Result<Self, ArrowError> {
         let kept = if append_only {
-            Kept::Columns { store: ColumnStore::default(), places: Vec::new() }
+            Kept::Columns { store: ColumnStore::default(), entries: Vec::new(), marks: Marks::new() }
         } else {
             let (arena, index) = (Arena::default(), HashTable::new());
-            Kept::Bytes { codec: codec(types)?, arena, spans: Vec::new(), hashes: Vec::new(), index }
+            Kept::Bytes { codec: codec(types)?, arena, entries: Vec::new(), index }
         };
-        Ok(RowLists {
-            kept,
-            none: types.iter().map(new_empty_array).collect(),
-            links: Vec::new(),
-            free: Vec::new(),
-            heads: Vec::new(),
-            weights: Sparse::new(1),
-            matched: Sparse::new(0),
-            until: Sparse::new(i64::MAX),
-            notes: Sparse::new(0),
-        })
+        let none = types.iter().map(new_empty_array).collect();
+        Ok(RowLists { kept, none, free: Vec::new(), heads: Vec::new() })
     }
 
     /// Takes a batch's rows in. Each is then to be made an [`entry`](Self::entry), or [let go](Self::let_go).
@@ -128,36 +189,28 @@ impl RowLists {
         }
         let next = self.heads[slot as usize];
         let link = Link { slot, next, previous: NO_ROW };
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.links[id as usize] = link;
-                self.weights.set(id, 1);
-                self.matched.set(id, 0);
-                self.until.set(id, i64::MAX);
-                self.notes.set(id, 0);
-                id
-            }
-            None => {
-                self.links.push(link);
-                (self.links.len() - 1) as u32
-            }
-        };
-        if next != NO_ROW {
-            self.links[next as usize].previous = id;
-        }
-        self.heads[slot as usize] = id;
+        let free = self.free.pop();
+        let id = free.unwrap_or(self.kept.len() as u32);
         match (&mut self.kept, incoming) {
-            (Kept::Bytes { arena, spans, hashes, index, .. }, _) => {
-                put(spans, id, arena.push(bytes));
-                put(hashes, id, hash);
-                index.insert_unique(spread(hash), id, |id| spread(hashes[*id as usize]));
+            (Kept::Bytes { arena, entries, index, .. }, _) => {
+                let span = arena.push(bytes);
+                let entry = Coded { link, hash, span, weight: 1, matched: 0, until: i64::MAX, note: 0 };
+                put(entries, id, entry);
+                index.insert_unique(spread(hash), id, |id| spread(entries[*id as usize].hash));
             }
-            (Kept::Columns { places, .. }, Incoming::Columns(firsts)) => {
-                put(places, id, place_of(firsts, row))
+            (Kept::Columns { entries, marks, .. }, Incoming::Columns(firsts)) => {
+                put(entries, id, Placed { link, place: place_of(firsts, row) });
+                if free.is_some() {
+                    marks.clear(id);
+                }
             }
             // Whoever keeps columns gives columns.
             (Kept::Columns { .. }, Incoming::Bytes(_)) => {}
         }
+        if next != NO_ROW {
+            self.kept.link_mut(next).previous = id;
+        }
+        self.heads[slot as usize] = id;
         (id, true)
     }
 
@@ -175,10 +228,10 @@ impl RowLists {
     }
 
     fn find_hashed(&self, slot: u32, bytes: &[u8], hash: u32) -> Option<u32> {
-        let Kept::Bytes { arena, spans, hashes, index, .. } = &self.kept else { return None };
+        let Kept::Bytes { arena, entries, index, .. } = &self.kept else { return None };
         let same = |id: &u32| {
-            let at = *id as usize;
-            hashes[at] == hash && self.links[at].slot == slot && arena.get(spans[at]) == bytes
+            let entry = &entries[*id as usize];
+            entry.hash == hash && entry.link.slot == slot && arena.get(entry.span) == bytes
         };
         index.find(spread(hash), same).copied()
     }
@@ -190,75 +243,99 @@ impl RowLists {
 
     /// The next entry of the same slot, or [`NO_ROW`].
     pub fn next(&self, id: u32) -> u32 {
-        self.links[id as usize].next
+        self.kept.link(id).next
     }
 
     /// The slot in whose list an entry is, or [`NO_ROW`] if it has been removed.
     pub fn slot(&self, id: u32) -> u32 {
-        self.links[id as usize].slot
+        self.kept.link(id).slot
     }
 
     /// How often an entry's row is there.
     pub fn weight(&self, id: u32) -> i64 {
-        self.weights.get(id)
+        match &self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].weight,
+            Kept::Columns { marks, .. } => marks.weights.get(id),
+        }
     }
 
     /// Says how often it is there.
     pub fn set_weight(&mut self, id: u32, weight: i64) {
-        self.weights.set(id, weight);
+        match &mut self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].weight = weight,
+            Kept::Columns { marks, .. } => marks.weights.set(id, weight),
+        }
     }
 
     /// The owner's: how often rows of the other side match it.
     pub fn matched(&self, id: u32) -> i64 {
-        self.matched.get(id)
+        match &self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].matched,
+            Kept::Columns { marks, .. } => marks.matched.get(id),
+        }
     }
 
     /// Sets it.
     pub fn set_matched(&mut self, id: u32, matched: i64) {
-        self.matched.set(id, matched);
+        match &mut self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].matched = matched,
+            Kept::Columns { marks, .. } => marks.matched.set(id, matched),
+        }
     }
 
     /// The owner's: until when (ns) it is kept, or when it came.
     pub fn until(&self, id: u32) -> i64 {
-        self.until.get(id)
+        match &self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].until,
+            Kept::Columns { marks, .. } => marks.until.get(id),
+        }
     }
 
     /// Sets it.
     pub fn set_until(&mut self, id: u32, until: i64) {
-        self.until.set(id, until);
+        match &mut self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].until = until,
+            Kept::Columns { marks, .. } => marks.until.set(id, until),
+        }
     }
 
     /// The owner's: where in its list of changes of the running step the entry is noted, from 1; 0 = it is not.
     pub fn note(&self, id: u32) -> u32 {
-        self.notes.get(id)
+        match &self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].note,
+            Kept::Columns { marks, .. } => marks.notes.get(id),
+        }
     }
 
     /// Sets it.
     pub fn set_note(&mut self, id: u32, note: u32) {
-        self.notes.set(id, note);
+        match &mut self.kept {
+            Kept::Bytes { entries, .. } => entries[id as usize].note = note,
+            Kept::Columns { marks, .. } => marks.notes.set(id, note),
+        }
     }
 
     /// Takes the entry `id` out of its list.
     pub fn remove(&mut self, id: u32) {
-        let at = id as usize;
-        let Link { slot, next, previous } = self.links[at];
+        let Link { slot, next, previous } = *self.kept.link(id);
         match previous {
             NO_ROW => self.heads[slot as usize] = next,
-            previous => self.links[previous as usize].next = next,
+            previous => self.kept.link_mut(previous).next = next,
         }
         if next != NO_ROW {
-            self.links[next as usize].previous = previous;
+            self.kept.link_mut(next).previous = previous;
         }
         match &mut self.kept {
-            Kept::Bytes { arena, spans, hashes, index, .. } => {
-                if let Ok(found) = index.find_entry(spread(hashes[at]), |other| *other == id) {
+            Kept::Bytes { arena, entries, index, .. } => {
+                let Coded { hash, span, .. } = entries[id as usize];
+                if let Ok(found) = index.find_entry(spread(hash), |other| *other == id) {
                     found.remove();
                 }
-                arena.free(spans[at]);
+                arena.free(span);
             }
-            Kept::Columns { store, places } => store.free(places[at]),
+            Kept::Columns { store, entries, .. } => store.free(entries[id as usize].place),
         }
-        self.links[at].slot = NO_ROW;
+        self.kept.link_mut(id).slot = NO_ROW;
         self.free.push(id);
     }
 
@@ -273,21 +350,22 @@ impl RowLists {
 
     /// Gives all memory of removed rows back.
     pub fn compact(&mut self) -> Result<(), ArrowError> {
-        let links = &self.links;
-        let living = (0..links.len()).filter(|at| links[*at].slot != NO_ROW);
         match &mut self.kept {
-            Kept::Bytes { arena, spans, .. } => {
+            Kept::Bytes { arena, entries, .. } => {
                 let mut fresh = arena.successor();
-                living.for_each(|at| spans[at] = fresh.push(arena.get(spans[at])));
+                for entry in entries.iter_mut().filter(|entry| entry.link.slot != NO_ROW) {
+                    entry.span = fresh.push(arena.get(entry.span));
+                }
                 *arena = fresh;
             }
-            Kept::Columns { store, places } => {
+            Kept::Columns { store, entries, .. } => {
                 let mut fresh = ColumnStore::default();
-                let living: Vec<usize> = living.collect();
-                for part in living.chunks(ColumnStore::MOST) {
-                    let old: Vec<Place> = part.iter().map(|at| places[*at]).collect();
+                let mut living: Vec<&mut Placed> =
+                    entries.iter_mut().filter(|entry| entry.link.slot != NO_ROW).collect();
+                for part in living.chunks_mut(ColumnStore::MOST) {
+                    let old: Vec<Place> = part.iter().map(|entry| entry.place).collect();
                     let first = fresh.push(&store.gather(&old, &self.none)?, part.len())?;
-                    part.iter().zip(first..).for_each(|(at, place)| places[*at] = place);
+                    part.iter_mut().zip(first..).for_each(|(entry, place)| entry.place = place);
                 }
                 *store = fresh;
             }
@@ -301,11 +379,11 @@ impl RowLists {
             return Ok(vec![]);
         }
         match &self.kept {
-            Kept::Bytes { codec, arena, spans, .. } => {
-                codec.decode(ids.map(|id| arena.get(spans[id as usize])))
+            Kept::Bytes { codec, arena, entries, .. } => {
+                codec.decode(ids.map(|id| arena.get(entries[id as usize].span)))
             }
-            Kept::Columns { store, places } => {
-                let places: Vec<Place> = ids.map(|id| places[id as usize]).collect();
+            Kept::Columns { store, entries, .. } => {
+                let places: Vec<Place> = ids.map(|id| entries[id as usize].place).collect();
                 store.gather(&places, &self.none)
             }
         }
@@ -327,8 +405,8 @@ impl RowLists {
                 let all = self.decode(ids)?;
                 Ok(columns.iter().map(|c| all[*c].clone()).collect())
             }
-            Kept::Columns { store, places } => {
-                let places: Vec<Place> = ids.map(|id| places[id as usize]).collect();
+            Kept::Columns { store, entries, .. } => {
+                let places: Vec<Place> = ids.map(|id| entries[id as usize].place).collect();
                 store.gather_some(&places, &self.none, columns)
             }
         }
@@ -336,12 +414,12 @@ impl RowLists {
 
     /// All entries.
     pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.links.len() as u32).filter(|id| self.links[*id as usize].slot != NO_ROW)
+        (0..self.kept.len() as u32).filter(|id| self.slot(*id) != NO_ROW)
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.links.len() - self.free.len()
+        self.kept.len() - self.free.len()
     }
 
     /// Whether there is no entry.
@@ -351,37 +429,26 @@ impl RowLists {
 
     /// Bytes that the rows take, without room that is only reserved.
     pub fn live_bytes(&self) -> usize {
-        let entry = size_of::<Link>()
-            + match &self.kept {
-                Kept::Bytes { .. } => size_of::<Span>() + 9,
-                Kept::Columns { .. } => size_of::<Place>(),
-            };
-        let rows = match &self.kept {
-            Kept::Bytes { arena, .. } => arena.live_bytes(),
-            Kept::Columns { store, .. } => store.live_bytes(),
-        };
-        let marks = self.marks() * self.len() / self.links.len().max(1);
-        self.len() * entry + rows + marks
-    }
-
-    /// Bytes of what the owner notes.
-    fn marks(&self) -> usize {
-        self.weights.bytes() + self.matched.bytes() + self.until.bytes() + self.notes.bytes()
+        match &self.kept {
+            Kept::Bytes { arena, .. } => self.len() * (size_of::<Coded>() + 5) + arena.live_bytes(),
+            Kept::Columns { store, marks, .. } => {
+                let marks = marks.bytes() * self.len() / self.kept.len().max(1);
+                self.len() * size_of::<Placed>() + store.live_bytes() + marks
+            }
+        }
     }
 
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
         let rows = match &self.kept {
-            Kept::Bytes { arena, spans, hashes, index, .. } => {
-                arena.size()
-                    + spans.capacity() * size_of::<Span>()
-                    + hashes.capacity() * 4
-                    + index.capacity() * 5
+            Kept::Bytes { arena, entries, index, .. } => {
+                arena.size() + entries.capacity() * size_of::<Coded>() + index.capacity() * 5
             }
-            Kept::Columns { store, places } => store.bytes() + places.capacity() * size_of::<Place>(),
+            Kept::Columns { store, entries, marks } => {
+                store.bytes() + entries.capacity() * size_of::<Placed>() + marks.bytes()
+            }
         };
-        let lists = self.links.capacity() * size_of::<Link>() + self.heads.capacity() * 4;
-        lists + rows + self.marks()
+        rows + self.heads.capacity() * 4
     }
 }
 
@@ -496,8 +563,7 @@ mod tests {
                 lists.sweep().unwrap();
             }
             assert_eq!(lists.len(), 10);
-            let rows = lists.bytes() - lists.links.capacity() * size_of::<Link>();
-            assert!(rows < 450_000, "{rows} bytes");
+            assert!(lists.bytes() < 1_000_000, "{} bytes", lists.bytes());
             let mut left: Vec<i64> = (0..7).flat_map(|slot| walk(&lists, slot)).collect();
             left.sort_unstable();
             assert_eq!(left, (0..10).map(|r| r * 5000).collect::<Vec<_>>());
