@@ -20,9 +20,26 @@ pub struct Entry {
     begin: Begin,
     /// Length of the sort key.
     pub key: u32,
+    /// The owner's: where else it keeps the row.
+    pub place: u32,
     /// How often the row is there.
     pub weight: i64,
     /// When (ns) it came last.
+    pub came: i64,
+}
+
+/// A row that comes or goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// The row's bytes, its sort key first.
+    pub row: &'a [u8],
+    /// Length of the sort key.
+    pub key: u32,
+    /// The owner's: where else it keeps the row.
+    pub place: u32,
+    /// How many of it come, below 0: go.
+    pub weight: i64,
+    /// When (ns) it comes, if it comes.
     pub came: i64,
 }
 
@@ -42,9 +59,16 @@ impl Begin {
 }
 
 impl Entry {
-    /// A row that comes at the time `came`, with its sort key's length and how often it is there.
-    pub fn new(row: &[u8], key: u32, weight: i64, came: i64) -> Self {
-        Entry { row: row.into(), begin: Begin::of(row), key, weight, came }
+    /// A row that comes.
+    pub fn new(change: &Change) -> Self {
+        let Change { row, key, place, weight, came } = *change;
+        Entry { row: row.into(), begin: Begin::of(row), key, place, weight, came }
+    }
+
+    /// Its bytes go on behind those that it had, which no other row has.
+    pub fn lengthen(&mut self, row: Box<[u8]>) {
+        self.begin = Begin::of(&row);
+        self.row = row;
     }
 
     /// How the row stands to another, or to the beginning of others.
@@ -126,11 +150,12 @@ impl Ranked {
         self.blocks.is_empty()
     }
 
-    /// Adds `weight` of a row whose sort key is its first `key` bytes, and that comes at the time `came` if it comes.
-    pub fn add(&mut self, row: &[u8], key: u32, weight: i64, came: i64) -> Growth {
+    /// Adds a change. Where the row is there already, it stays at its place.
+    pub fn add(&mut self, change: &Change) -> Growth {
+        let Change { row, weight, came, .. } = *change;
         let at = self.find(row);
         let Some(block) = self.blocks.get_mut(at.block) else {
-            let entry = Entry::new(row, key, weight, came);
+            let entry = Entry::new(change);
             let growth = Growth::of(&entry);
             // One row is what most partitions hold: no room for more until more come.
             let entries = vec![entry];
@@ -154,7 +179,7 @@ impl Ranked {
                 growth
             }
             None => {
-                let entry = Entry::new(row, key, weight, came);
+                let entry = Entry::new(change);
                 let growth = Growth::of(&entry);
                 block.weight += weight.max(0);
                 block.entries.insert(at.entry, entry);
@@ -240,6 +265,13 @@ impl Ranked {
         self.blocks.get(at.block)?.entries.get(at.entry).filter(|e| *e.row == *row)
     }
 
+    /// The first entry whose bytes begin with these.
+    pub fn beginning(&mut self, bytes: &[u8]) -> Option<&mut Entry> {
+        let at = self.find(bytes);
+        let entry = self.blocks.get_mut(at.block)?.entries.get_mut(at.entry);
+        entry.filter(|e| e.row.starts_with(bytes))
+    }
+
     /// Says of a row, if it is there, that it came at the time `came`.
     pub fn renew(&mut self, row: &[u8], came: i64) {
         let at = self.find(row);
@@ -259,16 +291,19 @@ impl Ranked {
         self.blocks.iter().map(|b| b.weight).sum()
     }
 
-    /// Keeps the first `count` entries.
-    pub fn truncate(&mut self, count: usize) -> Growth {
+    /// Keeps the first `count` entries; `gone` is told of the others.
+    pub fn truncate(&mut self, count: usize, mut gone: impl FnMut(&Entry)) -> Growth {
         let (mut left, mut growth) = (count, Growth::default());
         for block in &mut self.blocks {
             let keep = left.min(block.entries.len());
             left -= keep;
             if keep < block.entries.len() {
-                let gone = block.entries.split_off(keep);
-                block.weight -= weight_of(&gone);
-                gone.iter().for_each(|e| growth += Growth::of(e).less());
+                let cut = block.entries.split_off(keep);
+                block.weight -= weight_of(&cut);
+                for entry in &cut {
+                    growth += Growth::of(entry).less();
+                    gone(entry);
+                }
             }
         }
         self.blocks.retain(|b| !b.entries.is_empty());
@@ -291,6 +326,11 @@ mod tests {
         n.to_be_bytes()
     }
 
+    /// A change of such a row.
+    fn change(row: &[u8; 2], weight: i64, came: i64) -> Change<'_> {
+        Change { row, key: 1, place: u32::from(u16::from_be_bytes(*row)), weight, came }
+    }
+
     #[test]
     fn beginnings_are_in_the_order_of_rows() {
         let long = [7u8; 40];
@@ -300,7 +340,8 @@ mod tests {
             [&[], &[0], &[0, 0], &[0, 1], &[255; 7], &[255; 16], &long[..15], &long[..17], &long, &longer];
         for a in rows {
             for b in rows {
-                assert_eq!(Entry::new(a, 0, 1, 0).compare(Begin::of(b), b), a.cmp(b));
+                let change = Change { row: a, key: 0, place: 0, weight: 1, came: 0 };
+                assert_eq!(Entry::new(&change).compare(Begin::of(b), b), a.cmp(b));
                 assert!(Begin::of(a) == Begin::of(b) || Begin::of(a).cmp(&Begin::of(b)) == a.cmp(b));
             }
         }
@@ -309,26 +350,40 @@ mod tests {
     #[test]
     fn a_row_that_is_owed_counts_for_nothing() {
         let mut rows = Ranked::default();
-        rows.add(&row(5), 1, -1, 0);
-        rows.add(&row(7), 1, 2, 0);
+        rows.add(&change(&row(5), -1, 0));
+        rows.add(&change(&row(7), 2, 0));
         assert_eq!((rows.weight(), rows.all().count()), (2, 2));
         assert_eq!(rows.seek(&row(7), false, 9).unwrap().1.rows, 0);
-        rows.add(&row(5), 1, 1, 0);
-        rows.add(&row(7), 1, -2, 0);
+        rows.add(&change(&row(5), 1, 0));
+        rows.add(&change(&row(7), -2, 0));
         assert!(rows.is_empty());
     }
 
     #[test]
     fn a_row_tells_when_it_came_last() {
         let mut rows = Ranked::default();
-        rows.add(&row(5), 1, 1, 10);
-        rows.add(&row(5), 1, 1, 20);
-        rows.add(&row(5), 1, -1, 30);
+        rows.add(&change(&row(5), 1, 10));
+        rows.add(&change(&row(5), 1, 20));
+        rows.add(&change(&row(5), -1, 30));
         assert_eq!(rows.get(&row(5)).map(|e| (e.weight, e.came)), Some((1, 20)));
         rows.renew(&row(5), 40);
         rows.renew(&row(6), 50);
         assert_eq!(rows.all_mut().map(|e| e.came).collect::<Vec<_>>(), [40]);
         assert!(rows.get(&row(4)).is_none() && rows.get(&row(6)).is_none());
+    }
+
+    #[test]
+    fn rows_that_begin_alike_are_told_apart_when_they_go_on() {
+        let mut rows = Ranked::default();
+        for (bytes, place) in [([1, 1], 0), ([2, 1], 1), ([2, 2], 2)] {
+            rows.add(&Change { row: &bytes[..], key: 1, place, weight: 1, came: 0 });
+        }
+        rows.add(&Change { row: &[3], key: 1, place: 3, weight: 1, came: 0 });
+        let mut place = |bytes: &[u8]| rows.beginning(bytes).map(|e| e.place);
+        assert_eq!([place(&[1]), place(&[2]), place(&[3]), place(&[4])], [Some(0), Some(1), Some(3), None]);
+        rows.beginning(&[3]).unwrap().lengthen(Box::new([3, 7]));
+        rows.add(&Change { row: &[3, 5], key: 1, place: 4, weight: 1, came: 0 });
+        assert_eq!(rows.all().map(|e| e.place).collect::<Vec<_>>(), [0, 1, 2, 4, 3]);
     }
 
     proptest! {
@@ -342,7 +397,7 @@ mod tests {
             let (mut rows, mut map) = (Ranked::default(), BTreeMap::<u16, i64>::new());
             let mut size = Growth::default();
             for (n, weight) in changes.into_iter().filter(|c| c.1 != 0) {
-                size += rows.add(&row(n), 1, weight, 0);
+                size += rows.add(&change(&row(n), weight, 0));
                 let sum = map.entry(n).or_default();
                 *sum += weight;
                 if *sum == 0 {
@@ -365,7 +420,9 @@ mod tests {
                 prop_assert_eq!(next, map.range(look..).next().map(|(n, _)| *n));
                 prop_assert_eq!(rows.seek(&row(look), false, expected.rows.max(1)).is_none(), expected.rows > 0);
             }
-            size += rows.truncate(kept);
+            let mut cut = Vec::new();
+            size += rows.truncate(kept, |entry| cut.push(entry.place));
+            prop_assert_eq!(cut, map.keys().skip(kept).map(|n| u32::from(*n)).collect::<Vec<_>>());
             prop_assert_eq!(size.entries as usize, map.len().min(kept));
             prop_assert_eq!(rows.weight(), map.values().take(kept).map(|w| (*w).max(0)).sum::<i64>());
         }

@@ -4,8 +4,8 @@
 //! taken back by the input later changes nothing.
 
 use super::partitions::{Kept, Partitions};
-use super::walk::Change;
 use crate::operators::StepStart;
+use crate::state::ranked::Change;
 use std::collections::BTreeMap;
 
 /// A row that has come: its partition, its bytes, and how many of these are its sort key.
@@ -28,7 +28,7 @@ pub(super) struct Leaver {
 impl Leaver {
     /// What its leaving changes.
     pub(super) fn change(&self) -> Change<'_> {
-        Change { row: &self.row, key: self.key, weight: -self.weight, came: i64::MIN }
+        Change { row: &self.row, key: self.key, place: 0, weight: -self.weight, came: i64::MIN }
     }
 }
 

@@ -63,7 +63,7 @@ impl TopN {
 
     /// Entries as the table.
     pub(super) fn table(&self, entries: &[&Entry]) -> Result<RecordBatch> {
-        let columns = self.bytes.decode(entries.iter().map(|e| &*e.row))?;
+        let columns = self.bytes.columns_of(self.columns.as_ref(), entries)?;
         let weights = Int64Array::from_iter_values(entries.iter().map(|e| e.weight));
         let batch = self.batch(columns, weights.len())?;
         let mut table: Vec<(Field, ArrayRef)> = Vec::new();

@@ -22,6 +22,7 @@
 mod age;
 mod checkpoint;
 mod partitions;
+mod pending;
 mod rows;
 mod spec;
 mod spill;
@@ -36,29 +37,17 @@ use super::window::unit_ns;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
-use crate::state::ranked::{Begin, Entry, Growth, Position};
+use crate::state::columns::Place;
+use crate::state::ranked::{Begin, Change, Entry, Growth, Position};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_arrays};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::{exec_err, internal_err};
 use partitions::{Kept, NONE, Partition, Partitions};
-use rows::{Outgoing, RowBytes};
-use walk::{Change, Wanted, needed, send_all, walk};
-
-/// A row of the running step.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    partition: u32,
-    /// Which of the step's batches it is in, and where.
-    batch: u32,
-    row: u32,
-    /// Length of its sort key.
-    key: u32,
-    weight: i64,
-    /// When (ns) it came.
-    came: i64,
-}
+use pending::{Pending, StepRows};
+use rows::{Columns, Outgoing, RowBytes};
+use walk::{Wanted, needed, send_all, walk};
 
 /// The running operator: one worker's partitions.
 pub struct TopN {
@@ -70,9 +59,10 @@ pub struct TopN {
     /// Nanoseconds in a unit of the window key.
     unit: i64,
     partitions: Partitions,
-    /// The step's rows that may change something, and their bytes by batch.
-    pending: Vec<Pending>,
-    batches: Vec<Rows>,
+    /// The kept rows and the step's, where they are kept as columns.
+    columns: Option<Columns>,
+    /// The step's rows that may change something.
+    step: StepRows,
     size: Growth,
     ages: age::Ages,
     /// Where only one row is kept: the best row of a batch by partition, while it is looked for.
@@ -95,6 +85,7 @@ impl TopN {
         let fields: Vec<SortField> = types.iter().cloned().map(SortField::new).collect();
         let keys = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
         let bytes = RowBytes::new(&spec)?;
+        let columns = spec.keeps_columns().then(|| Columns::new(&spec));
         let partitions = Partitions::new(spec.window.is_some(), spec.keeps_one());
         Ok(TopN {
             spec,
@@ -103,8 +94,8 @@ impl TopN {
             key_types: types,
             unit,
             partitions,
-            pending: Vec::new(),
-            batches: Vec::new(),
+            columns,
+            step: StepRows::default(),
             size: Growth::default(),
             ages: age::Ages::default(),
             first: Vec::new(),
@@ -149,63 +140,42 @@ impl TopN {
         Ok(numbers)
     }
 
+    /// Whether a row that begins with these bytes may come into its partition's range.
+    fn may_come(&self, partition: u32, begin: &[u8]) -> bool {
+        let limit = self.partitions.get(partition).and_then(Partition::limit);
+        // A beginning that is greater than the whole of the last row makes a greater row.
+        limit.is_none_or(|limit| limit.compare(Begin::of(begin), begin).is_ge())
+    }
+
     /// The rows of a batch that may come into the range; `None` = all.
-    fn candidates(&mut self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
+    fn candidates(&self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
         let anything_full =
             || partitions.iter().any(|p| self.partitions.get(*p).is_some_and(|p| p.limit().is_some()));
         if !self.spec.keeps_top_only() || !anything_full() {
             return Ok(None);
         }
         let Some(lead) = self.bytes.lead(order)? else { return Ok(None) };
-        let may = |row: &usize| {
-            let limit = self.partitions.get(partitions[*row]).and_then(Partition::limit);
-            // A beginning that is greater than the whole of the last row makes a greater row.
-            limit.is_none_or(|limit| {
-                let lead = lead.row(*row).data();
-                limit.compare(Begin::of(lead), lead).is_ge()
-            })
-        };
+        let may = |row: &usize| self.may_come(partitions[*row], lead.row(*row).data());
         Ok(Some((0..partitions.len()).filter(may).map(|row| row as u32).collect()))
     }
 
-    /// Where only one row is kept: the rows of a batch before which none of their partition comes by the sort key; `None` =
-    /// all. So most rows cost no more than their sort key.
-    fn best(&mut self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
-        if !self.spec.keeps_one() || partitions.len() < 2 {
-            return Ok(None);
-        }
-        let Some(keys) = self.bytes.keys(order)? else { return Ok(None) };
+    /// Where only one row is kept: leaves of these rows of a batch only those before which none of their partition comes by
+    /// the sort key.
+    fn retain_best(&mut self, rows: &mut Vec<u32>, partitions: &[u32], keys: &Rows) {
         let key = |row: u32| keys.row(row as usize).data();
         self.first.resize(self.partitions.numbers(), NONE);
-        for (row, partition) in (0u32..).zip(partitions) {
-            let first = &mut self.first[*partition as usize];
-            if *first == NONE || key(row) < key(*first) {
-                *first = row;
+        for row in &*rows {
+            let first = &mut self.first[partitions[*row as usize] as usize];
+            if *first == NONE || key(*row) < key(*first) {
+                *first = *row;
             }
         }
-        let first = &self.first;
-        let is_best = |(row, partition): &(u32, &u32)| key(*row) == key(first[**partition as usize]);
-        let best: Vec<u32> = (0u32..).zip(partitions).filter(is_best).map(|(row, _)| row).collect();
-        partitions.iter().for_each(|partition| self.first[*partition as usize] = NONE);
-        Ok((best.len() < partitions.len()).then(|| best.into()))
-    }
-
-    /// Where only one row is kept: leaves the row only if it is the step's best of its partition.
-    fn offer(&mut self, offered: Pending, rows: &Rows) {
-        let Some(partition) = self.partitions.get_mut(offered.partition) else { return };
-        let row = rows.row(offered.row as usize);
-        match self.pending.get_mut(partition.best as usize) {
-            Some(best) => {
-                let batch = self.batches.get(best.batch as usize).unwrap_or(rows);
-                if row.as_ref() < batch.row(best.row as usize).as_ref() {
-                    *best = offered;
-                }
-            }
-            None => {
-                partition.best = self.pending.len() as u32;
-                self.pending.push(offered);
-            }
-        }
+        let first = &mut self.first;
+        rows.retain(|row| {
+            let first = first[partitions[*row as usize] as usize];
+            *row == first || key(*row) == key(first)
+        });
+        rows.iter().for_each(|row| first[partitions[*row as usize] as usize] = NONE);
     }
 
     /// Takes rows in; they change nothing before the step's end. `came`: when they came, if not in this step.
@@ -215,13 +185,26 @@ impl TopN {
         weights: Option<&Int64Array>,
         came: Option<&Int64Array>,
     ) -> Result<()> {
-        let mut partitions = self.partitions_of(batch)?;
-        let mut order = RowBytes::order(&self.spec, batch)?;
+        let partitions = self.partitions_of(batch)?;
+        let order = RowBytes::order(&self.spec, batch)?;
+        match self.bytes.keys(&order)?.filter(|_| self.columns.is_some()) {
+            Some(keys) => self.gather_columns(batch, partitions, keys, weights, came),
+            None => self.gather_bytes(batch, partitions, order, weights, came),
+        }
+    }
+
+    fn gather_bytes(
+        &mut self,
+        batch: &RecordBatch,
+        mut partitions: Vec<u32>,
+        mut order: Vec<ArrayRef>,
+        weights: Option<&Int64Array>,
+        came: Option<&Int64Array>,
+    ) -> Result<()> {
         let mut batch = batch.clone();
         // No weights come with what only grows, so nothing else needs to be cut.
-        for choose in [Self::candidates, Self::best] {
-            let few = if weights.is_none() { choose(self, &order, &partitions)? } else { None };
-            let Some(few) = few else { continue };
+        let few = if weights.is_none() { self.candidates(&order, &partitions)? } else { None };
+        if let Some(few) = few {
             if few.is_empty() {
                 return Ok(());
             }
@@ -230,31 +213,82 @@ impl TopN {
             batch = crate::delta::take_rows(&batch, &few)?;
         }
         let (rows, keys) = self.bytes.encode(&order, &batch)?;
-        let number = self.batches.len() as u32;
-        let one = self.spec.keeps_one();
         for (row, partition) in partitions.into_iter().enumerate() {
             let key = keys.as_ref().map_or(0, |keys| keys[row]);
-            let weight = weights.map_or(1, |w| w.value(row));
-            let came = came.map_or(self.ages.now, |came| came.value(row));
-            let pending = Pending { partition, batch: number, row: row as u32, key, weight, came };
-            if one { self.offer(pending, &rows) } else { self.pending.push(pending) }
+            self.wait(partition, row, key, 0, (row, weights, came), &rows);
         }
-        self.batches.push(rows);
+        self.step.push_batch(rows);
         Ok(())
+    }
+
+    /// The same where rows are kept as columns; `keys`: their sort keys.
+    fn gather_columns(
+        &mut self,
+        batch: &RecordBatch,
+        partitions: Vec<u32>,
+        keys: Rows,
+        weights: Option<&Int64Array>,
+        came: Option<&Int64Array>,
+    ) -> Result<()> {
+        let mut rows: Vec<u32> = (0..partitions.len() as u32).collect();
+        if weights.is_none() {
+            let key = |row: u32| keys.row(row as usize).data();
+            rows.retain(|row| self.may_come(partitions[*row as usize], key(*row)));
+            if self.spec.keeps_one() {
+                self.retain_best(&mut rows, &partitions, &keys);
+            }
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(columns) = &mut self.columns else { return Ok(()) };
+        let places = match rows.len() == partitions.len() {
+            true => columns.push(batch)?,
+            false => columns.push(&crate::delta::take_rows(batch, &rows.clone().into())?)?,
+        };
+        for (row, place) in rows.into_iter().map(|row| row as usize).zip(places) {
+            let key = keys.row(row).data().len() as u32;
+            self.wait(partitions[row], row, key, place, (row, weights, came), &keys);
+        }
+        self.step.push_batch(keys);
+        Ok(())
+    }
+
+    /// A row waits for the step's end: row `row` of `rows`, the batch that is pushed next.
+    fn wait(
+        &mut self,
+        partition: u32,
+        row: usize,
+        key: u32,
+        place: Place,
+        (incoming, weights, came): (usize, Option<&Int64Array>, Option<&Int64Array>),
+        rows: &Rows,
+    ) {
+        let weight = weights.map_or(1, |w| w.value(incoming));
+        let came = came.map_or(self.ages.now, |came| came.value(incoming));
+        let batch = self.step.next_batch();
+        let row = Pending { partition, batch, row: row as u32, key, place, told: NONE, weight, came };
+        if !self.spec.keeps_one() {
+            return self.step.push(row);
+        }
+        let Some(partition) = self.partitions.get_mut(partition) else { return };
+        let left_out = self.step.offer(partition, row, rows, self.columns.is_some());
+        if let (Some(columns), Some(place)) = (&mut self.columns, left_out) {
+            columns.free([place]);
+        }
     }
 
     /// Brings the step's rows into the state; sends what changes if changes are sent.
     fn apply(&mut self, send: bool, out: &mut dyn Emit) -> Result<()> {
-        let (mut pending, batches) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.batches));
-        let row = |p: &Pending| -> &[u8] { batches[p.batch as usize].row(p.row as usize).data() };
-        if !self.spec.keeps_one() {
-            let mut begun: Vec<(u32, Begin, Pending)> =
-                pending.into_iter().map(|p| (p.partition, Begin::of(row(&p)), p)).collect();
-            begun.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| row(&a.2).cmp(row(&b.2))));
-            pending = begun.into_iter().map(|(_, _, p)| p).collect();
+        let mut step = std::mem::take(&mut self.step);
+        if step.is_empty() {
+            return Ok(());
         }
-        let change = |p: &Pending| Change { row: row(p), key: p.key, weight: p.weight, came: p.came };
-        self.bring(pending.iter().map(|p| (p.partition, change(p))), send, out)
+        step.bring_into_order(self.spec.keeps_one());
+        if let Some(columns) = &self.columns {
+            step.tell_apart(&mut self.partitions, &self.bytes, columns)?;
+        }
+        self.bring(step.changes(), send, out)
     }
 
     /// Takes the rows back that leave by their age.
@@ -281,7 +315,9 @@ impl TopN {
         let top_only = self.spec.keeps_top_only();
         // What comes back was judged when it came.
         let only_there = self.ages.are_counted() && !self.partitions.admitting;
-        let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
+        let mut outgoing = Outgoing::new(&self.spec, &self.bytes, self.columns.as_ref());
+        // Rows that go are still there until what they change has gone out.
+        let mut freed: Vec<Place> = Vec::new();
         let mut changes: Vec<Change> = Vec::new();
         let mut all = all.peekable();
         while let Some((number, change)) = all.next() {
@@ -289,6 +325,7 @@ impl TopN {
                 Some(last) => {
                     last.weight += change.weight;
                     last.came = last.came.max(change.came);
+                    freed.push(change.place);
                 }
                 None => changes.push(change),
             }
@@ -305,14 +342,14 @@ impl TopN {
                 }
                 if let Some(first) = changes.first().copied() {
                     let sent = send.then_some(&mut outgoing);
-                    self.size += update(&mut partition.kept, wanted, first, &changes, sent);
+                    self.size += update(&mut partition.kept, wanted, first, &changes, sent, &mut freed);
                     self.ages.note(number, &changes);
                     changed = true;
                     if let Kept::Many(rows) = &mut partition.kept
                         && top_only
                     {
                         let keep = needed(wanted.function, wanted.last, rows.all());
-                        self.size += rows.truncate(keep);
+                        self.size += rows.truncate(keep, |entry| freed.push(entry.place));
                         partition.full = is_full(wanted, rows.all());
                     }
                 }
@@ -324,21 +361,41 @@ impl TopN {
             changes.clear();
             outgoing.send_some(out)?;
         }
-        outgoing.send(out)
+        outgoing.send(out)?;
+        self.columns.iter_mut().for_each(|columns| columns.free(freed.drain(..)));
+        Ok(())
     }
 
     /// Drops the partitions whose windows are over; sends their rows if they are final.
     fn close(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<()> {
         let wanted = self.wanted();
-        let mut outgoing = Outgoing::new(&self.spec, &self.bytes);
-        for partition in self.partitions.close(watermark) {
+        let mut outgoing = Outgoing::new(&self.spec, &self.bytes, self.columns.as_ref());
+        let over = self.partitions.close(watermark);
+        for partition in &over {
             if self.spec.mode == EmitMode::Final {
                 send_all(wanted, partition.entries(), &mut outgoing);
                 outgoing.send_some(out)?;
             }
-            self.size += partitions::size(&partition).less();
+            self.size += partitions::size(partition).less();
         }
-        outgoing.send(out)
+        outgoing.send(out)?;
+        self.forget_rows(&over);
+        Ok(())
+    }
+
+    /// Gives the columns' room of partitions back that are no longer here.
+    fn forget_rows(&mut self, partitions: &[Partition]) {
+        if let Some(columns) = &mut self.columns {
+            columns.free(partitions.iter().flat_map(|p| p.entries()).map(|entry| entry.place));
+        }
+    }
+
+    /// Gives the room of rows back that have gone, if it is much.
+    fn sweep(&mut self) -> Result<()> {
+        match self.columns.as_mut().filter(|columns| columns.is_wasteful()) {
+            Some(columns) => columns.sweep(self.partitions.entries_mut()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -349,20 +406,24 @@ fn update(
     first: Change,
     changes: &[Change],
     outgoing: Option<&mut Outgoing>,
+    freed: &mut Vec<Place>,
 ) -> Growth {
     let mut growth = Growth::default();
     match kept {
         Kept::One(one) => {
+            freed.extend(changes[1..].iter().map(|change| change.place));
             if one.as_ref().is_some_and(|old| *old.row <= *first.row) {
+                freed.push(first.place);
                 return growth;
             }
             if let Some(outgoing) = outgoing {
                 walk(wanted, Default::default(), one.iter(), changes, outgoing);
             }
-            let new = Entry::new(first.row, first.key, 1, first.came);
+            let new = Entry::new(&Change { weight: 1, ..first });
             growth += Growth::of(&new);
             if let Some(old) = one.replace(new) {
                 growth += Growth::of(&old).less();
+                freed.push(old.place);
             }
         }
         Kept::Many(rows) => {
@@ -378,7 +439,11 @@ fn update(
                 }
             }
             for change in changes {
-                growth += rows.add(change.row, change.key, change.weight, change.came);
+                let more = rows.add(change);
+                if more.entries <= 0 {
+                    freed.push(change.place);
+                }
+                growth += more;
             }
         }
     }
@@ -418,8 +483,11 @@ impl Operator for TopN {
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         self.leave(out)?;
         self.apply(true, out)?;
+        if self.spec.window.is_some() {
+            self.close(watermark, out)?;
+        }
+        self.sweep()?;
         let Some(window) = self.spec.window else { return Ok(watermark) };
-        self.close(watermark, out)?;
         let lags = self.spec.purpose == TopNUse::Result;
         Ok(if lags && ![WATERMARK_END, WATERMARK_NONE].contains(&watermark) {
             watermark.saturating_sub(window.grace)
@@ -447,9 +515,10 @@ impl Operator for TopN {
     }
 
     fn metrics(&self) -> OperatorMetrics {
+        let columns = self.columns.as_ref().map_or(0, Columns::bytes);
         OperatorMetrics {
             state_rows: self.size.entries.max(0) as u64,
-            state_bytes: self.size.bytes.max(0) as u64 + self.partitions.bytes() as u64,
+            state_bytes: self.size.bytes.max(0) as u64 + self.partitions.bytes() as u64 + columns as u64,
             expired: self.ages.expired,
             ignored: self.ages.ignored,
             ..Default::default()

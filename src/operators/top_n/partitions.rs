@@ -50,6 +50,13 @@ impl Partition {
         }
     }
 
+    fn entries_mut(&mut self) -> Box<dyn Iterator<Item = &mut Entry> + '_> {
+        match &mut self.kept {
+            Kept::One(one) => Box::new(one.iter_mut()),
+            Kept::Many(rows) => Box::new(rows.all_mut()),
+        }
+    }
+
     /// All that is kept.
     pub(super) fn entries(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
         match &self.kept {
@@ -288,6 +295,11 @@ impl Partitions {
     pub(super) fn numbered(&mut self) -> impl Iterator<Item = (u32, &mut Kept)> {
         let numbered = (0u32..).zip(&mut self.all);
         numbered.filter_map(|(number, partition)| Some((number, &mut partition.as_mut()?.kept)))
+    }
+
+    /// All that is kept, to be changed otherwise than in its order.
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.all.iter_mut().flatten().flat_map(Partition::entries_mut)
     }
 
     /// All partitions.

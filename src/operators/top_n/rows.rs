@@ -1,11 +1,16 @@
-//! Rows as order-preserving bytes and back: the sort key first, then the columns that it does not hold.
+//! How rows are kept, and how they go out: as order-preserving bytes, the sort key first, then the columns that it does not
+//! hold; or, where few rows are ever taken back, with the sort key alone as bytes and all columns in a [`ColumnStore`].
 
 use super::spec::TopNSpec;
 use super::walk::Takes;
 use crate::delta::Delta;
 use crate::operators::{Emit, Result};
 use crate::state::bag::RowCodec;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
+use crate::state::columns::{ColumnStore, Place};
+use crate::state::ranked::Entry;
+use arrow::array::{
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array, new_empty_array,
+};
 use arrow::compute::{SortOptions, take};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::physical_expr::expressions::Column;
@@ -18,13 +23,15 @@ const MOST_OUT: usize = 1 << 15;
 pub(super) struct RowBytes {
     /// Sort key and the remaining columns.
     codec: RowCodec,
-    /// The sort key alone, where ties have to be told, for its length; where one row is kept, to find it.
+    /// The sort key alone: where ties have to be told, for its length; where rows are kept as columns, as what orders them.
     key: Option<RowConverter>,
     ties: bool,
     /// The first sort column alone, where rows can be left out by it.
     lead: Option<RowConverter>,
     /// The input columns that the sort key does not hold.
     rest: Vec<usize>,
+    /// The remaining columns alone, where rows are kept as columns: they decide between rows of one sort key.
+    others: Option<RowConverter>,
     /// For each input column its place among the codec's.
     places: Vec<usize>,
 }
@@ -42,7 +49,8 @@ impl RowBytes {
                 places[column.index()].get_or_insert(i);
             }
         }
-        let key = if (spec.has_ties() || spec.keeps_one()) && !fields.is_empty() {
+        let as_columns = spec.keeps_columns();
+        let key = if (spec.has_ties() || as_columns) && !fields.is_empty() {
             Some(RowConverter::new(fields.clone())?)
         } else {
             None
@@ -52,6 +60,7 @@ impl RowBytes {
             _ => None,
         };
         let rest: Vec<usize> = (0..places.len()).filter(|i| places[*i].is_none()).collect();
+        let sorted = fields.len();
         for column in &rest {
             let data_type = spec.input_schema.field(*column).data_type();
             places[*column] = Some(fields.len());
@@ -59,8 +68,13 @@ impl RowBytes {
             fields.push(SortField::new_with_options(data_type.clone(), ascending));
             types.push(data_type.clone());
         }
+        let others = match as_columns && !rest.is_empty() {
+            true => Some(RowConverter::new(fields[sorted..].to_vec())?),
+            false => None,
+        };
         let places = places.into_iter().flatten().collect();
-        Ok(RowBytes { codec: RowCodec::new(fields, types)?, key, ties: spec.has_ties(), lead, rest, places })
+        let codec = RowCodec::new(fields, types)?;
+        Ok(RowBytes { codec, key, ties: spec.has_ties(), lead, rest, others, places })
     }
 
     /// The sort columns of a batch.
@@ -79,7 +93,7 @@ impl RowBytes {
         }
     }
 
-    /// The sort keys, if one row is kept.
+    /// The sort keys, if they are asked for.
     pub(super) fn keys(&self, order: &[ArrayRef]) -> Result<Option<Rows>> {
         Ok(self.key.as_ref().map(|key| key.convert_columns(order)).transpose()?)
     }
@@ -98,10 +112,90 @@ impl RowBytes {
         Ok((self.codec.encode(&columns)?, lengths))
     }
 
-    /// The input's columns of rows.
+    /// What decides between rows of one sort key, of rows that are kept as columns; `None` where all columns are in the key.
+    pub(super) fn others(&self, columns: &Columns, places: &[Place]) -> Result<Option<Rows>> {
+        let Some(others) = &self.others else { return Ok(None) };
+        let rest = columns.store.gather_some(places, &columns.none, &self.rest)?;
+        Ok(Some(others.convert_columns(&rest)?))
+    }
+
+    /// The input's columns of rows that are kept as bytes.
     pub(super) fn decode<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
         let columns = self.codec.decode(rows)?;
         Ok(self.places.iter().map(|i| columns[*i].clone()).collect())
+    }
+
+    /// The input's columns of entries; `columns`: where these are, if they are not in their bytes.
+    pub(super) fn columns_of(&self, columns: Option<&Columns>, entries: &[&Entry]) -> Result<Vec<ArrayRef>> {
+        match columns {
+            Some(columns) => columns.gather(&entries.iter().map(|e| e.place).collect::<Vec<_>>()),
+            None => self.decode(entries.iter().map(|e| &*e.row)),
+        }
+    }
+}
+
+/// Rows that are kept as columns: the input's.
+pub(super) struct Columns {
+    store: ColumnStore,
+    /// A column without rows of each type.
+    none: Vec<ArrayRef>,
+}
+
+impl Columns {
+    pub(super) fn new(spec: &TopNSpec) -> Self {
+        let none = spec.input_schema.fields().iter().map(|f| new_empty_array(f.data_type())).collect();
+        Columns { store: ColumnStore::default(), none }
+    }
+
+    /// Takes a batch's rows in; their places.
+    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<Vec<Place>> {
+        let mut places = Vec::with_capacity(batch.num_rows());
+        for from in (0..batch.num_rows()).step_by(ColumnStore::MOST) {
+            let part = batch.slice(from, ColumnStore::MOST.min(batch.num_rows() - from));
+            let first = self.store.push(part.columns(), part.num_rows())?;
+            places.extend(first..first + part.num_rows() as u32);
+        }
+        Ok(places)
+    }
+
+    /// Rows have gone.
+    pub(super) fn free(&mut self, places: impl IntoIterator<Item = Place>) {
+        places.into_iter().for_each(|place| self.store.free(place));
+    }
+
+    pub(super) fn gather(&self, places: &[Place]) -> Result<Vec<ArrayRef>> {
+        Ok(self.store.gather(places, &self.none)?)
+    }
+
+    /// Writes the rows of `entries`, all that are kept, together, if most of what is held has gone.
+    pub(super) fn sweep<'e>(&mut self, entries: impl Iterator<Item = &'e mut Entry>) -> Result<()> {
+        if !self.store.is_wasteful() {
+            return Ok(());
+        }
+        let mut fresh = ColumnStore::default();
+        let mut entries: Vec<&mut Entry> = entries.collect();
+        for part in entries.chunks_mut(ColumnStore::MOST) {
+            let old: Vec<Place> = part.iter().map(|entry| entry.place).collect();
+            let first = fresh.push(&self.store.gather(&old, &self.none)?, part.len())?;
+            part.iter_mut().zip(first..).for_each(|(entry, place)| entry.place = place);
+        }
+        self.store = fresh;
+        Ok(())
+    }
+
+    /// Whether a sweep would do something.
+    pub(super) fn is_wasteful(&self) -> bool {
+        self.store.is_wasteful()
+    }
+
+    /// Bytes that the rows take that have not gone, roughly.
+    pub(super) fn live_bytes(&self) -> usize {
+        self.store.live_bytes()
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.store.bytes()
     }
 }
 
@@ -109,18 +203,20 @@ impl RowBytes {
 pub(super) struct Outgoing<'a> {
     spec: &'a TopNSpec,
     bytes: &'a RowBytes,
+    columns: Option<&'a Columns>,
+    /// The rows' bytes, and where each ends among them; or the rows' places.
     arena: Vec<u8>,
-    /// Where each row ends in the arena.
     ends: Vec<usize>,
+    places: Vec<Place>,
     rows: Vec<u32>,
     ranks: Vec<u64>,
     weights: Vec<i64>,
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) fn new(spec: &'a TopNSpec, bytes: &'a RowBytes) -> Self {
-        let (arena, ends, rows, ranks, weights) = Default::default();
-        Outgoing { spec, bytes, arena, ends, rows, ranks, weights }
+    pub(super) fn new(spec: &'a TopNSpec, bytes: &'a RowBytes, columns: Option<&'a Columns>) -> Self {
+        let (arena, ends, places, rows, ranks, weights) = Default::default();
+        Outgoing { spec, bytes, columns, arena, ends, places, rows, ranks, weights }
     }
 
     /// Sends what has been gathered if it is much.
@@ -132,34 +228,21 @@ impl<'a> Outgoing<'a> {
     pub(super) fn send(&mut self, out: &mut dyn Emit) -> Result<()> {
         let (rows, weights) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.weights));
         let (ends, ranks) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.ranks));
-        let arena = std::mem::take(&mut self.arena);
-        let mut from = 0;
+        let (arena, places) = (std::mem::take(&mut self.arena), std::mem::take(&mut self.places));
         for some in 0..rows.len().div_ceil(MOST_OUT) {
             let range = some * MOST_OUT..rows.len().min((some + 1) * MOST_OUT);
-            // Rows of one delta, which come in order, each decoded once.
-            let first = rows[range.start] as usize;
-            let last = rows[range.end - 1] as usize;
-            if first > 0 {
-                from = ends[first - 1];
-            }
-            let mut start = from;
-            let decoded = self.bytes.decode(ends[first..=last].iter().map(|end| {
-                let row = &arena[start..*end];
-                start = *end;
-                row
-            }))?;
-            let indices = UInt32Array::from_iter_values(rows[range.clone()].iter().map(|r| r - first as u32));
-            let each_once = indices.len() == last - first + 1
-                && indices.values().iter().enumerate().all(|(i, row)| i == *row as usize);
-            let mut columns = if each_once {
-                decoded
-            } else {
-                decoded.iter().map(|c| take(c, &indices, None)).collect::<Result<_, _>>()?
+            let mut columns = match self.columns {
+                Some(columns) => {
+                    let places: Vec<Place> =
+                        rows[range.clone()].iter().map(|row| places[*row as usize]).collect();
+                    columns.gather(&places)?
+                }
+                None => self.decoded(&rows[range.clone()], &arena, &ends)?,
             };
             if self.spec.output {
                 columns.push(Arc::new(UInt64Array::from(ranks[range.clone()].to_vec())));
             }
-            let options = RecordBatchOptions::new().with_row_count(Some(indices.len()));
+            let options = RecordBatchOptions::new().with_row_count(Some(range.len()));
             let batch = RecordBatch::try_new_with_options(self.spec.schema.clone(), columns, &options)?;
             let weights = &weights[range];
             let plain = weights.iter().all(|w| *w == 1);
@@ -167,10 +250,32 @@ impl<'a> Outgoing<'a> {
         }
         Ok(())
     }
+
+    /// The columns of rows of one delta, which come in order, each decoded once.
+    fn decoded(&self, rows: &[u32], arena: &[u8], ends: &[usize]) -> Result<Vec<ArrayRef>> {
+        let (first, last) = (rows[0] as usize, rows[rows.len() - 1] as usize);
+        let mut start = if first == 0 { 0 } else { ends[first - 1] };
+        let decoded = self.bytes.decode(ends[first..=last].iter().map(|end| {
+            let row = &arena[start..*end];
+            start = *end;
+            row
+        }))?;
+        let indices = UInt32Array::from_iter_values(rows.iter().map(|r| r - first as u32));
+        let each_once = indices.len() == last - first + 1
+            && indices.values().iter().enumerate().all(|(i, row)| i == *row as usize);
+        if each_once {
+            return Ok(decoded);
+        }
+        Ok(decoded.iter().map(|c| take(c, &indices, None)).collect::<Result<_, _>>()?)
+    }
 }
 
 impl Takes for Outgoing<'_> {
-    fn row(&mut self, row: &[u8]) -> usize {
+    fn row(&mut self, row: &[u8], place: u32) -> usize {
+        if self.columns.is_some() {
+            self.places.push(place);
+            return self.places.len() - 1;
+        }
         self.arena.extend_from_slice(row);
         self.ends.push(self.arena.len());
         self.ends.len() - 1

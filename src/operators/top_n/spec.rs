@@ -100,6 +100,12 @@ impl TopNSpec {
         self.keeps_top_only() && self.function == RankFunction::RowNumber && self.last == Some(1)
     }
 
+    /// Whether rows are kept as columns, with the sort key alone as bytes: nothing is looked for by the others' values, but
+    /// where sort keys are equal.
+    pub(super) fn keeps_columns(&self) -> bool {
+        self.keeps_top_only() && self.function == RankFunction::RowNumber && !self.order.is_empty()
+    }
+
     /// Whether what goes out is never taken back.
     pub fn append_only(&self) -> bool {
         self.purpose == TopNUse::Candidates || self.mode == EmitMode::Final

@@ -2,13 +2,14 @@
 
 use super::checkpoint::ROWS;
 use super::partitions::{Partition, Partitions, size};
+use super::rows::Columns;
 use super::{TopN, TopNUse};
 use crate::delta::Delta;
 use crate::operators::spill::{Evicted, EvictedTable, KeyedState};
 use crate::operators::{Result, StateTable};
 use crate::state::cold::NEVER;
 use crate::state::key_table::{Encoded, codec};
-use crate::state::ranked::Entry;
+use crate::state::ranked::{Entry, Growth};
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
@@ -19,9 +20,10 @@ impl TopN {
     }
 }
 
-/// Rough bytes of a partition.
-fn bytes(partition: &Partition) -> usize {
-    let rows = usize::try_from(size(partition).bytes).unwrap_or(0);
+/// Rough bytes of a partition, each of whose rows takes `column_bytes` in columns.
+fn bytes(partition: &Partition, column_bytes: usize) -> usize {
+    let Growth { entries, bytes } = size(partition);
+    let rows = usize::try_from(bytes).unwrap_or(0) + usize::try_from(entries).unwrap_or(0) * column_bytes;
     size_of::<Option<Partition>>() + partition.key.len() + 5 + rows
 }
 
@@ -37,11 +39,16 @@ impl KeyedState for TopN {
 
     fn live_bytes(&self) -> usize {
         let rows = usize::try_from(self.size.bytes).unwrap_or(0);
-        rows + self.partitions.len() * (size_of::<Option<Partition>>() + 5) + self.partitions.key_bytes()
+        let columns = self.columns.as_ref().map_or(0, Columns::live_bytes);
+        let beside = self.partitions.len() * (size_of::<Option<Partition>>() + 5) + self.partitions.key_bytes();
+        rows + columns + beside
     }
 
     fn evict(&mut self, wanted: usize) -> Result<Option<Evicted>> {
-        let partitions = self.partitions.evict(wanted, bytes);
+        // Of rows in columns each takes about as much as the others.
+        let columns = self.columns.as_ref().map_or(0, Columns::live_bytes);
+        let column_bytes = columns / usize::try_from(self.size.entries).unwrap_or(0).max(1);
+        let partitions = self.partitions.evict(wanted, |partition| bytes(partition, column_bytes));
         if partitions.is_empty() {
             return Ok(None);
         }
@@ -54,6 +61,7 @@ impl KeyedState for TopN {
             let table = StateTable { name: ROWS.into(), batch, key_columns: self.spec.keys.len() };
             tables.push(EvictedTable { table, counts });
         }
+        self.forget_rows(&partitions);
         self.ages.forget(&self.partitions);
         let due = |p: &Partition| match (self.spec.window, self.spec.unbounded) {
             (Some(_), _) => p.closes.min(NEVER - 1),
@@ -81,11 +89,11 @@ impl KeyedState for TopN {
 
     fn admit(&mut self, tables: Vec<StateTable>, unsaved: Option<Vec<ArrayRef>>) -> Result<()> {
         // The running step's rows wait for its end; they are of other partitions.
-        let (pending, batches) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.batches));
+        let step = std::mem::take(&mut self.step);
         self.partitions.admitting = true;
         let loaded = self.load(tables);
         self.partitions.admitting = false;
-        (self.pending, self.batches) = (pending, batches);
+        self.step = step;
         loaded?;
         if let Some(keys) = unsaved {
             let encoded = Encoded::new(&codec(&self.key_types)?, &keys, keys[0].len())?;

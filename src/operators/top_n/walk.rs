@@ -2,7 +2,7 @@
 //! which numbers both what was and what is, from the first change on and no further than it matters.
 
 use super::spec::RankFunction;
-use crate::state::ranked::{Before, Entry};
+use crate::state::ranked::{Before, Change, Entry};
 use std::cmp::Ordering;
 
 /// Which ranks are wanted of which rows.
@@ -15,20 +15,10 @@ pub(super) struct Wanted {
     pub(super) output: bool,
 }
 
-/// A row's change within a step.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Change<'a> {
-    pub(super) row: &'a [u8],
-    pub(super) key: u32,
-    pub(super) weight: i64,
-    /// When (ns) it comes, if it comes.
-    pub(super) came: i64,
-}
-
 /// Takes what goes out: a row, its rank (0 where that is not wanted), its weight.
 pub(super) trait Takes {
-    /// One more row; returns its number.
-    fn row(&mut self, row: &[u8]) -> usize;
+    /// One more row, and where else it is kept; returns its number.
+    fn row(&mut self, row: &[u8], place: u32) -> usize;
     /// Weight for a row of that number.
     fn weight(&mut self, row: usize, rank: i64, weight: i64);
 }
@@ -99,9 +89,9 @@ pub(super) fn walk<'a>(
         };
         let entry = if order.is_le() { rows.next() } else { None };
         let change = if order.is_ge() { changes.next() } else { None };
-        let (row, key_length) = match (entry, change) {
-            (Some(entry), _) => (&*entry.row, entry.key),
-            (_, Some(change)) => (change.row, change.key),
+        let (row, place, key_length) = match (entry, change) {
+            (Some(entry), _) => (&*entry.row, entry.place, entry.key),
+            (_, Some(change)) => (change.row, change.place, change.key),
             (None, None) => return,
         };
         let key = &row[..key_length as usize];
@@ -117,17 +107,17 @@ pub(super) fn walk<'a>(
         let weight = entry.map_or(0, |e| e.weight);
         let changed = weight + change.map_or(0, |c| c.weight);
         let (was, is) = (old.take(key, weight), new.take(key, changed));
-        difference(wanted, row, was, is, out);
+        difference(wanted, (row, place), was, is, out);
     }
 }
 
 /// Sends one row's ranks that are in the range now and were not, and takes back the others.
-fn difference(wanted: Wanted, row: &[u8], was: Ranks, is: Ranks, out: &mut impl Takes) {
+fn difference(wanted: Wanted, (row, place): (&[u8], u32), was: Ranks, is: Ranks, out: &mut impl Takes) {
     let ties = wanted.function != RankFunction::RowNumber;
     if !wanted.output || (ties && was.from == is.from) {
         let weight = count(wanted, is) - count(wanted, was);
         if weight != 0 {
-            let number = out.row(row);
+            let number = out.row(row, place);
             out.weight(number, if wanted.output { is.from } else { 0 }, weight);
         }
         return;
@@ -140,8 +130,8 @@ fn difference(wanted: Wanted, row: &[u8], was: Ranks, is: Ranks, out: &mut impl 
         for (ranks, sign) in [(was, -1), (is, 1)] {
             let weight = count(wanted, ranks);
             if weight > 0 {
-                let place = *number.get_or_insert_with(|| out.row(row));
-                out.weight(place, ranks.from, sign * weight);
+                let number = *number.get_or_insert_with(|| out.row(row, place));
+                out.weight(number, ranks.from, sign * weight);
             }
         }
         return;
@@ -152,12 +142,12 @@ fn difference(wanted: Wanted, row: &[u8], was: Ranks, is: Ranks, out: &mut impl 
     };
     let (was, is) = (range(was), range(is));
     for rank in was.clone().filter(|rank| !is.contains(rank)) {
-        let place = *number.get_or_insert_with(|| out.row(row));
-        out.weight(place, rank, -1);
+        let number = *number.get_or_insert_with(|| out.row(row, place));
+        out.weight(number, rank, -1);
     }
     for rank in is.filter(|rank| !was.contains(rank)) {
-        let place = *number.get_or_insert_with(|| out.row(row));
-        out.weight(place, rank, 1);
+        let number = *number.get_or_insert_with(|| out.row(row, place));
+        out.weight(number, rank, 1);
     }
 }
 
@@ -178,7 +168,7 @@ pub(super) fn send_all<'a>(wanted: Wanted, rows: impl Iterator<Item = &'a Entry>
             return;
         }
         let is = numbering.take(entry.sort_key(), entry.weight);
-        difference(wanted, &entry.row, Ranks { from: is.from, weight: 0 }, is, out);
+        difference(wanted, (&entry.row, entry.place), Ranks { from: is.from, weight: 0 }, is, out);
     }
 }
 
