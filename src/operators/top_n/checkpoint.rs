@@ -1,11 +1,10 @@
 //! The operator's state as a table, and back.
 
-use super::partitions::Partition;
 use super::{TopN, TopNUse};
 use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
-use crate::state::key_table::codec;
 use crate::state::ranked::Entry;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use std::sync::Arc;
 
@@ -35,24 +34,26 @@ impl TopN {
     pub(super) fn save_changes(&mut self) -> Result<StateChange> {
         let key_columns = self.spec.keys.len();
         let by_key = self.spec.purpose == TopNUse::Result && key_columns > 0;
-        let Some((changed, gone)) = self.partitions.take_unsaved().filter(|_| by_key) else {
+        let Some(changed) = self.partitions.take_changed().filter(|_| by_key) else {
             if by_key {
                 self.partitions.begin_unsaved();
             }
             return Ok(StateChange::Whole(self.save()?));
         };
-        let changed: Vec<&Partition> = changed.iter().filter_map(|n| self.partitions.get(*n)).collect();
-        let entries: Vec<&Entry> = changed.iter().flat_map(|p| p.entries()).collect();
+        let entries = |number: &u32| self.partitions.get(*number).into_iter().flat_map(|p| p.entries());
+        let empty: Vec<u32> = changed.iter().filter(|n| entries(n).next().is_none()).copied().collect();
+        let entries: Vec<&Entry> = changed.iter().flat_map(entries).collect();
         let rows = if entries.is_empty() { None } else { Some(self.table(&entries)?) };
-        let empty = changed.iter().filter(|p| p.entries().next().is_none()).map(|p| &*p.key);
-        let removed: Vec<&[u8]> = gone.iter().map(|key| &**key).chain(empty).collect();
-        let removed = match removed.is_empty() {
-            true => None,
-            false => {
-                let columns = codec(&self.key_types)?.decode(removed.into_iter())?;
-                let columns = columns.into_iter().enumerate();
-                let named = columns.map(|(i, column)| (format!("key{i}"), column, true));
-                Some(RecordBatch::try_from_iter_with_nullable(named)?)
+        let empty_keys = self.partitions.keys_of(&empty)?;
+        let (gone, count) = self.partitions.take_gone()?;
+        let removed = match count + empty.len() {
+            0 => None,
+            _ => {
+                let keys = gone.iter().zip(&empty_keys).enumerate();
+                let named = keys.map(|(i, (gone, empty))| {
+                    Ok((format!("key{i}"), concat(&[gone.as_ref(), empty.as_ref()])?, true))
+                });
+                Some(RecordBatch::try_from_iter_with_nullable(named.collect::<Result<Vec<_>>>()?)?)
             }
         };
         if rows.is_none() && removed.is_none() {

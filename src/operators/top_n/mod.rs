@@ -42,7 +42,7 @@ use crate::state::ranked::{Begin, Change, Entry, Growth, Position};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_arrays};
 use arrow::datatypes::{DataType, Int64Type};
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::Rows;
 use datafusion::common::{exec_err, internal_err};
 use partitions::{Kept, NONE, Partition, Partitions};
 use pending::{Pending, StepRows};
@@ -53,8 +53,6 @@ use walk::{Wanted, needed, send_all, walk};
 pub struct TopN {
     spec: TopNSpec,
     bytes: RowBytes,
-    /// Encodes partition keys; `None` without keys.
-    keys: Option<RowConverter>,
     key_types: Vec<DataType>,
     /// Nanoseconds in a unit of the window key.
     unit: i64,
@@ -82,15 +80,12 @@ impl TopN {
         if spec.first == 0 || spec.last.is_some_and(|last| last < spec.first) {
             return Ok(internal_err!("a range of ranks that holds none")?);
         }
-        let fields: Vec<SortField> = types.iter().cloned().map(SortField::new).collect();
-        let keys = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
         let bytes = RowBytes::new(&spec)?;
         let columns = spec.keeps_columns().then(|| Columns::new(&spec));
-        let partitions = Partitions::new(spec.window.is_some(), spec.keeps_one());
+        let partitions = Partitions::new(&types, spec.window.is_some(), spec.keeps_one())?;
         Ok(TopN {
             spec,
             bytes,
-            keys,
             key_types: types,
             unit,
             partitions,
@@ -114,14 +109,6 @@ impl TopN {
             e.evaluate(batch)?.into_array(rows)
         };
         let columns = self.spec.keys.iter().map(evaluate).collect::<Result<Vec<ArrayRef>, _>>()?;
-        let Some(keys) = &self.keys else {
-            return Ok(if rows == 0 {
-                vec![]
-            } else {
-                vec![self.partitions.number(&[], || WATERMARK_END); rows]
-            });
-        };
-        let encoded = keys.convert_columns(&columns)?;
         let windows: Option<(_, Int64Array)> = match self.spec.window {
             Some(window) => {
                 let times = cast(&columns[window.key], &DataType::Int64)?;
@@ -129,15 +116,10 @@ impl TopN {
             }
             None => None,
         };
-        let mut numbers: Vec<u32> = Vec::with_capacity(rows);
-        for (i, key) in encoded.iter().enumerate() {
-            let close = || {
-                let value = |times: &Int64Array| times.is_valid(i).then(|| times.value(i));
-                windows.as_ref().map_or(WATERMARK_END, |(w, times)| w.close(value(times), self.unit))
-            };
-            numbers.push(self.partitions.number(key.as_ref(), close));
-        }
-        Ok(numbers)
+        self.partitions.number(&columns, rows, |row| {
+            let value = |times: &Int64Array| times.is_valid(row).then(|| times.value(row));
+            windows.as_ref().map_or(WATERMARK_END, |(w, times)| w.close(value(times), self.unit))
+        })
     }
 
     /// Whether a row that begins with these bytes may come into its partition's range.

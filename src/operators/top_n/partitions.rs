@@ -1,12 +1,14 @@
 //! The partitions: key → what is kept of its rows, and which are over at what time.
 
 use crate::delta::{EventTime, WATERMARK_END};
+use crate::operators::Result;
 use crate::operators::aggregate::WindowKey;
 use crate::state::clock_hand::ClockHand;
+use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::ranked::{Entry, Growth, Ranked};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 
 /// No row of the running step.
 pub(super) const NONE: u32 = u32::MAX;
@@ -23,8 +25,6 @@ pub(super) enum Kept {
 /// A partition.
 #[derive(Debug)]
 pub(super) struct Partition {
-    /// The bytes of its key.
-    pub(super) key: Box<[u8]>,
     pub(super) kept: Kept,
     /// Where only one row is kept: the best of the running step, by its place among the pending ones.
     pub(super) best: u32,
@@ -66,96 +66,76 @@ impl Partition {
     }
 }
 
-/// Partitions by number. A number is used again after its partition has gone.
+/// Partitions by number: the slot of their key. A number is used again after its partition has gone.
 pub(super) struct Partitions {
-    table: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    keys: KeyTable,
     all: Vec<Option<Partition>>,
-    free: Vec<u32>,
     /// With windows: the partitions by the time at which they are over.
     closing: BTreeMap<EventTime, Vec<u32>>,
     windowed: bool,
     one: bool,
-    key_bytes: usize,
-    /// What has changed since the last checkpoint; `None` = nobody has asked yet.
-    unsaved: Option<Unsaved>,
+    /// The numbers of those that have changed since the last checkpoint; some may have been given to others since. `None` =
+    /// nobody has asked yet.
+    unsaved: Option<Vec<u32>>,
     /// Partitions come back to memory: what is taken in is no change, and the last checkpoint has it.
     pub(super) admitting: bool,
     /// The partition that is looked at next when some are to leave memory.
     hand: ClockHand,
 }
 
-/// The numbers of partitions that have changed, and the keys of those that have gone.
-pub(super) type ChangedAndGone = (Vec<u32>, Vec<Box<[u8]>>);
-
-/// What has changed since the last checkpoint.
-#[derive(Debug, Default)]
-struct Unsaved {
-    /// Partitions; some numbers may have been given to others since.
-    changed: Vec<u32>,
-    /// Keys of partitions that have gone.
-    gone: Vec<Box<[u8]>>,
+/// Partitions that have left, with their keys.
+pub(super) struct Left {
+    pub(super) keys: Vec<ArrayRef>,
+    pub(super) partitions: Vec<Partition>,
 }
 
 impl Partitions {
-    /// None yet. `windowed`: they end with their windows; `one`: one row of each is kept.
-    pub(super) fn new(windowed: bool, one: bool) -> Self {
-        Partitions {
-            table: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+    /// None yet, with keys of these types. `windowed`: they end with their windows; `one`: one row of each is kept.
+    pub(super) fn new(key_types: &[DataType], windowed: bool, one: bool) -> Result<Self> {
+        Ok(Partitions {
+            keys: KeyTable::new(key_types)?,
             all: Vec::new(),
-            free: Vec::new(),
             closing: BTreeMap::new(),
             windowed,
             one,
-            key_bytes: 0,
             unsaved: None,
             admitting: false,
             hand: ClockHand::default(),
-        }
+        })
     }
 
-    /// The number of the partition with this key, which comes into being; `close` says when it will be over.
-    pub(super) fn number(&mut self, key: &[u8], close: impl FnOnce() -> EventTime) -> u32 {
-        let hash = self.hasher.hash_one(key);
-        let all = &self.all;
-        let same = |n: &u32| all[*n as usize].as_ref().is_some_and(|p| *p.key == *key);
-        if let Some(number) = self.table.find(hash, same).copied() {
-            if let Some(partition) = self.get_mut(number) {
+    /// The number of the partition of each row, by its key; those that are not there come into being; `close` says of a row
+    /// when its partition will be over.
+    pub(super) fn number(
+        &mut self,
+        keys: &[ArrayRef],
+        rows: usize,
+        close: impl Fn(usize) -> EventTime,
+    ) -> Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        self.keys.intern(keys, rows, |_| false, &mut numbers)?;
+        self.all.resize_with(self.keys.slots(), || None);
+        for (row, number) in numbers.iter().enumerate() {
+            let there = &mut self.all[*number as usize];
+            if let Some(partition) = there {
                 partition.used = true;
+                continue;
             }
-            return number;
+            let closes = if self.windowed { close(row) } else { WATERMARK_END };
+            *there = Some(Partition {
+                kept: if self.one { Kept::One(None) } else { Kept::Many(Ranked::default()) },
+                best: NONE,
+                full: false,
+                unsaved: false,
+                saved: self.admitting,
+                used: true,
+                closes,
+            });
+            if self.windowed {
+                self.closing.entry(closes).or_default().push(*number);
+            }
         }
-        let close = if self.windowed { close() } else { WATERMARK_END };
-        let kept = if self.one { Kept::One(None) } else { Kept::Many(Ranked::default()) };
-        let partition = Partition {
-            key: key.into(),
-            kept,
-            best: NONE,
-            full: false,
-            unsaved: false,
-            saved: self.admitting,
-            used: true,
-            closes: close,
-        };
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.all[number as usize] = Some(partition);
-                number
-            }
-            None => {
-                self.all.push(Some(partition));
-                self.all.len() as u32 - 1
-            }
-        };
-        let (all, hasher) = (&self.all, &self.hasher);
-        let rehash = |n: &u32| all[*n as usize].as_ref().map_or(0, |p| hasher.hash_one(&*p.key));
-        self.table.insert_unique(hash, number, rehash);
-        self.key_bytes += key.len();
-        if self.windowed {
-            self.closing.entry(close).or_default().push(number);
-        }
-        number
+        Ok(numbers)
     }
 
     /// When the first of the partitions that end with their windows is over.
@@ -183,35 +163,31 @@ impl Partitions {
     }
 
     fn remove(&mut self, number: u32) -> Option<Partition> {
-        let partition = self.take(number)?;
-        if let Some(unsaved) = self.unsaved.as_mut().filter(|_| partition.saved) {
-            unsaved.gone.push(partition.key.clone());
-        }
-        Some(partition)
-    }
-
-    fn take(&mut self, number: u32) -> Option<Partition> {
         let partition = self.all.get_mut(number as usize)?.take()?;
-        let hash = self.hasher.hash_one(&*partition.key);
-        if let Ok(found) = self.table.find_entry(hash, |n| *n == number) {
-            found.remove();
+        match self.unsaved.is_some() && partition.saved {
+            true => self.keys.remove_noted(number),
+            false => self.keys.remove(number),
         }
-        self.free.push(number);
-        self.key_bytes -= partition.key.len();
         Some(partition)
     }
 
-    /// Takes partitions out of about `bytes` bytes, where `size` tells how many a partition has: those that have not been
-    /// used for longest, roughly.
-    pub(super) fn evict(&mut self, bytes: usize, size: impl Fn(&Partition) -> usize) -> Vec<Partition> {
+    /// Takes partitions out of about `bytes` bytes, where `size` tells how many a partition has beside its key: those that
+    /// have not been used for longest, roughly.
+    pub(super) fn evict(&mut self, bytes: usize, size: impl Fn(&Partition) -> usize) -> Result<Left> {
+        let beside = self.keys.live_bytes() / self.keys.len().max(1) + size_of::<Option<Partition>>();
         let numbers = self.hand.find(self.all.len(), bytes, |number| {
             let partition = self.all[number].as_mut()?;
             // Those that are empty wait for their window's end.
             let stays = std::mem::take(&mut partition.used) || partition.entries().next().is_none();
-            (!stays).then(|| size(partition))
+            (!stays).then(|| size(partition) + beside)
         });
-        let evicted: Vec<Partition> = numbers.into_iter().filter_map(|number| self.take(number)).collect();
-        if self.windowed && !evicted.is_empty() {
+        let keys = self.keys.columns(numbers.iter().copied())?;
+        let mut partitions = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            partitions.extend(self.all[number as usize].take());
+            self.keys.remove(number);
+        }
+        if self.windowed && !partitions.is_empty() {
             self.closing.clear();
             for (number, partition) in (0u32..).zip(&self.all) {
                 if let Some(partition) = partition {
@@ -219,7 +195,7 @@ impl Partitions {
                 }
             }
         }
-        evicted
+        Ok(Left { keys, partitions })
     }
 
     /// Whether the last checkpoint does not have a partition as it is.
@@ -227,15 +203,17 @@ impl Partitions {
         partition.unsaved
     }
 
-    /// The number of the partition with this key, if it is there.
-    pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
-        let same = |n: &u32| self.get(*n).is_some_and(|p| *p.key == *key);
-        self.table.find(self.hasher.hash_one(key), same).copied()
+    /// The partitions with these keys, of `rows` rows, that are there.
+    pub(super) fn find(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        self.keys.look_up(keys, rows, &mut numbers)?;
+        numbers.retain(|number| *number != NO_SLOT);
+        Ok(numbers)
     }
 
-    /// Bytes of all keys.
-    pub(super) fn key_bytes(&self) -> usize {
-        self.key_bytes
+    /// The keys of partitions.
+    pub(super) fn keys_of(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>> {
+        Ok(self.keys.columns(numbers.iter().copied())?)
     }
 
     /// The greatest number so far is below this.
@@ -245,7 +223,7 @@ impl Partitions {
 
     /// Number of partitions.
     pub(super) fn len(&self) -> usize {
-        self.table.len()
+        self.keys.len()
     }
 
     /// The partitions whose window is over at `watermark`; they are forgotten.
@@ -267,20 +245,19 @@ impl Partitions {
         if let (Some(unsaved), Some(partition)) = (&mut self.unsaved, partition)
             && !std::mem::replace(&mut partition.unsaved, true)
         {
-            unsaved.changed.push(number);
+            unsaved.push(number);
         }
     }
 
     /// Begins to note what changes; the checkpoint has all that there is.
     pub(super) fn begin_unsaved(&mut self) {
-        self.unsaved = Some(Unsaved::default());
+        self.unsaved = Some(Vec::new());
         self.all.iter_mut().flatten().for_each(|partition| partition.saved = true);
     }
 
-    /// The partitions that have changed since this was last called, and the keys of those that have gone; `None` = that is
-    /// not noted yet.
-    pub(super) fn take_unsaved(&mut self) -> Option<ChangedAndGone> {
-        let Unsaved { mut changed, gone } = std::mem::take(self.unsaved.as_mut()?);
+    /// The partitions that have changed since this was last called; `None` = that is not noted yet.
+    pub(super) fn take_changed(&mut self) -> Option<Vec<u32>> {
+        let mut changed = std::mem::take(self.unsaved.as_mut()?);
         changed.retain(|number| {
             let partition = self.all.get_mut(*number as usize).and_then(Option::as_mut);
             partition.is_some_and(|partition| {
@@ -288,7 +265,13 @@ impl Partitions {
                 std::mem::take(&mut partition.unsaved)
             })
         });
-        Some((changed, gone))
+        Some(changed)
+    }
+
+    /// The keys of the partitions that have gone since this was last called, of those that the last checkpoint may have;
+    /// and how many they are. Some may be there again.
+    pub(super) fn take_gone(&mut self) -> Result<(Vec<ArrayRef>, usize)> {
+        Ok(self.keys.take_removed()?)
     }
 
     /// What is kept of each partition, with its number.
@@ -309,7 +292,12 @@ impl Partitions {
 
     /// Bytes held besides the rows, roughly.
     pub(super) fn bytes(&self) -> usize {
-        self.all.capacity() * size_of::<Option<Partition>>() + self.table.allocation_size() + self.key_bytes
+        self.all.capacity() * size_of::<Option<Partition>>() + self.keys.bytes()
+    }
+
+    /// The same, without room that is only reserved.
+    pub(super) fn live_bytes(&self) -> usize {
+        self.len() * size_of::<Option<Partition>>() + self.keys.live_bytes()
     }
 }
 

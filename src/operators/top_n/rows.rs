@@ -41,7 +41,7 @@ impl RowBytes {
         let mut fields = Vec::new();
         let mut types = Vec::new();
         let mut places = vec![None; spec.input_schema.fields().len()];
-        for (i, (expr, options)) in spec.order.iter().enumerate() {
+        for (i, (expr, options)) in spec.sort_key().iter().enumerate() {
             let data_type = expr.data_type(&spec.input_schema)?;
             fields.push(SortField::new_with_options(data_type.clone(), *options));
             types.push(data_type);
@@ -82,7 +82,7 @@ impl RowBytes {
         let evaluate = |e: &(Arc<dyn datafusion::physical_expr::PhysicalExpr>, SortOptions)| {
             Ok(e.0.evaluate(batch)?.into_array(batch.num_rows())?)
         };
-        spec.order.iter().map(evaluate).collect()
+        spec.sort_key().iter().map(evaluate).collect()
     }
 
     /// The first sort column, if rows can be left out by it.

@@ -5,6 +5,7 @@ use crate::operators::shown::shown;
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use std::fmt;
 use std::sync::Arc;
 
@@ -98,6 +99,34 @@ impl TopNSpec {
     /// Whether one row a partition is all that is kept.
     pub(super) fn keeps_one(&self) -> bool {
         self.keeps_top_only() && self.function == RankFunction::RowNumber && self.last == Some(1)
+    }
+
+    /// The ORDER BY without the columns at its end that would decide between ties anyway.
+    pub(super) fn sort_key(&self) -> &[(Arc<dyn PhysicalExpr>, SortOptions)] {
+        // What shares a rank hangs on all of it.
+        if self.has_ties() {
+            return &self.order;
+        }
+        let plain = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().map(Column::index);
+        // Within a partition a key decides nothing.
+        let keys: Vec<usize> = self.keys.iter().filter_map(plain).collect();
+        let decides_anyway = |from: usize| {
+            let (before, behind) = self.order.split_at(from);
+            let sorted: Vec<usize> = before.iter().filter_map(|(expr, _)| plain(expr)).collect();
+            let mut others =
+                (0..self.input_schema.fields().len()).filter(|c| !keys.contains(c) && !sorted.contains(c));
+            let mut known = sorted.clone();
+            behind.iter().all(|(expr, options)| match plain(expr) {
+                Some(column) if keys.contains(&column) || known.contains(&column) => true,
+                Some(column) => {
+                    known.push(column);
+                    !options.descending && !options.nulls_first && others.next() == Some(column)
+                }
+                None => false,
+            })
+        };
+        let length = (1..self.order.len()).find(|from| decides_anyway(*from)).unwrap_or(self.order.len());
+        &self.order[..length]
     }
 
     /// Whether rows are kept as columns, with the sort key alone as bytes: nothing is looked for by the others' values, but

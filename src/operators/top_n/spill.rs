@@ -1,14 +1,13 @@
 //! How partitions leave memory and come back.
 
 use super::checkpoint::ROWS;
-use super::partitions::{Partition, Partitions, size};
+use super::partitions::{Left, Partition, Partitions, size};
 use super::rows::Columns;
 use super::{TopN, TopNUse};
 use crate::delta::Delta;
 use crate::operators::spill::{Evicted, EvictedTable, KeyedState};
 use crate::operators::{Result, StateTable};
 use crate::state::cold::NEVER;
-use crate::state::key_table::{Encoded, codec};
 use crate::state::ranked::{Entry, Growth};
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
@@ -20,11 +19,10 @@ impl TopN {
     }
 }
 
-/// Rough bytes of a partition, each of whose rows takes `column_bytes` in columns.
+/// Rough bytes of a partition's rows, each of which takes `column_bytes` in columns.
 fn bytes(partition: &Partition, column_bytes: usize) -> usize {
     let Growth { entries, bytes } = size(partition);
-    let rows = usize::try_from(bytes).unwrap_or(0) + usize::try_from(entries).unwrap_or(0) * column_bytes;
-    size_of::<Option<Partition>>() + partition.key.len() + 5 + rows
+    usize::try_from(bytes).unwrap_or(0) + usize::try_from(entries).unwrap_or(0) * column_bytes
 }
 
 impl KeyedState for TopN {
@@ -40,15 +38,15 @@ impl KeyedState for TopN {
     fn live_bytes(&self) -> usize {
         let rows = usize::try_from(self.size.bytes).unwrap_or(0);
         let columns = self.columns.as_ref().map_or(0, Columns::live_bytes);
-        let beside = self.partitions.len() * (size_of::<Option<Partition>>() + 5) + self.partitions.key_bytes();
-        rows + columns + beside
+        rows + columns + self.partitions.live_bytes()
     }
 
     fn evict(&mut self, wanted: usize) -> Result<Option<Evicted>> {
         // Of rows in columns each takes about as much as the others.
         let columns = self.columns.as_ref().map_or(0, Columns::live_bytes);
         let column_bytes = columns / usize::try_from(self.size.entries).unwrap_or(0).max(1);
-        let partitions = self.partitions.evict(wanted, |partition| bytes(partition, column_bytes));
+        let Left { keys, partitions } =
+            self.partitions.evict(wanted, |partition| bytes(partition, column_bytes))?;
         if partitions.is_empty() {
             return Ok(None);
         }
@@ -72,7 +70,7 @@ impl KeyedState for TopN {
             (None, false) => NEVER,
         };
         Ok(Some(Evicted {
-            keys: codec(&self.key_types)?.decode(partitions.iter().map(|p| &*p.key))?,
+            keys,
             unsaved: partitions.iter().map(Partitions::is_unsaved).collect(),
             due: partitions.iter().map(due).collect(),
             tables,
@@ -96,11 +94,8 @@ impl KeyedState for TopN {
         self.step = step;
         loaded?;
         if let Some(keys) = unsaved {
-            let encoded = Encoded::new(&codec(&self.key_types)?, &keys, keys[0].len())?;
-            for i in 0..encoded.len() {
-                if let Some(number) = self.partitions.find(encoded.row(i)) {
-                    self.partitions.note_unsaved(number);
-                }
+            for number in self.partitions.find(&keys, keys[0].len())? {
+                self.partitions.note_unsaved(number);
             }
         }
         Ok(())
