@@ -1,15 +1,19 @@
 //! The operator's state as a table, and back.
 
+use super::rows::{Outgoing, RowBytes};
+use super::walk::{Takes, send_all};
 use super::{TopN, TopNUse};
-use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
+use crate::operators::{Emit, OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::ranked::Entry;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The one table: the partition keys (`key<i>`), the input's columns (`column<i>`), a weight, and where nothing bounds the
-/// state when (ns) the row came. Where rows are spread by all of their columns, these are the distribution key instead.
+/// The one table: the partition keys (`key<i>`), the input's columns (`column<i>`), a `weight`, and where nothing bounds the
+/// state when (ns) the row `came`. Where rows are spread by all of their columns, these are the distribution key instead, and
+/// it is told how many of a row have been `sent`: among another number of workers other rows are the first of theirs.
 pub(super) const ROWS: &str = "rows";
 
 impl TopN {
@@ -80,18 +84,29 @@ impl TopN {
             let came = Int64Array::from_iter_values(entries.iter().map(|e| e.came));
             table.push((Field::new("came", DataType::Int64, false), Arc::new(came)));
         }
+        if self.spec.purpose == TopNUse::Spread {
+            let in_range = self.in_range();
+            let count = |counts: &BTreeMap<Box<[u8]>, i64>, row| counts.get(row).copied().unwrap_or(0);
+            let sent = entries.iter().map(|e| count(&in_range, &e.row) - count(&self.owed, &e.row));
+            let sent = Int64Array::from_iter_values(sent);
+            table.push((Field::new("sent", DataType::Int64, false), Arc::new(sent)));
+        }
         let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = table.into_iter().unzip();
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
     /// Takes saved rows in.
     pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
+        let spread = self.spec.purpose == TopNUse::Spread;
+        let before = if spread { self.in_range() } else { BTreeMap::new() };
+        let mut tells_sent = false;
         for table in tables {
             let (keys, width) = (self.spec.keys.len(), self.spec.input_schema.fields().len());
             let columns = table.batch.columns();
-            let number = |i: usize| columns.get(i).and_then(|c| c.as_primitive_opt::<Int64Type>());
-            let (weights, came) = (number(keys + width), number(keys + width + 1));
-            let counts = 1 + usize::from(came.is_some());
+            let number =
+                |name| table.batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
+            let (weights, came, sent) = (number("weight"), number("came"), number("sent"));
+            let counts = 1 + usize::from(came.is_some()) + usize::from(sent.is_some());
             let (Some(weights), true) =
                 (weights, table.name == ROWS && columns.len() == keys + width + counts)
             else {
@@ -104,8 +119,43 @@ impl TopN {
             let came = came.cloned().unwrap_or_else(|| Int64Array::from_value(i64::MAX, rows));
             self.gather(&batch, Some(weights), Some(&came))?;
             self.apply(false, &mut Vec::new())?;
+            if let Some(sent) = sent.filter(|_| spread) {
+                tells_sent = true;
+                let (rows, _) = self.bytes.encode(&RowBytes::order(&self.spec, &batch)?, &batch)?;
+                for (row, sent) in rows.iter().zip(sent.values()) {
+                    *self.owed.entry(row.as_ref().into()).or_default() -= sent;
+                }
+            }
+        }
+        if tells_sent {
+            for (counts, sign) in [(before, -1), (self.in_range(), 1)] {
+                for (row, count) in counts {
+                    *self.owed.entry(row).or_default() += sign * count;
+                }
+            }
+            self.owed.retain(|_, count| *count != 0);
         }
         Ok(())
+    }
+
+    /// How many of each row are in the range.
+    fn in_range(&self) -> BTreeMap<Box<[u8]>, i64> {
+        let mut counts = Counts::default();
+        for partition in self.partitions.iter() {
+            send_all(self.wanted(), partition.entries(), &mut counts);
+        }
+        counts.rows.into_iter().collect()
+    }
+
+    /// Sends what is in the range but was not when the last checkpoint was taken, or the other way round: the rows were
+    /// spread over another number of workers then.
+    pub(super) fn send_owed(&mut self, out: &mut dyn Emit) -> Result<()> {
+        let mut outgoing = Outgoing::new(&self.spec, &self.bytes, self.columns.as_ref());
+        for (row, count) in std::mem::take(&mut self.owed) {
+            let number = outgoing.row(&row, 0);
+            outgoing.weight(number, 0, count);
+        }
+        outgoing.send(out)
     }
 
     /// A batch of the input.
@@ -117,6 +167,23 @@ impl TopN {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(self.spec.input_schema.clone(), columns, &options)?)
+    }
+}
+
+/// Rows, and how many of each go out.
+#[derive(Default)]
+struct Counts {
+    rows: Vec<(Box<[u8]>, i64)>,
+}
+
+impl Takes for Counts {
+    fn row(&mut self, row: &[u8], _place: u32) -> usize {
+        self.rows.push((row.into(), 0));
+        self.rows.len() - 1
+    }
+
+    fn weight(&mut self, row: usize, _rank: i64, weight: i64) {
+        self.rows[row].1 += weight;
     }
 }
 

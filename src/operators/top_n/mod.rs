@@ -47,6 +47,7 @@ use datafusion::common::{exec_err, internal_err};
 use partitions::{Kept, NONE, Partition, Partitions};
 use pending::{Pending, StepRows};
 use rows::{Columns, Outgoing, RowBytes};
+use std::collections::BTreeMap;
 use walk::{Wanted, needed, send_all, walk};
 
 /// The running operator: one worker's partitions.
@@ -63,6 +64,8 @@ pub struct TopN {
     step: StepRows,
     size: Growth,
     ages: age::Ages,
+    /// Where rows are spread over the workers: what goes out with the next step, as their number has changed.
+    owed: BTreeMap<Box<[u8]>, i64>,
     /// Where only one row is kept: the best row of a batch by partition, while it is looked for.
     first: Vec<u32>,
 }
@@ -93,6 +96,7 @@ impl TopN {
             step: StepRows::default(),
             size: Growth::default(),
             ages: age::Ages::default(),
+            owed: BTreeMap::new(),
             first: Vec::new(),
         })
     }
@@ -463,6 +467,9 @@ impl Operator for TopN {
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
+        if !self.owed.is_empty() {
+            self.send_owed(out)?;
+        }
         self.leave(out)?;
         self.apply(true, out)?;
         if self.spec.window.is_some() {

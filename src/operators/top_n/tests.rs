@@ -146,6 +146,33 @@ fn candidates_are_sent_once_and_never_taken_back() {
     assert!(operator.snapshot().unwrap().is_empty());
 }
 
+/// The first rows of each worker are others among another number of workers: what has been sent follows that.
+#[test]
+fn rows_that_are_spread_anew_are_sent_as_far_as_they_were_not() {
+    let mut spec = spec(RankFunction::RowNumber, 1, Some(2), false);
+    spec.keys.clear();
+    spec.purpose = TopNUse::Spread;
+    let mut first = TopN::new(spec.clone()).unwrap();
+    assert_eq!(step(&mut first, &["+ 1 9 0\n+ 1 8 0\n+ 1 7 0\n+ 1 6 0\n+ 1 6 0"], 0), "+ 1 9 0\n+ 1 8 0\n");
+    let table = first.snapshot().unwrap().remove(0);
+    let part = |from, to| StateTable { batch: table.batch.slice(from, to - from), ..table.clone() };
+    let mut others = [TopN::new(spec.clone()).unwrap(), TopN::new(spec.clone()).unwrap()];
+    others[0].restore(vec![part(0, 1)]).unwrap();
+    others[1].restore(vec![part(1, 2), part(2, 4)]).unwrap();
+    // A checkpoint before any step tells the same.
+    let saved = others[1].snapshot().unwrap();
+    others[1] = TopN::new(spec.clone()).unwrap();
+    others[1].restore(saved).unwrap();
+    assert_eq!(others.each_mut().map(|other| step(other, &[], 0)), ["", "+ 1 7 0\n"]);
+    assert_eq!(others.each_mut().map(|other| step(other, &[], 0)), ["", ""]);
+    assert_eq!(step(&mut others[1], &["- 1 8 0\n+ 1 1 0"], 0), "- 1 8 0\n+ 1 6 0\n");
+    // Together again: of the three that were sent one is too many.
+    let saved = others.each_mut().map(|other| other.snapshot().unwrap().remove(0));
+    let mut one = TopN::new(spec).unwrap();
+    one.restore(saved.to_vec()).unwrap();
+    assert_eq!(step(&mut one, &[], 0), "- 1 6 0\n");
+}
+
 /// The same with the key as a window's end in seconds.
 fn windowed(mode: EmitMode) -> TopNSpec {
     let mut spec = spec(RankFunction::RowNumber, 1, Some(1), true);
