@@ -66,8 +66,8 @@ pub struct TopN {
     ages: age::Ages,
     /// Where rows are spread over the workers: what goes out with the next step, as their number has changed.
     owed: BTreeMap<Box<[u8]>, i64>,
-    /// Where only one row is kept: the best row of a batch by partition, while it is looked for.
-    first: Vec<u32>,
+    /// A number for each partition, 0 but while the best rows of a batch are looked for.
+    scratch: Vec<u32>,
 }
 
 impl TopN {
@@ -97,7 +97,7 @@ impl TopN {
             size: Growth::default(),
             ages: age::Ages::default(),
             owed: BTreeMap::new(),
-            first: Vec::new(),
+            scratch: Vec::new(),
         })
     }
 
@@ -145,23 +145,51 @@ impl TopN {
         Ok(Some((0..partitions.len()).filter(may).map(|row| row as u32).collect()))
     }
 
-    /// Where only one row is kept: leaves of these rows of a batch only those before which none of their partition comes by
-    /// the sort key.
+    /// Leaves of these rows of a batch only those that can be among the first of their partition by the sort key.
     fn retain_best(&mut self, rows: &mut Vec<u32>, partitions: &[u32], keys: &Rows) {
+        let partition = |row: u32| partitions[row as usize] as usize;
         let key = |row: u32| keys.row(row as usize).data();
-        self.first.resize(self.partitions.numbers(), NONE);
-        for row in &*rows {
-            let first = &mut self.first[partitions[*row as usize] as usize];
-            if *first == NONE || key(*row) < key(*first) {
-                *first = *row;
+        let bounds = &mut self.scratch;
+        bounds.resize(self.partitions.numbers(), 0);
+        if self.spec.keeps_one() {
+            // The first row from 1, so far.
+            for row in &*rows {
+                let best = &mut bounds[partition(*row)];
+                if *best == 0 || key(*row) < key(*best - 1) {
+                    *best = *row + 1;
+                }
             }
+            rows.retain(|row| {
+                let best = bounds[partition(*row)] - 1;
+                *row == best || key(*row) == key(best)
+            });
+            rows.iter().for_each(|row| bounds[partition(*row)] = 0);
+            return;
         }
-        let first = &mut self.first;
-        rows.retain(|row| {
-            let first = first[partitions[*row as usize] as usize];
-            *row == first || key(*row) == key(first)
-        });
-        rows.iter().for_each(|row| first[partitions[*row as usize] as usize] = NONE);
+        // First how many rows a partition has, then the last of those that stay.
+        rows.iter().for_each(|row| bounds[partition(*row)] += 1);
+        let most = usize::try_from(self.spec.most()).unwrap_or(usize::MAX);
+        let is_crowded = |row: &u32| bounds[partition(*row)] as usize > most;
+        let mut crowd: Vec<(u32, Begin, u32)> = rows
+            .iter()
+            .copied()
+            .filter(is_crowded)
+            .map(|row| (partitions[row as usize], Begin::of(key(row)), row))
+            .collect();
+        rows.iter().for_each(|row| bounds[partition(*row)] = NONE);
+        crowd.sort_unstable_by_key(|(partition, _, _)| *partition);
+        for of_one in crowd.chunk_by_mut(|a, b| a.0 == b.0) {
+            let (_, bound, _) = of_one
+                .select_nth_unstable_by(most - 1, |a, b| a.1.cmp(&b.1).then_with(|| key(a.2).cmp(key(b.2))));
+            bounds[bound.0 as usize] = bound.2;
+        }
+        if !crowd.is_empty() {
+            rows.retain(|row| {
+                let bound = bounds[partition(*row)];
+                bound == NONE || bound == *row || key(*row) <= key(bound)
+            });
+        }
+        partitions.iter().for_each(|partition| bounds[*partition as usize] = 0);
     }
 
     /// Takes rows in; they change nothing before the step's end. `came`: when they came, if not in this step.
@@ -220,9 +248,7 @@ impl TopN {
         if weights.is_none() {
             let key = |row: u32| keys.row(row as usize).data();
             rows.retain(|row| self.may_come(partitions[*row as usize], key(*row)));
-            if self.spec.keeps_one() {
-                self.retain_best(&mut rows, &partitions, &keys);
-            }
+            self.retain_best(&mut rows, &partitions, &keys);
         }
         if rows.is_empty() {
             return Ok(());
