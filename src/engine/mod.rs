@@ -65,7 +65,7 @@ pub use crate::runtime::checkpoint::Totals;
 pub use crate::runtime::control::Control;
 pub use crate::runtime::instant::shown as shown_instant;
 pub use crate::runtime::job::JobSummary;
-pub use crate::runtime::status::JobStatus;
+pub use crate::runtime::status::{JobStatus, OperatorStatus};
 pub use crate::runtime::step_times::StepTimes;
 pub use crate::sql::{
     CODES, Code, Diagnostic, Emit, Explanation, Lexed, ObjectKind, ParsedStatement, Piece, PieceKind, SETUP,

@@ -382,6 +382,8 @@ impl Shared {
         OperatorStatus {
             rows_in: node.rows_in,
             rows_out: node.rows_out,
+            moved_rows: node.moved.rows,
+            moved_bytes: node.moved.bytes,
             state_rows: node.metrics.state_rows,
             state_bytes: node.metrics.state_bytes,
             disk_bytes: node.metrics.disk_bytes,

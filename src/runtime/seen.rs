@@ -3,8 +3,9 @@
 use super::checkpoint::Totals;
 use super::feed::PartitionState;
 use super::step_times::StepTimes;
-use crate::delta::{EventTime, WATERMARK_NONE};
+use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use crate::operators::{OpenWindow, Operator, OperatorMetrics};
+use arrow::array::{Array, ArrayRef};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -13,6 +14,26 @@ use std::time::Duration;
 pub(super) struct RowCount {
     taken: Cell<u64>,
     given: Cell<u64>,
+}
+
+/// What a worker's end of an exchange has sent to other workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    pub(super) rows: u64,
+    /// Bytes of their columns.
+    pub(super) bytes: u64,
+}
+
+impl Moved {
+    /// Counts a batch that goes to another worker.
+    pub(super) fn add(&mut self, delta: &Delta) {
+        self.rows += delta.num_rows() as u64;
+        let beside = [&delta.weights, &delta.marks].into_iter().flatten();
+        let beside: usize = beside.map(|numbers| size_of::<i64>() * numbers.len()).sum();
+        // What has no size of its own, such as views into another's bytes, is counted as the room that it takes.
+        let bytes = |c: &ArrayRef| c.to_data().get_slice_memory_size().unwrap_or(c.get_array_memory_size());
+        self.bytes += (delta.batch.columns().iter().map(bytes).sum::<usize>() + beside) as u64;
+    }
 }
 
 impl RowCount {
@@ -32,6 +53,8 @@ pub(super) struct NodeSeen {
     /// Rows taken and given in this run.
     pub(super) rows_in: u64,
     pub(super) rows_out: u64,
+    /// What went to other workers in this run, if it is an exchange.
+    pub(super) moved: Moved,
     /// The window that closes next.
     pub(super) open: Option<OpenWindow>,
     /// The watermark of its output.
@@ -41,18 +64,24 @@ pub(super) struct NodeSeen {
 impl Default for NodeSeen {
     fn default() -> Self {
         let metrics = OperatorMetrics::default();
-        NodeSeen { metrics, rows_in: 0, rows_out: 0, open: None, reached: WATERMARK_NONE }
+        let moved = Moved::default();
+        NodeSeen { metrics, rows_in: 0, rows_out: 0, moved, open: None, reached: WATERMARK_NONE }
     }
 }
 
 impl NodeSeen {
-    pub(super) fn of(operator: Option<&mut dyn Operator>, rows: &RowCount, reached: EventTime) -> Self {
+    pub(super) fn of(
+        operator: Option<&mut dyn Operator>,
+        rows: &RowCount,
+        moved: Moved,
+        reached: EventTime,
+    ) -> Self {
         let (rows_in, rows_out) = (rows.taken.get(), rows.given.get());
         let (metrics, open) = match operator {
             Some(operator) => (operator.metrics(), operator.open_window()),
             None => Default::default(),
         };
-        NodeSeen { metrics, rows_in, rows_out, open, reached }
+        NodeSeen { metrics, rows_in, rows_out, moved, open, reached }
     }
 
     /// Adds what another worker's part of the node shows.
@@ -60,6 +89,8 @@ impl NodeSeen {
         self.metrics.add(&other.metrics);
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
+        self.moved.rows += other.moved.rows;
+        self.moved.bytes += other.moved.bytes;
         self.open = self.open.into_iter().chain(other.open).min_by_key(|open| open.closes);
         self.reached = self.reached.max(other.reached);
     }

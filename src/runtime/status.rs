@@ -173,6 +173,12 @@ pub struct OperatorStatus {
     pub rows_in: u64,
     /// Rows given in this run.
     pub rows_out: u64,
+    /// Rows that an exchange has sent from one worker to another in this run.
+    #[serde(default)]
+    pub moved_rows: u64,
+    /// The bytes of their columns.
+    #[serde(default)]
+    pub moved_bytes: u64,
     /// Rows of state.
     pub state_rows: u64,
     /// Bytes of state, roughly.

@@ -11,7 +11,7 @@ use super::RuntimeError;
 use super::audit::Audit;
 use super::checkpoint::RestoredPart;
 use super::journal::Moment;
-use super::seen::{NodeSeen, RowCount};
+use super::seen::{Moved, NodeSeen, RowCount};
 use super::times::{Lifts, Reached};
 use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
@@ -100,6 +100,7 @@ struct Exchange {
     receive: Receiver<Parcel>,
     /// Rows of this step that wait for its end.
     held: Vec<Delta>,
+    moved: Moved,
 }
 
 /// A node as a worker runs it.
@@ -117,6 +118,13 @@ impl Running {
         match self {
             Running::Operator(operator) => Some(operator.as_mut()),
             _ => None,
+        }
+    }
+
+    fn moved(&self) -> Moved {
+        match self {
+            Running::Exchange(exchange) => exchange.moved,
+            _ => Moved::default(),
         }
     }
 }
@@ -262,7 +270,13 @@ fn join(keys: &[Arc<dyn PhysicalExpr>], workers: usize) -> Vec<Exchange> {
     let (send, receive): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
     receive
         .into_iter()
-        .map(|receive| Exchange { keys: keys.to_vec(), send: send.clone(), receive, held: Vec::new() })
+        .map(|receive| Exchange {
+            keys: keys.to_vec(),
+            send: send.clone(),
+            receive,
+            held: Vec::new(),
+            moved: Moved::default(),
+        })
         .collect()
 }
 
@@ -389,7 +403,11 @@ impl Worker {
 
     fn seen(&mut self) -> Vec<NodeSeen> {
         let nodes = self.nodes.iter_mut().zip(self.counts.iter().zip(&self.reached));
-        nodes.map(|(running, (rows, reached))| NodeSeen::of(running.operator(), rows, *reached)).collect()
+        let seen = |(running, (rows, reached)): (&mut Running, (&RowCount, &EventTime))| {
+            let moved = running.moved();
+            NodeSeen::of(running.operator(), rows, moved, *reached)
+        };
+        nodes.map(seen).collect()
     }
 
     fn snapshot(&mut self) -> Result<Vec<NodeState>, RuntimeError> {
@@ -459,7 +477,10 @@ impl Exchange {
                 spread(&delta, &self.keys, &mut parcels)?;
             }
         }
-        for (to, parcel) in self.send.iter().zip(parcels) {
+        for (number, (to, parcel)) in self.send.iter().zip(parcels).enumerate() {
+            if number != me {
+                parcel.iter().for_each(|delta| self.moved.add(delta));
+            }
             // A worker that is gone has told the coordinator why.
             let _ = to.send((me, Some(parcel)));
         }
