@@ -28,7 +28,7 @@ pub(super) fn run(ask: &Ask, query: &Query) -> Result<Ran> {
             rows_out += batch?.num_rows() as u64;
         }
         let (wall_s, cpu_s) = watch.seconds();
-        Ok(Ran { wall_s, cpu_s, peak_mb: peak_memory_mb(), rows_in: None, rows_out, steps: None })
+        Ok(Ran { wall_s, cpu_s, peak_mb: peak_memory_mb(), rows_in: None, rows_out, steps: None, kept: None })
     })
 }
 

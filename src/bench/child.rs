@@ -57,6 +57,21 @@ pub struct Ran {
     pub rows_out: u64,
     /// How long the steps of the job took.
     pub steps: Option<StepTimes>,
+    /// What the job kept when it had read all, and what it moved.
+    pub kept: Option<Kept>,
+}
+
+/// What a job says of itself when it has read all that there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Rows of state.
+    pub state_rows: u64,
+    /// Bytes of state.
+    pub state_bytes: u64,
+    /// Rows that went from one worker to another, each time they did.
+    pub moved_rows: u64,
+    /// The bytes of their columns.
+    pub moved_bytes: u64,
 }
 
 /// What becomes of it.

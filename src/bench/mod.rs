@@ -2,13 +2,15 @@
 //!
 //! [`events`] makes the events once; [`data`] keeps them, as JSON files and in topics; [`queries`] are the questions, which
 //! [`ours`] asks as whole jobs and [`batch`] once. Each run is a process of its own ([`child`]), so that its CPU time and
-//! memory are its own ([`usage`]). [`check`] compares what both answer; [`report`] is what is told.
+//! memory are its own ([`usage`]). [`check`] compares what both answer; [`report`] is what is told, [`growth`] what is told of
+//! several numbers of events, and of what workers send each other.
 
 pub mod batch;
 pub mod check;
 pub mod child;
 pub mod data;
 pub mod events;
+pub mod growth;
 pub mod ours;
 pub mod queries;
 pub mod report;
@@ -143,6 +145,8 @@ pub struct Bench {
     pub runs: usize,
     /// Whether what both answer is compared.
     pub check: bool,
+    /// Whether the batch engine is left out, but for comparing.
+    pub ours_only: bool,
 }
 
 /// A query, as it is asked.
@@ -183,6 +187,9 @@ impl Bench {
             for (task, who, figures) in
                 [(Task::Ours, "ours", &mut ours), (Task::Batch, "DataFusion", &mut batch)]
             {
+                if task == Task::Batch && self.ours_only {
+                    continue;
+                }
                 observer.note(&format!("{name}: run {run} of {}, {who}", self.runs));
                 match child::run(&ask(task), observer)? {
                     // What was not read was not measured.

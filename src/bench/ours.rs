@@ -1,13 +1,13 @@
 //! Our engine's side: a whole job with journal and checkpoints, whose result goes into a blackhole that takes every change.
 
-use super::child::{Ask, Ran};
+use super::child::{Ask, Kept, Ran};
 use super::data::remove;
 use super::queries::{Query, TABLES, Table};
 use super::usage::{Stopwatch, peak_memory_mb};
 use super::{BenchError, Emit, Input, Result};
 use crate::config::Settings;
 use crate::delta::Delta;
-use crate::engine::{Engine, EngineError, JobState, Outcome, Session, parse_all};
+use crate::engine::{Engine, EngineError, JobState, OperatorStatus, Outcome, Session, parse_all};
 use arrow::datatypes::SchemaRef;
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
@@ -45,12 +45,25 @@ pub(super) fn run(ask: &Ask, query: &Query) -> Result<Ran> {
         rows_in: Some(summary.run.rows_in),
         rows_out: summary.run.rows_out,
         steps: Some(summary.steps),
+        kept: kept(&engine),
     };
     drop(session);
     if ask.input == Input::Topic {
         run_all(&engine, &format!("DROP STREAM {SINK};"), ask.workers)?;
     }
     Ok(ran)
+}
+
+/// What the job said of itself last.
+fn kept(engine: &Engine) -> Option<Kept> {
+    let status = engine.describe_job(SINK).ok()?.status?;
+    let sum = |of: fn(&OperatorStatus) -> u64| status.operators.iter().map(of).sum();
+    Some(Kept {
+        state_rows: sum(|o| o.state_rows),
+        state_bytes: sum(|o| o.state_bytes),
+        moved_rows: sum(|o| o.moved_rows),
+        moved_bytes: sum(|o| o.moved_bytes),
+    })
 }
 
 /// All changes of a query's result.

@@ -1,6 +1,7 @@
 //! What is told of a case: as a row of a table for people, of one in Markdown, and as columns for programs.
 
-use super::child::Ran;
+use super::child::{Kept, Ran};
+use super::growth;
 use super::{Bench, BenchError, Case, Result};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -41,6 +42,8 @@ pub struct Side {
     pub rows_out: u64,
     /// Milliseconds that half of the steps of the quickest run took at most, and 99 % of them.
     pub steps: Option<(f64, f64)>,
+    /// What the job kept when it had read all, and what its workers sent each other.
+    pub kept: Option<Kept>,
 }
 
 impl Side {
@@ -54,6 +57,7 @@ impl Side {
             peak_mb: runs.iter().filter_map(|r| r.peak_mb).min_by(f64::total_cmp),
             rows_out: quickest.rows_out,
             steps: quickest.steps.map(|steps| (ms(steps.p50_us), ms(steps.p99_us))),
+            kept: quickest.kept,
         })
     }
 }
@@ -87,7 +91,7 @@ pub struct Line {
 }
 
 /// What stands in a place that nothing is known for.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 impl Line {
     pub(super) fn new(case: Case, workers: usize, events: u64, rows: u64) -> Self {
@@ -102,6 +106,15 @@ impl Line {
         self.ours.filter(|o| o.wall.best > 0.0).map(|o| (self.rows as f64 / o.wall.best).round())
     }
 
+    /// Microseconds that are computed for a row that is read.
+    pub(super) fn us_per_row(&self) -> Option<f64> {
+        self.ours.filter(|_| self.rows > 0).map(|o| o.cpu.best / self.rows as f64 * 1e6)
+    }
+
+    pub(super) fn kept(&self) -> Option<Kept> {
+        self.ours.and_then(|o| o.kept)
+    }
+
     /// Our engine's figure by the batch engine's.
     fn ratio(&self, figure: impl Fn(&Side) -> f64) -> Option<f64> {
         let (ours, batch) = (self.ours.as_ref().map(&figure)?, self.batch.as_ref().map(&figure)?);
@@ -113,6 +126,7 @@ impl Line {
         let ours = |f: fn(&Side) -> f64| Cell::Number(self.ours.as_ref().map(f).map(rounded));
         let batch = |f: fn(&Side) -> f64| Cell::Number(self.batch.as_ref().map(f).map(rounded));
         let ratio = |f: fn(&Side) -> f64| Cell::Number(self.ratio(f).map(rounded));
+        let kept = |f: fn(&Kept) -> u64| Cell::Count(self.kept().as_ref().map(f));
         let (q, o, b) = (&self.case, &self.ours, &self.batch);
         vec![
             ("query", Cell::Text(Some(q.query.name.into()))),
@@ -137,6 +151,11 @@ impl Line {
             ("wall_ratio", ratio(|s| s.wall.best)),
             ("peak_mb", Cell::Number(o.and_then(|o| o.peak_mb).map(rounded))),
             ("batch_peak_mb", Cell::Number(b.and_then(|b| b.peak_mb).map(rounded))),
+            ("cpu_us_per_row", Cell::Number(self.us_per_row().map(rounded))),
+            ("state_rows", kept(|k| k.state_rows)),
+            ("state_bytes", kept(|k| k.state_bytes)),
+            ("moved_rows", kept(|k| k.moved_rows)),
+            ("moved_bytes", kept(|k| k.moved_bytes)),
             ("step_p50_ms", Cell::Number(o.and_then(|o| o.steps).map(|s| s.0))),
             ("step_p99_ms", Cell::Number(o.and_then(|o| o.steps).map(|s| s.1))),
             (
@@ -183,7 +202,17 @@ fn rounded(number: f64) -> f64 {
 /// The columns of [`Line::batch`].
 pub fn schema() -> SchemaRef {
     let text = ["query", "input", "emit", "answers"];
-    let counts = ["events", "workers", "rows_in", "rows_out", "batch_rows_out"];
+    let counts = [
+        "events",
+        "workers",
+        "rows_in",
+        "rows_out",
+        "batch_rows_out",
+        "state_rows",
+        "state_bytes",
+        "moved_rows",
+        "moved_bytes",
+    ];
     let case =
         Case { query: &super::queries::QUERIES[0], input: super::Input::Json, emit: super::Emit::Changes };
     let fields = Line::new(case, 0, 0, 0).cells().into_iter().map(|(name, _)| {
@@ -206,7 +235,7 @@ struct Column {
     cell: fn(&Line) -> String,
 }
 
-const COLUMNS: [Column; 15] = {
+const COLUMNS: [Column; 17] = {
     const fn column(name: &'static str, width: usize, rank: u8, cell: fn(&Line) -> String) -> Column {
         Column { name, width, rank, cell }
     }
@@ -214,6 +243,7 @@ const COLUMNS: [Column; 15] = {
         column("query", 5, 0, |l| l.case.query.name.into()),
         column("input", 5, 0, |l| l.case.input.word().into()),
         column("emit", 7, 0, |l| l.case.emit.word().into()),
+        column(EVENTS, 11, 0, |l| shown(Some(l.events as f64), 0)),
         column("rows/s", 10, 0, |l| shown(l.rows_per_s(), 0)),
         column("CPU s", 6, 0, |l| shown(l.ours.map(|s| s.cpu.best), 2)),
         column("batch CPU", 9, 0, |l| shown(l.batch.map(|s| s.cpu.best), 2)),
@@ -222,16 +252,21 @@ const COLUMNS: [Column; 15] = {
         column("batch wall", 10, 2, |l| shown(l.batch.map(|s| s.wall.best), 2)),
         column("MB", 5, 1, |l| shown(l.ours.and_then(|s| s.peak_mb), 0)),
         column("batch MB", 8, 2, |l| shown(l.batch.and_then(|s| s.peak_mb), 0)),
+        column("state MB", 8, 3, |l| shown(l.kept().map(|k| k.state_bytes as f64 / 1e6), 1)),
         column("step p50", 8, 3, |l| shown(l.ours.and_then(|s| s.steps).map(|s| s.0), 1)),
         column("p99 ms", 6, 3, |l| shown(l.ours.and_then(|s| s.steps).map(|s| s.1), 1)),
         column("rows out", 10, 4, |l| shown(l.ours.map(|s| s.rows_out as f64), 0)),
-        column("answers", 7, 0, |l| match l.check {
+        column(ANSWERS, 7, 0, |l| match l.check {
             None => String::new(),
             Some(Checked::Equal) => "equal".into(),
             Some(Checked::Differs(_)) => "DIFFER".into(),
         }),
     ]
 };
+
+/// The column that is there if there are several numbers of events, and the one if answers are compared.
+const EVENTS: &str = "events";
+const ANSWERS: &str = "answers";
 
 /// The columns that name the case: they stand at the left of theirs.
 const NAMES: usize = 3;
@@ -243,9 +278,14 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table that is so wide at most.
-    pub fn new(width: Option<usize>, checks: bool) -> Self {
-        let mut columns: Vec<&Column> = COLUMNS.iter().filter(|c| checks || c.name != "answers").collect();
+    /// A table that is so wide at most. `sizes` = there are several numbers of events.
+    pub fn new(width: Option<usize>, checks: bool, sizes: bool) -> Self {
+        let shown = |c: &&Column| match c.name {
+            EVENTS => sizes,
+            ANSWERS => checks,
+            _ => true,
+        };
+        let mut columns: Vec<&Column> = COLUMNS.iter().filter(shown).collect();
         let wide = |columns: &[&Column]| columns.iter().map(|c| c.width + BETWEEN.len()).sum::<usize>();
         while let Some(last) = columns.iter().map(|c| c.rank).max().filter(|rank| *rank > 0)
             && width.is_some_and(|width| wide(&columns) > width + BETWEEN.len())
@@ -274,15 +314,16 @@ impl Table {
     }
 }
 
-/// What the figures are, in words.
-pub fn heading(bench: &Bench) -> String {
+/// What the figures are, in words; over so many events each.
+pub fn heading(bench: &Bench, sizes: &[u64]) -> String {
+    let events: Vec<String> = sizes.iter().map(|events| shown(Some(*events as f64), 0)).collect();
     let runs = match bench.runs {
         0 => String::new(),
         1 => ", one run".into(),
         runs => format!(", best of {runs} runs, in turn"),
     };
     let workers = if bench.workers == 1 { "1 worker".into() } else { format!("{} workers", bench.workers) };
-    format!("{} events, {workers}{runs}", shown(Some(bench.data.events as f64), 0))
+    format!("{} events, {workers}{runs}", events.join(" / "))
 }
 
 /// What has to be known to read the figures.
@@ -293,8 +334,8 @@ and parse the same files. Input topic: ours reads topics on disk; batch has the 
 counted in its MB.";
 
 /// The lines as a document in Markdown.
-pub fn markdown(bench: &Bench, lines: &[Line]) -> String {
-    let mut text = format!("# Nexmark: {}\n\n{NOTES}\n", heading(bench));
+pub fn markdown(bench: &Bench, sizes: &[u64], lines: &[Line]) -> String {
+    let mut text = format!("# Nexmark: {}\n\n{NOTES}\n", heading(bench, sizes));
     text.push_str("In brackets the median. Steps: p50 / p99 in ms.\n\n");
     let mut head = vec![
         "query",
@@ -312,7 +353,10 @@ pub fn markdown(bench: &Bench, lines: &[Line]) -> String {
         "steps",
     ];
     if bench.check {
-        head.push("answers");
+        head.push(ANSWERS);
+    }
+    if sizes.len() > 1 {
+        head.insert(NAMES, EVENTS);
     }
     text.push_str(&format!("| {} |\n", head.join(" | ")));
     let rule = (0..head.len()).map(|i| if i < NAMES { "---" } else { "---:" });
@@ -350,13 +394,19 @@ pub fn markdown(bench: &Bench, lines: &[Line]) -> String {
                 Some(Checked::Differs(how)) => format!("differ: {}", how.replace('|', "\\|")),
             });
         }
+        if sizes.len() > 1 {
+            cells.insert(NAMES, shown(Some(line.events as f64), 0));
+        }
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
-    text
+    if sizes.len() > 1 {
+        text.push_str(&growth::growth(lines));
+    }
+    text + &growth::moved(lines)
 }
 
 /// A number with so many decimals, and commas in what stands before them.
-fn shown(number: Option<f64>, decimals: usize) -> String {
+pub(super) fn shown(number: Option<f64>, decimals: usize) -> String {
     let Some(number) = number else { return NOTHING.into() };
     let text = format!("{number:.decimals$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
@@ -386,6 +436,7 @@ mod tests {
             rows_in: None,
             rows_out: 7,
             steps: Some(StepTimes { count: 3, p50_us: 4_100, p99_us: 9_000, longest_us: 9_000 }),
+            kept: Some(Kept { state_rows: 10, state_bytes: 2_500_000, moved_rows: 4, moved_bytes: 99 }),
         };
         let case = Case { query: query("q5").unwrap(), input: Input::Json, emit: Emit::Final };
         let mut line = Line::new(case, 2, 2_000_000, 1_840_000);
@@ -410,14 +461,14 @@ mod tests {
 
     #[test]
     fn the_table_fits_the_screen() {
-        let table = Table::new(None, true);
+        let table = Table::new(None, true, false);
         assert_eq!(
             table.head() + &table.line(&line()),
-            "query  input  emit         rows/s   CPU s  batch CPU  CPU ratio  wall s  batch wall     MB  batch MB  step p50  p99 ms    rows out  answers\n\
-             q5     json   final     1,840,000    2.00       1.00       2.00    1.00        0.50    120       120       4.1     9.0           7    equal\n"
+            "query  input  emit         rows/s   CPU s  batch CPU  CPU ratio  wall s  batch wall     MB  batch MB  state MB  step p50  p99 ms    rows out  answers\n\
+             q5     json   final     1,840,000    2.00       1.00       2.00    1.00        0.50    120       120       2.5       4.1     9.0           7    equal\n"
         );
         for width in 60..150 {
-            let table = Table::new(Some(width), false);
+            let table = Table::new(Some(width), false, false);
             let (head, line) = (table.head(), table.line(&line()));
             assert!(
                 head.trim_end().len() <= width.max(63) && line.trim_end().len() <= width.max(63),
@@ -438,16 +489,17 @@ mod tests {
     #[test]
     fn the_document_is_a_table() {
         let data = Data { dir: "x".into(), events: 2_000_000 };
-        let bench = Bench { data, workers: 2, runs: 3, check: true };
+        let bench = Bench { data, workers: 2, runs: 3, check: true, ours_only: false };
         let mut other = line();
         other.check = Some(Checked::Differs("a|b".into()));
-        let text = markdown(&bench, &[line(), other]);
+        let text = markdown(&bench, &[2_000_000], &[line(), other]);
         assert!(
             text.starts_with("# Nexmark: 2,000,000 events, 2 workers, best of 3 runs, in turn\n"),
             "{text}"
         );
         let rows: Vec<&str> = text.lines().filter(|l| l.starts_with('|')).collect();
-        assert_eq!(rows.len(), 4);
+        // Then what the workers moved.
+        assert_eq!(rows.len(), 4 + 4);
         assert_eq!(
             rows[2],
             "| q5 | json | final | 1,840,000 | 1,840,000 | 2.00 (2.50) | 1.00 (1.05) | 2.00 (2.38) | 1.00 (2.00) | 0.50 (0.60) | 120 | 120 | 4.1 / 9.0 | equal |"

@@ -539,6 +539,7 @@ mod tests {
             "bench",
             "bench nexmark --query q99",
             "bench nexmark --events 0",
+            "bench nexmark --events 5,x",
             "bench nexmark --input csv",
             "walk",
         ] {

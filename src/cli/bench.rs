@@ -7,7 +7,7 @@ use super::print::{Format, PrintError, ResultPrinter};
 use super::report;
 use super::run::tell;
 use super::terminal::Screen;
-use crate::bench::data::Data;
+use crate::bench::data::{Data, Needs};
 use crate::bench::queries::{QUERIES, Query, query};
 use crate::bench::report::{Checked, Line, NOTES, Table, heading, markdown, schema};
 use crate::bench::{Bench, BenchError, Case, Emit, Input, Observer};
@@ -35,6 +35,7 @@ Examples:
   millstream bench nexmark --query q5 --query q7
   millstream bench nexmark --input topic --workers 2 --runs 5 --markdown nexmark.md
   millstream bench nexmark --events 100000 --runs 0 --check
+  millstream bench nexmark --ours-only --input topic --events 1000000,10000000,50000000 --markdown growth.md
 ";
 
 /// What can be measured.
@@ -54,9 +55,9 @@ pub struct Nexmark {
     /// Read from this only
     #[arg(long, value_enum)]
     input: Option<Input>,
-    /// How many events there are
-    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
-    events: u64,
+    /// How many events there are; several numbers show what grows with them
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "2000000", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    events: Vec<u64>,
     /// How many threads each engine computes with [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_WORKERS as i64))]
     workers: Option<u16>,
@@ -69,6 +70,9 @@ pub struct Nexmark {
     /// Compare first what both engines answer
     #[arg(long)]
     check: bool,
+    /// Leave the batch engine out, but for --check
+    #[arg(long)]
+    ours_only: bool,
     /// Write the results as a table in Markdown, too
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -152,7 +156,10 @@ fn nexmark(
     }
     let screen = Screen::stdout();
     let format = invocation.format.unwrap_or(Format::auto(screen.is_terminal()));
-    let mut output = Output::new(format, screen, options.check)?;
+    let mut sizes = options.events.clone();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut output = Output::new(format, screen, options.check, sizes.len() > 1)?;
     if let Some(path) = &options.markdown {
         // That it cannot be written is not to be told after an hour.
         std::fs::write(path, "").map_err(unwritable(path))?;
@@ -169,16 +176,26 @@ fn nexmark(
         (None, kept) => std::path::absolute(kept.clone().unwrap_or_default())?,
     };
     let inputs = inputs(options);
-    let bench = Bench {
-        data: Data::prepare(&dir, options.events, &inputs, watcher)?,
-        workers: options.workers.map_or(Settings::default().workers, usize::from),
-        runs: options.runs.into(),
-        check: options.check,
+    let needs = Needs {
+        // The batch engine's rows come from them even if they are in memory.
+        files: inputs.contains(&Input::Json) || options.check || !options.ours_only,
+        topics: inputs.contains(&Input::Topic),
     };
-    output.begin(&bench, watcher)?;
-    let mut lines: Vec<Line> = Vec::with_capacity(cases.len());
+    let mut benches = Vec::with_capacity(sizes.len());
+    for events in &sizes {
+        benches.push(Bench {
+            data: Data::prepare(&dir, *events, needs, watcher)?,
+            workers: options.workers.map_or(Settings::default().workers, usize::from),
+            runs: options.runs.into(),
+            check: options.check,
+            ours_only: options.ours_only,
+        });
+    }
+    let Some(any) = benches.first() else { return Ok(0) };
+    output.begin(any, &sizes, watcher)?;
+    let mut lines: Vec<Line> = Vec::with_capacity(cases.len() * sizes.len());
     let mut result = Ok(());
-    for case in cases {
+    for (bench, case) in benches.iter().flat_map(|bench| cases.iter().map(move |case| (bench, *case))) {
         match bench.run(case, watcher) {
             Ok(line) => {
                 watcher.erase();
@@ -197,9 +214,9 @@ fn nexmark(
     }
     // What was measured before it ended early counts.
     if let Some(path) = &options.markdown {
-        std::fs::write(path, markdown(&bench, &lines)).map_err(unwritable(path))?;
+        std::fs::write(path, markdown(any, &sizes, &lines)).map_err(unwritable(path))?;
     }
-    output.finish(&bench, &lines)?;
+    output.finish(any, &sizes, &lines)?;
     result?;
     Ok(lines.iter().filter(|l| matches!(l.check, Some(Checked::Differs(_)))).count())
 }
@@ -247,10 +264,11 @@ enum Output {
 }
 
 impl Output {
-    fn new(format: Format, screen: Screen, checks: bool) -> Result<Self, Failure> {
+    /// `sizes` = there are several numbers of events.
+    fn new(format: Format, screen: Screen, checks: bool, sizes: bool) -> Result<Self, Failure> {
         Ok(match format {
-            Format::Table => Output::Table { table: Table::new(screen.width, checks), screen },
-            Format::Box => Output::Table { table: Table::new(None, checks), screen },
+            Format::Table => Output::Table { table: Table::new(screen.width, checks, sizes), screen },
+            Format::Box => Output::Table { table: Table::new(None, checks, sizes), screen },
             Format::Md => Output::Markdown,
             format if format.is_binary() && screen.is_terminal() => {
                 let name = if format == Format::Arrow { "arrow" } else { "parquet" };
@@ -263,11 +281,11 @@ impl Output {
         })
     }
 
-    fn begin(&self, bench: &Bench, watcher: &Watcher) -> Result<(), Failure> {
+    fn begin(&self, bench: &Bench, sizes: &[u64], watcher: &Watcher) -> Result<(), Failure> {
         watcher.erase();
         if let Output::Table { table, screen } = self {
             let notes = super::wrap::wrapped(NOTES, screen.width.unwrap_or(120), 0);
-            write!(io::stdout(), "{}\n{notes}\n{}", heading(bench), table.head())?;
+            write!(io::stdout(), "{}\n{notes}\n{}", heading(bench, sizes), table.head())?;
         }
         Ok(())
     }
@@ -284,10 +302,10 @@ impl Output {
         Ok(())
     }
 
-    fn finish(self, bench: &Bench, lines: &[Line]) -> Result<(), Failure> {
+    fn finish(self, bench: &Bench, sizes: &[u64], lines: &[Line]) -> Result<(), Failure> {
         match self {
             Output::Table { .. } => {}
-            Output::Markdown => write!(io::stdout(), "{}", markdown(bench, lines))?,
+            Output::Markdown => write!(io::stdout(), "{}", markdown(bench, sizes, lines))?,
             Output::Rows(printer) => printer.finish()?,
         }
         Ok(())
@@ -364,11 +382,12 @@ mod tests {
         Nexmark {
             query: query.iter().map(|q| q.to_string()).collect(),
             input: None,
-            events: 1,
+            events: vec![1],
             workers: None,
             runs: 1,
             emit,
             check: false,
+            ours_only: false,
             markdown: None,
         }
     }

@@ -56,6 +56,15 @@ impl Kind {
     /// All of them.
     pub const ALL: [Kind; 3] = [Kind::Person, Kind::Auction, Kind::Bid];
 
+    /// What event `i` is.
+    pub fn of(i: u64) -> Self {
+        match i % TURN {
+            turn if turn < PEOPLE => Kind::Person,
+            turn if turn < PEOPLE + AUCTIONS => Kind::Auction,
+            _ => Kind::Bid,
+        }
+    }
+
     /// How many of the first so many events are of this kind.
     pub fn count(self, events: u64) -> u64 {
         let (turns, rest) = (events / TURN, events % TURN);
@@ -135,11 +144,7 @@ impl Events {
             at -= draw.below(self.shape.late_ms + 1).cast_signed();
         }
         self.line.clear();
-        let kind = match i % TURN {
-            turn if turn < PEOPLE => Kind::Person,
-            turn if turn < PEOPLE + AUCTIONS => Kind::Auction,
-            _ => Kind::Bid,
-        };
+        let kind = Kind::of(i);
         match kind {
             Kind::Person => self.person(i, at, &mut draw),
             Kind::Auction => self.auction(i, at, &mut draw),

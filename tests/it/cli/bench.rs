@@ -29,7 +29,7 @@ fn every_query_is_answered_as_by_the_batch_engine_from_files_and_from_topics() {
     let mut left: Vec<_> = std::fs::read_dir(place.path("kept/nexmark-20000")).unwrap().collect();
     left.sort_by_key(|entry| entry.as_ref().unwrap().file_name());
     let left: Vec<_> = left.into_iter().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["auction", "bid", "events.json", "person", "topics"]);
+    assert_eq!(left, ["auction", "bid", "events.json", "person", "topics", "topics.json"]);
     assert_eq!(place.run(&["job", "list", "-d", "kept/nexmark-20000/topics"]).ok().out, "");
 }
 
@@ -56,9 +56,49 @@ fn both_engines_are_measured_and_the_results_written_down() {
     }
     let document = std::fs::read_to_string(place.path("result.md")).unwrap();
     assert!(document.starts_with("# Nexmark: 5,000 events"), "{document}");
-    assert_eq!(document.lines().filter(|l| l.starts_with("| wc |") || l.starts_with("| q4 |")).count(), 4);
+    let table = document.split("\n## ").next().unwrap_or_default();
+    assert_eq!(table.lines().filter(|l| l.starts_with("| wc |") || l.starts_with("| q4 |")).count(), 4);
     // Without --data nothing stays behind.
     assert!(!place.path(".millstream").exists());
+}
+
+#[test]
+fn what_grows_with_the_events_is_told_without_files_and_without_the_batch_engine() {
+    let place = Place::new();
+    let lines = bench(
+        &place,
+        &[
+            "--events=4000,1000",
+            "--runs=1",
+            "--query=q20,wc",
+            "--input=topic",
+            "--ours-only",
+            "--workers=2",
+            "--markdown=result.md",
+            "-dkept",
+        ],
+    );
+    let cases: Vec<_> = lines.iter().map(|l| format!("{} {}", l["query"], l["events"])).collect();
+    assert_eq!(cases, [r#""q20" 1000"#, r#""wc" 1000"#, r#""q20" 4000"#, r#""wc" 4000"#]);
+    for line in &lines {
+        let number = |name: &str| line[name].as_u64().unwrap_or_else(|| panic!("{name} in {line}"));
+        assert!(line["batch_cpu_s"].is_null() && line["cpu_us_per_row"].as_f64() > Some(0.0), "{line}");
+        if line["query"] == "q20" {
+            // All bids are kept, and about half of the rows are on the other worker first.
+            assert!(number("state_rows") >= number("events") * 92 / 100, "{line}");
+            assert!(number("state_bytes") > number("state_rows"), "{line}");
+            assert!(number("moved_rows") > number("events") / 10, "{line}");
+            assert!(number("moved_bytes") > number("moved_rows") * 8, "{line}");
+        } else {
+            assert_eq!(number("state_rows"), 0, "the windows are over: {line}");
+        }
+    }
+    let document = std::fs::read_to_string(place.path("result.md")).unwrap();
+    for part in ["# Nexmark: 1,000 / 4,000 events, 2 workers", "## Growth", "xychart-beta", "send each other"]
+    {
+        assert!(document.contains(part), "{part} is missing in {document}");
+    }
+    assert!(!place.path("kept/nexmark-4000/bid").exists());
 }
 
 #[test]
