@@ -1,7 +1,8 @@
 //! A GROUP BY over many rows a step: rows a second, where `deltas` has the cost of few.
 
 use crate::data::{BATCH, Result, bids};
-use crate::planned::{aggregate_spec, with_columns};
+use crate::flows::with_columns;
+use crate::planned::aggregate_spec;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use millstream::delta::{Delta, WATERMARK_END, WATERMARK_NONE};
 use millstream::operators::Operator;

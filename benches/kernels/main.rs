@@ -12,7 +12,9 @@
 mod aggregates;
 mod data;
 mod deltas;
+mod flows;
 mod frames;
+mod lines;
 mod planned;
 mod stateless;
 mod text;

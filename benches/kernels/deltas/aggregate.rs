@@ -2,7 +2,8 @@
 
 use super::{Case, Table, come_and_go, fill, measure, step};
 use crate::data::{Result, bids, bids_each};
-use crate::planned::{aggregate_spec, with_columns};
+use crate::flows::with_columns;
+use crate::planned::aggregate_spec;
 use criterion::Criterion;
 use millstream::delta::Delta;
 use millstream::operators::aggregate::Aggregate;

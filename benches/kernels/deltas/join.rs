@@ -2,7 +2,8 @@
 
 use super::{At, Case, Step, Table, come_and_go, fill, measure};
 use crate::data::{Result, bids, bids_on, drawn};
-use crate::planned::{join_spec, with_columns};
+use crate::flows::with_columns;
+use crate::planned::join_spec;
 use criterion::Criterion;
 use millstream::delta::{Delta, WATERMARK_NONE};
 use millstream::operators::join::{Join, JoinSpec};
