@@ -1,23 +1,26 @@
 //! How long it takes from the append of a row until its result can be read in the job's sink, exactly once.
 //!
-//!     cargo bench --bench latency                 both queries
+//!     cargo bench --bench latency                 all queries
 //!     cargo bench --bench latency -- filter       those whose name has this in it
 //!
-//! RATES (1,000 10,000 100,000 rows a second), SECONDS (10), FSYNC (os), CHECKPOINT (1 s) and PARTITIONS (2) are taken from the
-//! environment. Rows are appended every millisecond, through a log of their own, as another process would; a reader waits at
-//! the sink's topic. The time of a row begins before its append and ends when the reader has it. What comes in the first
-//! second is left out. Of a table's rows those count that are in the sink: of a key that changes several times in a step
-//! there is one.
+//! RATES (10,000 100,000 500,000 rows a second), SECONDS (10), FSYNC (os), CHECKPOINT (1 s), PARTITIONS (2) and WORKERS (the
+//! machine's cores) are taken from the environment. Rows are appended every millisecond, through a log of their own, as another
+//! process would; a reader waits at the sink's topic. The time of a row begins before its append and ends when the reader has it. What
+//! comes in the first second is left out. Of a table's rows those count that are in the sink: of a key that changes several times in
+//! a step there is one. A result that is given once, when its window is over, is that of the rows that told so: the
+//! first ones behind the window's end, of each partition. *Sent* is what was appended in a second: where it is less than what was
+//! asked for, this machine cannot append and compute so much at once.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::{Int64Type, Schema, TimestampMillisecondType};
 use millstream::clock::Clock;
 use millstream::config::Settings;
 use millstream::disk::Disk;
 use millstream::engine::{Engine, Session, parse_all};
 use millstream::log::{Append, Log};
 use std::error::Error;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,19 +31,70 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 /// Between two appends.
 const TICK: Duration = Duration::from_millis(1);
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Different keys of the rows, and auctions that are there before.
+const KEYS: u64 = 10_000;
+/// The event time of the first rows, in milliseconds since the epoch.
+const BASE_MS: i64 = 1_767_225_600_000;
 
-/// A query, and the column of its result that names the last row that went into it.
-const CASES: [(&str, &str, usize); 2] = [
-    (
-        "filter and project",
-        "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS SELECT id, k, v + 1 AS v FROM s WHERE v >= 0",
-        0,
-    ),
-    (
-        "group by into a table",
-        "CREATE TABLE t WITH (partitions = {p}, fsync = '{f}') AS SELECT k, count(*) AS n, max(id) AS id FROM s GROUP BY k",
-        2,
-    ),
+/// Which row a row of the result is due to.
+#[derive(Clone, Copy)]
+enum Due {
+    /// The one with the id in this column.
+    Id(usize),
+    /// The one that was the last to tell that the window is over whose end is in this column.
+    WindowEnd(usize),
+}
+
+/// A query and what it reads.
+struct Case {
+    name: &'static str,
+    /// The columns of the stream `s`.
+    columns: &'static str,
+    query: &'static str,
+    due: Due,
+}
+
+/// As bids are.
+const BIDS: &str = "id BIGINT, k BIGINT, v BIGINT, ts TIMESTAMP(3), channel TEXT, url TEXT, extra TEXT, WATERMARK FOR ts AS ts";
+
+const CASES: [Case; 5] = [
+    Case {
+        name: "filter and project",
+        columns: "id BIGINT, k BIGINT, v BIGINT",
+        query: "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS SELECT id, k, v + 1 AS v FROM s WHERE v >= 0",
+        due: Due::Id(0),
+    },
+    Case {
+        name: "group by into a table",
+        columns: "id BIGINT, k BIGINT, v BIGINT",
+        query: "CREATE TABLE t WITH (partitions = {p}, fsync = '{f}') AS SELECT k, count(*) AS n, max(id) AS id FROM s GROUP BY k",
+        due: Due::Id(2),
+    },
+    // Each change of a count.
+    Case {
+        name: "tumbling count, changes",
+        columns: BIDS,
+        query: "CREATE TABLE t WITH (partitions = {p}, fsync = '{f}') AS SELECT window_start, k, count(*) AS n, max(id) AS id
+                FROM TUMBLE(s, ts, INTERVAL '1 second') GROUP BY window_start, k EMIT CHANGES",
+        due: Due::Id(3),
+    },
+    // Each count once.
+    Case {
+        name: "tumbling count, final",
+        columns: BIDS,
+        query: "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS SELECT window_end, k, count(*) AS n
+                FROM TUMBLE(s, ts, INTERVAL '100 milliseconds') GROUP BY window_end, k EMIT FINAL",
+        due: Due::WindowEnd(0),
+    },
+    // Nexmark's q20: the auctions are there, all bids are kept, a tenth of the auctions is wanted.
+    Case {
+        name: "join with auctions, as q20",
+        columns: BIDS,
+        query: "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS
+                SELECT b.id, b.k, b.v, b.channel, b.url, b.ts, b.extra, a.item, a.seller, a.category, a.extra AS auction_extra
+                FROM s AS b JOIN auctions AS a ON b.k = a.id WHERE a.category = 10",
+        due: Due::Id(0),
+    },
 ];
 
 fn text(name: &str, default: &str) -> String {
@@ -56,27 +110,31 @@ fn main() -> Result<()> {
         "fsync = '{fsync}', a checkpoint every {checkpoint}, {partitions} partitions, {seconds} s each; ms from append to sink"
     );
     println!(
-        "{:24} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "", "rows/s", "seen", "p50", "p99", "p99.9", "longest"
+        "{:28} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "", "rows/s", "sent", "seen", "p50", "p99", "p99.9", "longest"
     );
-    for (name, query, column) in
-        CASES.iter().filter(|c| wanted.as_ref().is_none_or(|w| c.0.contains(w.as_str())))
-    {
-        for rate in text("RATES", "1000 10000 100000").split_whitespace() {
+    for case in CASES.iter().filter(|c| wanted.as_ref().is_none_or(|w| c.name.contains(w.as_str()))) {
+        for rate in text("RATES", "10000 100000 500000").split_whitespace() {
             let rate: u64 = rate.parse()?;
             let home = tempfile::tempdir()?;
             let sql = format!(
                 "SET checkpoint_interval = '{checkpoint}';
-                 CREATE STREAM s (id BIGINT, k BIGINT, v BIGINT) WITH (partitions = {partitions}, fsync = '{fsync}');
+                 CREATE STREAM auctions (id BIGINT, item TEXT, seller BIGINT, category BIGINT, extra TEXT);
+                 CREATE STREAM s ({}) WITH (partitions = {partitions}, fsync = '{fsync}');
                  {};",
-                query.replace("{p}", &partitions).replace("{f}", &fsync)
+                case.columns,
+                case.query.replace("{p}", &partitions).replace("{f}", &fsync)
             );
-            let mut times =
-                measure(&home.path().join("data"), &sql, rate, Duration::from_secs(seconds), *column)?;
+            let (mut times, sent) =
+                measure(&home.path().join("data"), &sql, rate, Duration::from_secs(seconds), case.due)?;
             times.sort_unstable();
-            let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+            let at = |part: f64| match times.len() {
+                0 => f64::NAN,
+                n => times[((n - 1) as f64 * part) as usize].as_secs_f64() * 1e3,
+            };
             println!(
-                "{name:24} {rate:8} {:8} {:8.2} {:8.2} {:8.2} {:8.2}",
+                "{:28} {rate:8} {sent:8.0} {:8} {:8.2} {:8.2} {:8.2} {:8.2}",
+                case.name,
                 times.len(),
                 at(0.5),
                 at(0.99),
@@ -88,78 +146,157 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs the statements while rows are appended to `s`; gives the times of those that come to `t`.
-fn measure(dir: &Path, sql: &str, rate: u64, lasts: Duration, column: usize) -> Result<Vec<Duration>> {
+/// Runs the statements while rows are appended to `s`; gives the times of those that come to `t`, and how many rows were
+/// appended in a second.
+fn measure(dir: &Path, sql: &str, rate: u64, lasts: Duration, due: Due) -> Result<(Vec<Duration>, f64)> {
     let engine = Engine::open_dir(dir)?;
-    let mut session = Session::new(&engine, Settings::default(), None, false);
+    let mut settings = Settings::default();
+    settings.workers = text("WORKERS", &settings.workers.to_string()).parse()?;
+    let mut session = Session::new(&engine, settings, None, false);
+    let log = Log::open(dir, Disk::real(), Clock::system())?;
     let (statements, wrong) = parse_all(sql);
     if let Some(wrong) = wrong {
         return Err(wrong.to_string().into());
     }
-    for statement in &statements {
+    for (i, statement) in statements.iter().enumerate() {
+        // What is there before the query comes.
+        if i + 1 == statements.len() {
+            load_auctions(&log)?;
+        }
         session.execute(sql, statement)?;
     }
-    let log = Log::open(dir, Disk::real(), Clock::system())?;
     let began = Instant::now();
     // When each row was appended, in nanoseconds since then.
     let per_tick = (rate * TICK.as_millis() as u64 / 1000).max(1);
     let ticks = (lasts + WARM_UP).as_millis() / TICK.as_millis();
-    let appended: Vec<AtomicU64> = (0..ticks as u64 * per_tick).map(|_| AtomicU64::new(0)).collect();
+    let rows = ticks as u64 * per_tick;
+    let sent: Sent = Sent { began, per_tick, at: (0..rows).map(|_| AtomicU64::new(0)).collect() };
     let over = AtomicBool::new(false);
-    std::thread::scope(|scope| -> Result<Vec<Duration>> {
-        let reader = scope.spawn(|| read(&log, began, &appended, column, &over));
-        let producer = scope.spawn(|| -> Result<()> {
-            let written = produce(&log, began, &appended, per_tick);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read(&log, &sent, due, &over));
+        let producer = scope.spawn(|| -> Result<f64> {
+            let written = produce(&log, &sent);
             // What is still under way comes.
             std::thread::sleep(Duration::from_millis(500));
             over.store(true, Ordering::Release);
             written
         });
         session.wait(&mut || !over.load(Ordering::Acquire))?;
-        producer.join().map_err(|_| "the producer panicked")??;
+        let per_second = producer.join().map_err(|_| "the producer panicked")??;
         let times = reader.join().map_err(|_| "the reader panicked")??;
         session.stop();
         session.check()?;
-        Ok(times)
+        Ok((times, per_second))
     })
 }
 
-fn produce(log: &Log, began: Instant, appended: &[AtomicU64], per_tick: u64) -> Result<()> {
+/// When rows were appended.
+struct Sent {
+    began: Instant,
+    per_tick: u64,
+    /// Each row, in nanoseconds since it began.
+    at: Vec<AtomicU64>,
+}
+
+impl Sent {
+    /// When the row was appended that a value of the result is due to; none if that is yet to come, or was before.
+    fn when(&self, due: Due, value: i64, partitions: u64) -> Option<Duration> {
+        let row = match due {
+            Due::Id(_) => value as u64,
+            // Each tick's rows go to one partition, in turn: as many later all have passed the end.
+            Due::WindowEnd(_) => ((value - BASE_MS) as u64 + partitions - 1) * self.per_tick,
+        };
+        let at = self.at.get(usize::try_from(row).ok()?)?.load(Ordering::Acquire);
+        (at > 0).then(|| Duration::from_nanos(at))
+    }
+}
+
+fn load_auctions(log: &Log) -> Result<()> {
+    let topic = log.topic("auctions")?;
+    let ids = || 0..KEYS as i64;
+    let text = |width: usize| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(ids().map(|id| format!("{id:0width$}"))))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(ids())),
+        text(20),
+        Arc::new(Int64Array::from_iter_values(ids().map(|id| id % 1000))),
+        Arc::new(Int64Array::from_iter_values(ids().map(|id| 10 + id % 10))),
+        text(250),
+    ];
+    topic.writer(0)?.append(Append::rows(&RecordBatch::try_new(topic.schema(), columns)?))?;
+    Ok(())
+}
+
+/// Appends the rows when they are due; gives how many it were in a second.
+fn produce(log: &Log, sent: &Sent) -> Result<f64> {
     let topic = log.topic("s")?;
     let schema = topic.schema();
     let mut writers =
         (0..topic.partitions()).map(|p| topic.writer(p)).collect::<std::result::Result<Vec<_>, _>>()?;
-    let partitions = writers.len();
-    for tick in 0..appended.len() as u64 / per_tick {
+    let (partitions, per_tick) = (writers.len(), sent.per_tick);
+    let texts = Texts::of(per_tick as usize);
+    for tick in 0..sent.at.len() as u64 / per_tick {
         let due = TICK * tick as u32;
-        if let Some(left) = due.checked_sub(began.elapsed()) {
+        if let Some(left) = due.checked_sub(sent.began.elapsed()) {
             std::thread::sleep(left);
         }
         let ids = tick * per_tick..(tick + 1) * per_tick;
-        let of = |value: fn(u64) -> i64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(ids.clone().map(value)))
-        };
-        let columns = vec![
-            of(|id| id as i64),
-            of(|id| (id.wrapping_mul(7919) % 10_000) as i64),
-            of(|id| (id % 1000) as i64),
-        ];
-        let batch = RecordBatch::try_new(schema.clone(), columns)?;
-        let now = began.elapsed().as_nanos() as u64;
-        ids.for_each(|id| appended[id as usize].store(now, Ordering::Release));
+        let batch = batch(&schema, tick, ids.clone(), &texts)?;
+        let now = sent.began.elapsed().as_nanos() as u64;
+        ids.for_each(|id| sent.at[id as usize].store(now, Ordering::Release));
         writers[tick as usize % partitions].append(Append::rows(&batch))?;
     }
-    Ok(())
+    Ok(sent.at.len() as f64 / sent.began.elapsed().as_secs_f64())
 }
 
-fn read(
-    log: &Log,
-    began: Instant,
-    appended: &[AtomicU64],
-    column: usize,
-    over: &AtomicBool,
-) -> Result<Vec<Duration>> {
+/// The texts of a tick's rows, the same ones in each tick: made once, as making them is no part of what is measured.
+struct Texts {
+    channel: ArrayRef,
+    url: ArrayRef,
+    extra: ArrayRef,
+}
+
+impl Texts {
+    fn of(rows: usize) -> Self {
+        let texts = |text: fn(usize) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values((0..rows).map(text)))
+        };
+        Texts {
+            channel: texts(|i| format!("channel-{}", i * 7919 % 10_000)),
+            url: texts(|i| format!("https://www.nexmark.com/{:05}/item.htm?query=1", i * 104_729 % 99_991)),
+            extra: texts(|i| format!("{:060}", i as u64 * 2_654_435_761)),
+        }
+    }
+}
+
+fn batch(schema: &Arc<Schema>, tick: u64, ids: Range<u64>, texts: &Texts) -> Result<RecordBatch> {
+    let of = |value: fn(u64) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(ids.clone().map(value)))
+    };
+    let column = |name: &str| -> Result<ArrayRef> {
+        Ok(match name {
+            "id" => of(|id| id as i64),
+            "k" => of(|id| (id.wrapping_mul(7919) % KEYS) as i64),
+            "v" => of(|id| (id % 1000) as i64),
+            "ts" => {
+                let rows = (ids.end - ids.start) as usize;
+                Arc::new(TimestampMillisecondArray::from_value(BASE_MS + tick as i64, rows))
+            }
+            "channel" => texts.channel.clone(),
+            "url" => texts.url.clone(),
+            "extra" => texts.extra.clone(),
+            other => return Err(format!("nothing for the column {other}").into()),
+        })
+    };
+    let columns = schema.fields().iter().map(|f| column(f.name())).collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+fn read(log: &Log, sent: &Sent, due: Due, over: &AtomicBool) -> Result<Vec<Duration>> {
     let topic = log.topic("t")?;
+    let partitions = u64::from(log.topic("s")?.partitions());
+    let (Due::Id(column) | Due::WindowEnd(column)) = due;
     let mut readers = (0..topic.partitions())
         .map(|p| topic.reader(p, 0, Some(vec![column])))
         .collect::<std::result::Result<Vec<_>, _>>()?;
@@ -170,13 +307,14 @@ fn read(
         for reader in &mut readers {
             while let Some(frame) = reader.next()? {
                 any = true;
-                let now = began.elapsed();
-                for id in frame.batch.column(0).as_primitive::<Int64Type>().iter().flatten() {
-                    let then = Duration::from_nanos(appended[id as usize].load(Ordering::Acquire));
-                    if then >= WARM_UP {
-                        times.push(now.saturating_sub(then));
-                    }
-                }
+                let now = sent.began.elapsed();
+                let column = frame.batch.column(0);
+                let values = match due {
+                    Due::Id(_) => column.as_primitive::<Int64Type>().values(),
+                    Due::WindowEnd(_) => column.as_primitive::<TimestampMillisecondType>().values(),
+                };
+                let then = values.iter().filter_map(|value| sent.when(due, *value, partitions));
+                times.extend(then.filter(|then| *then >= WARM_UP).map(|then| now.saturating_sub(then)));
             }
         }
         if !any {
