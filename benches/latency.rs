@@ -31,8 +31,14 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 /// Between two appends.
 const TICK: Duration = Duration::from_millis(1);
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Different keys of the rows, and auctions that are there before.
+/// Different keys of the rows, where any may come at any time.
 const KEYS: u64 = 10_000;
+/// Where rows are bids on auctions that are open: auctions for so many bids, how many are open, and for how many the hot one is.
+const AUCTIONS: u64 = 3;
+const BIDS_OF_AUCTIONS: u64 = 46;
+const OPEN: u64 = 100;
+/// Auctions that are loaded at once.
+const LOADED: u64 = 8192;
 /// The event time of the first rows, in milliseconds since the epoch.
 const BASE_MS: i64 = 1_767_225_600_000;
 
@@ -52,23 +58,61 @@ struct Case {
     columns: &'static str,
     query: &'static str,
     due: Due,
+    keys: Keys,
+}
+
+/// Which keys rows have.
+#[derive(Clone, Copy)]
+enum Keys {
+    /// Any of so many, again and again.
+    Any,
+    /// The auctions that are open, as in Nexmark: half of the rows have the hot one, and time goes on from one to the next.
+    Open,
+}
+
+impl Keys {
+    fn of(self, id: u64) -> i64 {
+        let drawn = id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        (match self {
+            Keys::Any => id.wrapping_mul(7919) % KEYS,
+            Keys::Open => {
+                let last = OPEN + id * AUCTIONS / BIDS_OF_AUCTIONS;
+                if drawn.is_multiple_of(2) { last / OPEN * OPEN } else { last - drawn / 2 % OPEN }
+            }
+        }) as i64
+    }
+
+    /// How many different ones there are among so many rows.
+    fn count(self, rows: u64) -> u64 {
+        match self {
+            Keys::Any => KEYS,
+            Keys::Open => OPEN + rows * AUCTIONS / BIDS_OF_AUCTIONS + 1,
+        }
+    }
 }
 
 /// As bids are.
 const BIDS: &str = "id BIGINT, k BIGINT, v BIGINT, ts TIMESTAMP(3), channel TEXT, url TEXT, extra TEXT, WATERMARK FOR ts AS ts";
 
-const CASES: [Case; 5] = [
+/// The auctions are there before, all bids are kept, a tenth of the auctions is wanted.
+const JOIN: &str = "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS
+                SELECT b.id, b.k, b.v, b.channel, b.url, b.ts, b.extra, a.item, a.seller, a.category, a.extra AS auction_extra
+                FROM s AS b JOIN auctions AS a ON b.k = a.id WHERE a.category = 10";
+
+const CASES: [Case; 6] = [
     Case {
         name: "filter and project",
         columns: "id BIGINT, k BIGINT, v BIGINT",
         query: "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS SELECT id, k, v + 1 AS v FROM s WHERE v >= 0",
         due: Due::Id(0),
+        keys: Keys::Any,
     },
     Case {
         name: "group by into a table",
         columns: "id BIGINT, k BIGINT, v BIGINT",
         query: "CREATE TABLE t WITH (partitions = {p}, fsync = '{f}') AS SELECT k, count(*) AS n, max(id) AS id FROM s GROUP BY k",
         due: Due::Id(2),
+        keys: Keys::Any,
     },
     // Each change of a count.
     Case {
@@ -77,6 +121,7 @@ const CASES: [Case; 5] = [
         query: "CREATE TABLE t WITH (partitions = {p}, fsync = '{f}') AS SELECT window_start, k, count(*) AS n, max(id) AS id
                 FROM TUMBLE(s, ts, INTERVAL '1 second') GROUP BY window_start, k EMIT CHANGES",
         due: Due::Id(3),
+        keys: Keys::Any,
     },
     // Each count once.
     Case {
@@ -85,15 +130,23 @@ const CASES: [Case; 5] = [
         query: "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS SELECT window_end, k, count(*) AS n
                 FROM TUMBLE(s, ts, INTERVAL '100 milliseconds') GROUP BY window_end, k EMIT FINAL",
         due: Due::WindowEnd(0),
+        keys: Keys::Any,
     },
-    // Nexmark's q20: the auctions are there, all bids are kept, a tenth of the auctions is wanted.
+    // Nexmark's q20.
     Case {
         name: "join with auctions, as q20",
         columns: BIDS,
-        query: "CREATE STREAM t WITH (partitions = {p}, fsync = '{f}') AS
-                SELECT b.id, b.k, b.v, b.channel, b.url, b.ts, b.extra, a.item, a.seller, a.category, a.extra AS auction_extra
-                FROM s AS b JOIN auctions AS a ON b.k = a.id WHERE a.category = 10",
+        query: JOIN,
         due: Due::Id(0),
+        keys: Keys::Open,
+    },
+    // The same, but bids on any of 10,000 auctions come as long as it runs, so that what each has grows.
+    Case {
+        name: "join with any of them",
+        columns: BIDS,
+        query: JOIN,
+        due: Due::Id(0),
+        keys: Keys::Any,
     },
 ];
 
@@ -126,7 +179,7 @@ fn main() -> Result<()> {
                 case.query.replace("{p}", &partitions).replace("{f}", &fsync)
             );
             let (mut times, sent) =
-                measure(&home.path().join("data"), &sql, rate, Duration::from_secs(seconds), case.due)?;
+                measure(&home.path().join("data"), &sql, rate, Duration::from_secs(seconds), case)?;
             times.sort_unstable();
             let at = |part: f64| match times.len() {
                 0 => f64::NAN,
@@ -148,7 +201,7 @@ fn main() -> Result<()> {
 
 /// Runs the statements while rows are appended to `s`; gives the times of those that come to `t`, and how many rows were
 /// appended in a second.
-fn measure(dir: &Path, sql: &str, rate: u64, lasts: Duration, due: Due) -> Result<(Vec<Duration>, f64)> {
+fn measure(dir: &Path, sql: &str, rate: u64, lasts: Duration, case: &Case) -> Result<(Vec<Duration>, f64)> {
     let engine = Engine::open_dir(dir)?;
     let mut settings = Settings::default();
     settings.workers = text("WORKERS", &settings.workers.to_string()).parse()?;
@@ -158,24 +211,23 @@ fn measure(dir: &Path, sql: &str, rate: u64, lasts: Duration, due: Due) -> Resul
     if let Some(wrong) = wrong {
         return Err(wrong.to_string().into());
     }
+    let per_tick = (rate * TICK.as_millis() as u64 / 1000).max(1);
+    let rows = ((lasts + WARM_UP).as_millis() / TICK.as_millis()) as u64 * per_tick;
     for (i, statement) in statements.iter().enumerate() {
         // What is there before the query comes.
         if i + 1 == statements.len() {
-            load_auctions(&log)?;
+            load_auctions(&log, case.keys.count(rows))?;
         }
         session.execute(sql, statement)?;
     }
     let began = Instant::now();
     // When each row was appended, in nanoseconds since then.
-    let per_tick = (rate * TICK.as_millis() as u64 / 1000).max(1);
-    let ticks = (lasts + WARM_UP).as_millis() / TICK.as_millis();
-    let rows = ticks as u64 * per_tick;
     let sent: Sent = Sent { began, per_tick, at: (0..rows).map(|_| AtomicU64::new(0)).collect() };
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read(&log, &sent, due, &over));
+        let reader = scope.spawn(|| read(&log, &sent, case.due, &over));
         let producer = scope.spawn(|| -> Result<f64> {
-            let written = produce(&log, &sent);
+            let written = produce(&log, &sent, case.keys);
             // What is still under way comes.
             std::thread::sleep(Duration::from_millis(500));
             over.store(true, Ordering::Release);
@@ -211,25 +263,28 @@ impl Sent {
     }
 }
 
-fn load_auctions(log: &Log) -> Result<()> {
+fn load_auctions(log: &Log, count: u64) -> Result<()> {
     let topic = log.topic("auctions")?;
-    let ids = || 0..KEYS as i64;
-    let text = |width: usize| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(ids().map(|id| format!("{id:0width$}"))))
-    };
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from_iter_values(ids())),
-        text(20),
-        Arc::new(Int64Array::from_iter_values(ids().map(|id| id % 1000))),
-        Arc::new(Int64Array::from_iter_values(ids().map(|id| 10 + id % 10))),
-        text(250),
-    ];
-    topic.writer(0)?.append(Append::rows(&RecordBatch::try_new(topic.schema(), columns)?))?;
+    let mut writer = topic.writer(0)?;
+    for from in (0..count).step_by(LOADED as usize) {
+        let ids = from as i64..(from + LOADED).min(count) as i64;
+        let of = |value: fn(i64) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(ids.clone().map(value)))
+        };
+        let text = |width: usize| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(ids.clone().map(|id| format!("{id:0width$}"))))
+        };
+        // The hot one is a multiple of a hundred: its category must not always be the same.
+        let category =
+            of(|id| 10 + id.wrapping_mul(0x2545_F491_4F6C_DD1D).cast_unsigned().wrapping_shr(40) as i64 % 10);
+        let columns = vec![of(|id| id), text(20), of(|id| id % 1000), category, text(250)];
+        writer.append(Append::rows(&RecordBatch::try_new(topic.schema(), columns)?))?;
+    }
     Ok(())
 }
 
 /// Appends the rows when they are due; gives how many it were in a second.
-fn produce(log: &Log, sent: &Sent) -> Result<f64> {
+fn produce(log: &Log, sent: &Sent, keys: Keys) -> Result<f64> {
     let topic = log.topic("s")?;
     let schema = topic.schema();
     let mut writers =
@@ -242,7 +297,7 @@ fn produce(log: &Log, sent: &Sent) -> Result<f64> {
             std::thread::sleep(left);
         }
         let ids = tick * per_tick..(tick + 1) * per_tick;
-        let batch = batch(&schema, tick, ids.clone(), &texts)?;
+        let batch = batch(&schema, tick, ids.clone(), keys, &texts)?;
         let now = sent.began.elapsed().as_nanos() as u64;
         ids.for_each(|id| sent.at[id as usize].store(now, Ordering::Release));
         writers[tick as usize % partitions].append(Append::rows(&batch))?;
@@ -270,15 +325,15 @@ impl Texts {
     }
 }
 
-fn batch(schema: &Arc<Schema>, tick: u64, ids: Range<u64>, texts: &Texts) -> Result<RecordBatch> {
-    let of = |value: fn(u64) -> i64| -> ArrayRef {
+fn batch(schema: &Arc<Schema>, tick: u64, ids: Range<u64>, keys: Keys, texts: &Texts) -> Result<RecordBatch> {
+    let of = |value: &dyn Fn(u64) -> i64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(ids.clone().map(value)))
     };
     let column = |name: &str| -> Result<ArrayRef> {
         Ok(match name {
-            "id" => of(|id| id as i64),
-            "k" => of(|id| (id.wrapping_mul(7919) % KEYS) as i64),
-            "v" => of(|id| (id % 1000) as i64),
+            "id" => of(&|id| id as i64),
+            "k" => of(&|id| keys.of(id)),
+            "v" => of(&|id| (id % 1000) as i64),
             "ts" => {
                 let rows = (ids.end - ids.start) as usize;
                 Arc::new(TimestampMillisecondArray::from_value(BASE_MS + tick as i64, rows))

@@ -221,6 +221,35 @@ impl Shared {
     }
 }
 
+/// Tells the step loop that one of its sources has something for it, whichever it is.
+#[derive(Default)]
+pub struct Bell {
+    rung: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        *self.lock() += 1;
+        self.changed.notify_all();
+    }
+
+    /// How often it has been rung.
+    pub fn heard(&self) -> u64 {
+        *self.lock()
+    }
+
+    /// Waits until it has been rung more often than `heard`, or for `timeout`.
+    pub fn wait(&self, heard: u64, timeout: Duration) {
+        // However it ends, the step loop looks for itself.
+        drop(self.changed.wait_timeout_while(self.lock(), timeout, |rung| *rung == heard));
+    }
+}
+
 /// All partitions of one source, read ahead by threads.
 pub struct Feed {
     shared: Arc<Shared>,
@@ -230,13 +259,15 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Starts `threads` reader threads over the partitions, reading at most `max_rows` rows at a time.
+    /// Starts `threads` reader threads over the partitions, reading at most `max_rows` rows at a time. They ring `bell`
+    /// when there is something to take.
     pub fn start(
         name: &str,
         partitions: Vec<PartitionFeed>,
         max_rows: usize,
         threads: usize,
         patience: &Patience,
+        bell: &Arc<Bell>,
     ) -> Result<Self> {
         let (patience, over) = patience.until_over();
         let slots = partitions
@@ -254,10 +285,10 @@ impl Feed {
         }
         let mut feed = Feed { shared, threads: Vec::new(), over: Some(over) };
         for partitions in dealt {
-            let (shared, patience) = (feed.shared.clone(), patience.clone());
+            let (shared, patience, bell) = (feed.shared.clone(), patience.clone(), bell.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("read {name}"))
-                .spawn(move || read_ahead(&shared, partitions, max_rows, &patience))
+                .spawn(move || read_ahead(&shared, partitions, max_rows, &patience, &bell))
                 .map_err(RuntimeError::Thread)?;
             feed.threads.push(thread);
         }
@@ -303,15 +334,6 @@ impl Feed {
         self.shared.lock().round += 1;
         self.shared.changed.notify_all();
     }
-
-    /// Waits until something changed, or for `timeout`.
-    pub fn wait(&self, timeout: Duration) {
-        let shared = self.shared.lock();
-        let something = |s: &Slot| !s.ready.is_empty() || s.failed.is_some();
-        if !shared.slots.iter().any(something) {
-            drop(self.shared.changed.wait_timeout(shared, timeout));
-        }
-    }
 }
 
 impl Drop for Feed {
@@ -332,6 +354,7 @@ fn read_ahead(
     mut partitions: Vec<(usize, PartitionFeed)>,
     max_rows: usize,
     patience: &Patience,
+    bell: &Bell,
 ) {
     let told = Arc::clone(shared);
     let news: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
@@ -380,7 +403,7 @@ fn read_ahead(
                 }
             }
             drop(shared_slots);
-            shared.changed.notify_all();
+            bell.ring();
         }
         for at in finished.into_iter().rev() {
             partitions.swap_remove(at);
@@ -446,6 +469,20 @@ impl PartitionState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_rang_since_one_listened_is_not_waited_for() {
+        let bell = Bell::default();
+        let heard = bell.heard();
+        std::thread::scope(|scope| {
+            scope.spawn(|| bell.ring());
+            // Whether it rings before or while it is waited for.
+            bell.wait(heard, Duration::from_secs(60));
+        });
+        assert_eq!(bell.heard(), heard + 1);
+        bell.wait(heard, Duration::from_secs(60));
+        bell.wait(heard + 1, Duration::from_millis(1));
+    }
 
     fn partition(running: EventTime, idle: bool, ended: bool) -> PartitionState {
         PartitionState {

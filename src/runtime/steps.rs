@@ -7,7 +7,7 @@
 use super::checkpoint::{JobStore, Manifest, PartitionManifest, renumbered};
 use super::checkpointer::{Checkpointer, Order};
 use super::crew::Crew;
-use super::feed::{Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
+use super::feed::{Bell, Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
 use super::journal::{Entry, Journal, Moment};
 use super::monitor::Monitor;
@@ -358,12 +358,13 @@ impl Run {
 
     /// Runs steps until all statements have come to the end of their input, or until told to stop.
     fn steps(&mut self, ended: &mut dyn FnMut(usize, JobSummary)) -> Result<()> {
+        let bell = Arc::new(Bell::default());
         let mut feeds = Vec::new();
         let mut shares = Vec::new();
         for (partitions, source) in self.open_feeds()?.into_iter().zip(&self.sources) {
             let share = self.share_of_step(partitions.len());
             let patience = &self.patience;
-            feeds.push(Feed::start(&source.name, partitions, share, self.crew.len(), patience)?);
+            feeds.push(Feed::start(&source.name, partitions, share, self.crew.len(), patience, &bell)?);
             shares.push(share);
         }
         let targets = self.rebuild_targets()?;
@@ -382,6 +383,7 @@ impl Run {
                 continue;
             }
             self.show(false)?;
+            let heard = bell.heard();
             self.look_again(&feeds);
             let caught_up = feeds.iter().all(Feed::caught_up);
             let taken =
@@ -409,10 +411,7 @@ impl Run {
                 }
             }
             self.maybe_checkpoint()?;
-            match feeds.as_slice() {
-                [one] => one.wait(WAIT),
-                _ => feeds.iter().for_each(|f| f.wait(WAIT / 10)),
-            }
+            bell.wait(heard, if feeds.len() == 1 { WAIT } else { WAIT / 5 });
         }
     }
 
