@@ -31,8 +31,8 @@ pub(crate) struct Kernel {
 
 /// Of what runs in one thread; it moves by less than 1 from run to run, as seeds of hash tables are drawn anew.
 const TOLERANCE: f64 = 3.0;
-/// Of a job: its steps are cut as its threads happen to run, so that it moves by 3.
-const JOB_TOLERANCE: f64 = 8.0;
+/// Of a job: its steps are cut as its threads happen to run, so that it moves by up to 7.
+const JOB_TOLERANCE: f64 = 15.0;
 
 const fn kernel(name: &'static str, prepare: fn(&Path) -> Result<Work>) -> Kernel {
     Kernel { name, tolerance: TOLERANCE, is_process: false, prepare }
