@@ -298,7 +298,7 @@ impl TopN {
         }
         step.bring_into_order(self.spec.keeps_one());
         if let Some(columns) = &self.columns {
-            step.tell_apart(&mut self.partitions, &self.bytes, columns)?;
+            self.size += step.tell_apart(&mut self.partitions, &self.bytes, columns)?;
         }
         self.bring(step.changes(), send, out)
     }

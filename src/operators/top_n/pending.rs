@@ -4,7 +4,7 @@ use super::partitions::{Kept, Partition, Partitions};
 use super::rows::{Columns, RowBytes};
 use crate::operators::Result;
 use crate::state::columns::Place;
-use crate::state::ranked::{Begin, Change};
+use crate::state::ranked::{Begin, Change, Growth};
 use arrow::row::Rows;
 use std::cmp::Ordering;
 
@@ -114,13 +114,13 @@ impl StepRows {
     }
 
     /// Where rows are kept as columns: rows whose sort key another has, in the step or among those that are kept, go on with
-    /// the bytes of their other columns, and so do those others.
+    /// the bytes of their other columns, and so do those others: by how much what is kept has grown.
     pub(super) fn tell_apart(
         &mut self,
         partitions: &mut Partitions,
         bytes: &RowBytes,
         columns: &Columns,
-    ) -> Result<()> {
+    ) -> Result<Growth> {
         let mut rows = std::mem::take(&mut self.rows);
         // Which rows, and which partition's kept row at what place before them, if one is to go on as well.
         let mut tied: Vec<std::ops::Range<usize>> = Vec::new();
@@ -148,8 +148,9 @@ impl StepRows {
         let others = if places.is_empty() { None } else { bytes.others(columns, &places)? };
         let Some(others) = others else {
             self.rows = rows;
-            return Ok(());
+            return Ok(Growth::default());
         };
+        let mut growth = Growth::default();
         let mut others = others.iter();
         let longer = |key: &[u8], other: Option<arrow::row::Row>| -> Box<[u8]> {
             [key, other.as_ref().map_or(&[][..], |row| row.as_ref())].concat().into()
@@ -158,6 +159,7 @@ impl StepRows {
             let key = self.bytes(&rows[row]);
             let row = longer(key, others.next());
             if let Some(entry) = partitions.get_mut(number).and_then(|p| p.beginning(key)) {
+                growth.bytes += (row.len() - key.len()) as i64;
                 entry.lengthen(row);
             }
         }
@@ -172,7 +174,7 @@ impl StepRows {
             rows[range].sort_unstable_by(|a, b| self.bytes(a).cmp(self.bytes(b)));
         }
         self.rows = rows;
-        Ok(())
+        Ok(growth)
     }
 
     /// The rows as changes, with their partitions.

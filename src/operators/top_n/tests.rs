@@ -173,6 +173,28 @@ fn rows_that_are_spread_anew_are_sent_as_far_as_they_were_not() {
     assert_eq!(step(&mut one, &[], 0), "- 1 6 0\n");
 }
 
+/// What is kept is counted as it is, also where rows tie, come twice, and fall out of the range.
+#[test]
+fn the_size_is_that_of_the_rows_that_are_kept() {
+    for last in [1, 2] {
+        let mut spec = spec(RankFunction::RowNumber, 1, Some(last), false);
+        spec.input_append_only = true;
+        let mut operator = TopN::new(spec).unwrap();
+        for rows in [
+            "+ 1 5 3\n+ 1 5 2\n+ 2 7 1",
+            "+ 1 5 2\n+ 1 5 1\n+ 2 7 1",
+            "+ 1 5 0",
+            "+ 1 6 4\n+ 1 6 3",
+            "+ 2 8 8\n+ 2 8 7",
+        ] {
+            step(&mut operator, &[rows], WATERMARK_NONE);
+            let mut size = Growth::default();
+            operator.partitions.iter().for_each(|partition| size += partitions::size(partition));
+            assert_eq!(operator.size, size, "after {rows:?}");
+        }
+    }
+}
+
 /// The same with the key as a window's end in seconds.
 fn windowed(mode: EmitMode) -> TopNSpec {
     let mut spec = spec(RankFunction::RowNumber, 1, Some(1), true);
