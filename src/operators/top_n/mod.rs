@@ -8,6 +8,8 @@
 //!        what is in the range or could be but for its lower end, so at most keys · n rows (rank and dense_rank:
 //!        and their ties). Else, or without an upper end: all rows; where nothing bounds these, they leave by their
 //!        age, if a step says so
+//!        Rows are order-preserving bytes; row_number() over input that only grows keeps the sort key alone so and the rows
+//!        as columns (`rows`), and tells rows that tie apart by bytes of their other columns (`pending`)
 //! In     append-only or changing; marks are ignored (who is late was decided upstream)
 //! Out    changes: per step and row the difference of old and new ranks; final: a window's rows once, when it is
 //!        over; without weights where nothing is taken back
