@@ -122,7 +122,6 @@ impl Data {
                 };
                 engine.produce(kind.name(), &options, input, &mut tick, &mut |_| {})?;
                 observer.go_on()?;
-                observer.go_on()?;
                 // As at the end of a file, all windows close.
                 engine.state_watermark(kind.name(), WATERMARK_END)?;
             }

@@ -52,10 +52,45 @@ pub struct ColumnStore {
     live: usize,
 }
 
+/// Rows that were added together: the place of the first of each part of [`ColumnStore::MOST`] rows, behind which the others
+/// follow.
+pub struct Pushed(Vec<Place>);
+
+impl Pushed {
+    /// Where row `row` of them is.
+    pub fn place(&self, row: usize) -> Place {
+        self.0[row / ColumnStore::MOST] + (row % ColumnStore::MOST) as Place
+    }
+}
+
 impl ColumnStore {
+    /// Adds the `rows` rows of `columns`. Errors: there are too many.
+    pub fn push_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Pushed, ArrowError> {
+        let mut firsts = Vec::with_capacity(rows.div_ceil(Self::MOST));
+        for begin in (0..rows).step_by(Self::MOST) {
+            let len = (rows - begin).min(Self::MOST);
+            let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(begin, len)).collect();
+            firsts.push(self.push(&part, len)?);
+        }
+        Ok(Pushed(firsts))
+    }
+
+    /// Writes the rows at these places, all that have not gone, anew and together; the places are those of then. `none`: a
+    /// column without rows of each type.
+    pub fn rewrite(&mut self, mut places: Vec<&mut Place>, none: &[ArrayRef]) -> Result<(), ArrowError> {
+        let mut fresh = ColumnStore::default();
+        for part in places.chunks_mut(Self::MOST) {
+            let old: Vec<Place> = part.iter().map(|place| **place).collect();
+            let first = fresh.push(&self.gather(&old, none)?, part.len())?;
+            part.iter_mut().zip(first..).for_each(|(place, new)| **place = new);
+        }
+        *self = fresh;
+        Ok(())
+    }
+
     /// Adds rows, at most [`ColumnStore::MOST`] at once; gives the place of the first, behind which the others follow.
     /// Errors: there are too many.
-    pub fn push(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Place, ArrowError> {
+    fn push(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Place, ArrowError> {
         let bytes = columns.iter().map(bytes_of).sum::<Result<usize, _>>()?;
         if let Some(open) = self.open
             && self.chunks[open as usize].bytes + bytes > CHUNK_BYTES

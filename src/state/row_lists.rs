@@ -6,7 +6,7 @@
 
 use super::arena::{Arena, Span};
 use super::bag::RowCodec;
-use super::columns::{ColumnStore, Place};
+use super::columns::{ColumnStore, Place, Pushed};
 use super::key_table::{Encoded, codec};
 use super::sparse::Sparse;
 use arrow::array::{ArrayRef, new_empty_array};
@@ -115,8 +115,8 @@ impl Kept {
 pub enum Incoming {
     /// As bytes.
     Bytes(Encoded),
-    /// Kept as columns already, in parts of [`ColumnStore::MOST`] rows that begin at these places.
-    Columns(Vec<Place>),
+    /// Kept as columns already.
+    Columns(Pushed),
 }
 
 impl Incoming {
@@ -126,11 +126,6 @@ impl Incoming {
             Incoming::Columns(_) => &[],
         }
     }
-}
-
-/// Where row `row` of those that begin at these places is.
-fn place_of(firsts: &[Place], row: usize) -> Place {
-    firsts[row / ColumnStore::MOST] + (row % ColumnStore::MOST) as Place
 }
 
 /// Lists of rows. An entry is equal rows of a slot, or one of them; its number may be another's when it has been removed.
@@ -161,15 +156,7 @@ impl RowLists {
     pub fn incoming(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Incoming, ArrowError> {
         match &mut self.kept {
             Kept::Bytes { codec, .. } => Ok(Incoming::Bytes(Encoded::new(codec, columns, rows)?)),
-            Kept::Columns { store, .. } => {
-                let mut firsts = Vec::with_capacity(rows.div_ceil(ColumnStore::MOST));
-                for begin in (0..rows).step_by(ColumnStore::MOST) {
-                    let len = (rows - begin).min(ColumnStore::MOST);
-                    let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(begin, len)).collect();
-                    firsts.push(store.push(&part, len)?);
-                }
-                Ok(Incoming::Columns(firsts))
-            }
+            Kept::Columns { store, .. } => Ok(Incoming::Columns(store.push_all(columns, rows)?)),
         }
     }
 
@@ -198,8 +185,8 @@ impl RowLists {
                 put(entries, id, entry);
                 index.insert_unique(spread(hash), id, |id| spread(entries[*id as usize].hash));
             }
-            (Kept::Columns { entries, marks, .. }, Incoming::Columns(firsts)) => {
-                put(entries, id, Placed { link, place: place_of(firsts, row) });
+            (Kept::Columns { entries, marks, .. }, Incoming::Columns(pushed)) => {
+                put(entries, id, Placed { link, place: pushed.place(row) });
                 if free.is_some() {
                     marks.clear(id);
                 }
@@ -216,8 +203,8 @@ impl RowLists {
 
     /// A row that came in is not to be kept.
     pub fn let_go(&mut self, incoming: &Incoming, row: usize) {
-        if let (Kept::Columns { store, .. }, Incoming::Columns(firsts)) = (&mut self.kept, incoming) {
-            store.free(place_of(firsts, row));
+        if let (Kept::Columns { store, .. }, Incoming::Columns(pushed)) = (&mut self.kept, incoming) {
+            store.free(pushed.place(row));
         }
     }
 
@@ -359,15 +346,8 @@ impl RowLists {
                 *arena = fresh;
             }
             Kept::Columns { store, entries, .. } => {
-                let mut fresh = ColumnStore::default();
-                let mut living: Vec<&mut Placed> =
-                    entries.iter_mut().filter(|entry| entry.link.slot != NO_ROW).collect();
-                for part in living.chunks_mut(ColumnStore::MOST) {
-                    let old: Vec<Place> = part.iter().map(|entry| entry.place).collect();
-                    let first = fresh.push(&store.gather(&old, &self.none)?, part.len())?;
-                    part.iter_mut().zip(first..).for_each(|(entry, place)| entry.place = place);
-                }
-                *store = fresh;
+                let living = entries.iter_mut().filter(|entry| entry.link.slot != NO_ROW);
+                store.rewrite(living.map(|entry| &mut entry.place).collect(), &self.none)?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The operator's state as a table, and back.
 
-use super::rows::{Outgoing, RowBytes};
+use super::rows::Outgoing;
 use super::walk::{Takes, send_all};
 use super::{TopN, TopNUse};
 use crate::operators::{Emit, OperatorError, Result, StateChange, StateTable, TableChange};
@@ -121,7 +121,7 @@ impl TopN {
             self.apply(false, &mut Vec::new())?;
             if let Some(sent) = sent.filter(|_| spread) {
                 tells_sent = true;
-                let (rows, _) = self.bytes.encode(&RowBytes::order(&self.spec, &batch)?, &batch)?;
+                let (rows, _) = self.bytes.encode(&self.bytes.order(&batch)?, &batch)?;
                 for (row, sent) in rows.iter().zip(sent.values()) {
                     *self.owed.entry(row.as_ref().into()).or_default() -= sent;
                 }

@@ -202,8 +202,8 @@ impl TopN {
         came: Option<&Int64Array>,
     ) -> Result<()> {
         let partitions = self.partitions_of(batch)?;
-        let order = RowBytes::order(&self.spec, batch)?;
-        match self.bytes.keys(&order)?.filter(|_| self.columns.is_some()) {
+        let order = self.bytes.order(batch)?;
+        match self.bytes.keys(&order)? {
             Some(keys) => self.gather_columns(batch, partitions, keys, weights, came),
             None => self.gather_bytes(batch, partitions, order, weights, came),
         }
@@ -231,7 +231,7 @@ impl TopN {
         let (rows, keys) = self.bytes.encode(&order, &batch)?;
         for (row, partition) in partitions.into_iter().enumerate() {
             let key = keys.as_ref().map_or(0, |keys| keys[row]);
-            self.wait(partition, row, key, 0, (row, weights, came), &rows);
+            self.wait(partition, row, key, 0, (weights, came), &rows);
         }
         self.step.push_batch(rows);
         Ok(())
@@ -260,9 +260,9 @@ impl TopN {
             true => columns.push(batch)?,
             false => columns.push(&crate::delta::take_rows(batch, &rows.clone().into())?)?,
         };
-        for (row, place) in rows.into_iter().map(|row| row as usize).zip(places) {
+        for (number, row) in rows.into_iter().map(|row| row as usize).enumerate() {
             let key = keys.row(row).data().len() as u32;
-            self.wait(partitions[row], row, key, place, (row, weights, came), &keys);
+            self.wait(partitions[row], row, key, places.place(number), (weights, came), &keys);
         }
         self.step.push_batch(keys);
         Ok(())
@@ -275,11 +275,11 @@ impl TopN {
         row: usize,
         key: u32,
         place: Place,
-        (incoming, weights, came): (usize, Option<&Int64Array>, Option<&Int64Array>),
+        (weights, came): (Option<&Int64Array>, Option<&Int64Array>),
         rows: &Rows,
     ) {
-        let weight = weights.map_or(1, |w| w.value(incoming));
-        let came = came.map_or(self.ages.now, |came| came.value(incoming));
+        let weight = weights.map_or(1, |w| w.value(row));
+        let came = came.map_or(self.ages.now, |came| came.value(row));
         let batch = self.step.next_batch();
         let row = Pending { partition, batch, row: row as u32, key, place, told: NONE, weight, came };
         if !self.spec.keeps_one() {
@@ -406,7 +406,7 @@ impl TopN {
 
     /// Gives the room of rows back that have gone, if it is much.
     fn sweep(&mut self) -> Result<()> {
-        match self.columns.as_mut().filter(|columns| columns.is_wasteful()) {
+        match &mut self.columns {
             Some(columns) => columns.sweep(self.partitions.entries_mut()),
             None => Ok(()),
         }

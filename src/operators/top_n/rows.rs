@@ -6,13 +6,14 @@ use super::walk::Takes;
 use crate::delta::Delta;
 use crate::operators::{Emit, Result};
 use crate::state::bag::RowCodec;
-use crate::state::columns::{ColumnStore, Place};
+use crate::state::columns::{ColumnStore, Place, Pushed};
 use crate::state::ranked::Entry;
 use arrow::array::{
     ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array, new_empty_array,
 };
 use arrow::compute::{SortOptions, take};
 use arrow::row::{RowConverter, Rows, SortField};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ const MOST_OUT: usize = 1 << 15;
 
 /// Turns rows into bytes and back.
 pub(super) struct RowBytes {
+    /// What is sorted by.
+    order: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
     /// Sort key and the remaining columns.
     codec: RowCodec,
     /// The sort key alone: where ties have to be told, for its length; where rows are kept as columns, as what orders them.
@@ -41,7 +44,8 @@ impl RowBytes {
         let mut fields = Vec::new();
         let mut types = Vec::new();
         let mut places = vec![None; spec.input_schema.fields().len()];
-        for (i, (expr, options)) in spec.sort_key().iter().enumerate() {
+        let order = spec.sort_key().to_vec();
+        for (i, (expr, options)) in order.iter().enumerate() {
             let data_type = expr.data_type(&spec.input_schema)?;
             fields.push(SortField::new_with_options(data_type.clone(), *options));
             types.push(data_type);
@@ -56,7 +60,9 @@ impl RowBytes {
             None
         };
         let lead = match fields.first() {
-            Some(first) if spec.keeps_top_only() => Some(RowConverter::new(vec![first.clone()])?),
+            Some(first) if spec.keeps_top_only() && !as_columns => {
+                Some(RowConverter::new(vec![first.clone()])?)
+            }
             _ => None,
         };
         let rest: Vec<usize> = (0..places.len()).filter(|i| places[*i].is_none()).collect();
@@ -74,15 +80,13 @@ impl RowBytes {
         };
         let places = places.into_iter().flatten().collect();
         let codec = RowCodec::new(fields, types)?;
-        Ok(RowBytes { codec, key, ties: spec.has_ties(), lead, rest, others, places })
+        Ok(RowBytes { order, codec, key, ties: spec.has_ties(), lead, rest, others, places })
     }
 
     /// The sort columns of a batch.
-    pub(super) fn order(spec: &TopNSpec, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-        let evaluate = |e: &(Arc<dyn datafusion::physical_expr::PhysicalExpr>, SortOptions)| {
-            Ok(e.0.evaluate(batch)?.into_array(batch.num_rows())?)
-        };
-        spec.sort_key().iter().map(evaluate).collect()
+    pub(super) fn order(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let order = self.order.iter();
+        order.map(|(expr, _)| Ok(expr.evaluate(batch)?.into_array(batch.num_rows())?)).collect()
     }
 
     /// The first sort column, if rows can be left out by it.
@@ -93,9 +97,10 @@ impl RowBytes {
         }
     }
 
-    /// The sort keys, if they are asked for.
+    /// The sort keys, where rows are kept as columns.
     pub(super) fn keys(&self, order: &[ArrayRef]) -> Result<Option<Rows>> {
-        Ok(self.key.as_ref().map(|key| key.convert_columns(order)).transpose()?)
+        let key = self.key.as_ref().filter(|_| !self.ties);
+        Ok(key.map(|key| key.convert_columns(order)).transpose()?)
     }
 
     /// The rows of a batch, and the lengths of their sort keys where ties matter.
@@ -147,15 +152,9 @@ impl Columns {
         Columns { store: ColumnStore::default(), none }
     }
 
-    /// Takes a batch's rows in; their places.
-    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<Vec<Place>> {
-        let mut places = Vec::with_capacity(batch.num_rows());
-        for from in (0..batch.num_rows()).step_by(ColumnStore::MOST) {
-            let part = batch.slice(from, ColumnStore::MOST.min(batch.num_rows() - from));
-            let first = self.store.push(part.columns(), part.num_rows())?;
-            places.extend(first..first + part.num_rows() as u32);
-        }
-        Ok(places)
+    /// Takes a batch's rows in.
+    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<Pushed> {
+        Ok(self.store.push_all(batch.columns(), batch.num_rows())?)
     }
 
     /// Rows have gone.
@@ -169,23 +168,10 @@ impl Columns {
 
     /// Writes the rows of `entries`, all that are kept, together, if most of what is held has gone.
     pub(super) fn sweep<'e>(&mut self, entries: impl Iterator<Item = &'e mut Entry>) -> Result<()> {
-        if !self.store.is_wasteful() {
-            return Ok(());
+        if self.store.is_wasteful() {
+            self.store.rewrite(entries.map(|entry| &mut entry.place).collect(), &self.none)?;
         }
-        let mut fresh = ColumnStore::default();
-        let mut entries: Vec<&mut Entry> = entries.collect();
-        for part in entries.chunks_mut(ColumnStore::MOST) {
-            let old: Vec<Place> = part.iter().map(|entry| entry.place).collect();
-            let first = fresh.push(&self.store.gather(&old, &self.none)?, part.len())?;
-            part.iter_mut().zip(first..).for_each(|(entry, place)| entry.place = place);
-        }
-        self.store = fresh;
         Ok(())
-    }
-
-    /// Whether a sweep would do something.
-    pub(super) fn is_wasteful(&self) -> bool {
-        self.store.is_wasteful()
     }
 
     /// Bytes that the rows take that have not gone, roughly.
