@@ -4,8 +4,9 @@
 //! answer depends on that key. So every test that runs a job looks here, whatever its query is.
 
 use crate::operators::{Operator, StateChange, StateTable, TableChange};
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch};
 use arrow::compute::is_null;
+use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -88,9 +89,11 @@ fn add(table: &mut HashMap<Row, Vec<Row>>, batch: &RecordBatch, key_columns: usi
     };
     // Floats that went to disk and came back were added anew, to nothing: their last digits are not what they were.
     let told = |(i, column): (usize, &ArrayRef)| -> Option<ArrayRef> {
-        match column.data_type().is_floating() && i >= key_columns {
-            true => Some(Arc::new(is_null(column).ok()?)),
-            false => Some(column.clone()),
+        match column.data_type() {
+            _ if i < key_columns => Some(column.clone()),
+            kind if kind.is_floating() => Some(Arc::new(is_null(column).ok()?)),
+            DataType::List(_) => in_order(column),
+            _ => Some(column.clone()),
         }
     };
     let columns = batch.columns().iter().enumerate().map(told).collect::<Option<Vec<_>>>()?;
@@ -98,6 +101,20 @@ fn add(table: &mut HashMap<Row, Vec<Row>>, batch: &RecordBatch, key_columns: usi
         table.entry(key).or_default().push(row);
     }
     Some(())
+}
+
+/// Lists as bytes, whatever the order of what is in them: a set of different values has none, and tells it anew each time.
+fn in_order(lists: &ArrayRef) -> Option<ArrayRef> {
+    let lists = lists.as_list::<i32>().iter().map(|list| match list {
+        Some(list) => {
+            let mut values = rows(&[list])?;
+            values.sort();
+            Some(Some(values.concat()))
+        }
+        None => Some(None),
+    });
+    let lists: Vec<Option<Vec<u8>>> = lists.collect::<Option<_>>()?;
+    Some(Arc::new(lists.into_iter().collect::<BinaryArray>()))
 }
 
 /// The rows of columns as bytes that tell them apart; `None` for types that have none.
@@ -136,11 +153,24 @@ fn differences(saved: &Saved, state: &Saved) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::delta::drawn;
-    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::datatypes::{Field, Schema};
 
     fn batch(text: &str) -> RecordBatch {
         let names = ["k", "v"].map(|name| Field::new(name, DataType::Int64, true));
         drawn(&Arc::new(Schema::new(names.to_vec())), text).batch
+    }
+
+    #[test]
+    fn a_set_is_the_same_in_any_order() {
+        use arrow::array::ListArray;
+        use arrow::datatypes::Int64Type;
+        let lists = |of: [Option<[i64; 2]>; 2]| -> ArrayRef {
+            let lists = of.map(|list| list.map(|values| values.map(Some)));
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists))
+        };
+        let one = in_order(&lists([Some([7, 0]), None])).unwrap();
+        assert_eq!(&one, &in_order(&lists([Some([0, 7]), None])).unwrap());
+        assert_ne!(&one, &in_order(&lists([Some([0, 8]), None])).unwrap());
     }
 
     fn saved(text: &str) -> Saved {
