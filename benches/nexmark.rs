@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    millstream::cli::allocator::set_up();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let after_name = words.len().min(1);
     // Each run is this program again, told so by the first word.

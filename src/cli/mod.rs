@@ -1,5 +1,6 @@
 //! The program: arguments, running files, printing. May use `config`, `delta`, `engine` and `bench`.
 
+pub mod allocator;
 pub mod args;
 mod bench;
 mod check;
@@ -44,6 +45,7 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program on the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
+    allocator::set_up();
     run_on(std::env::args_os())
 }
 

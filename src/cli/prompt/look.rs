@@ -4,6 +4,7 @@ use super::keys::Keys;
 use super::meta::{self, Meta};
 use super::run::{Failure, say};
 use super::{Next, Shell, help, lock};
+use crate::cli::allocator;
 use crate::cli::print::columns_line;
 use crate::cli::report;
 use crate::cli::terminal;
@@ -398,7 +399,11 @@ impl Shell {
             ["VISUAL", "EDITOR"].iter().find_map(|v| std::env::var(v).ok().filter(|e| !e.is_empty()));
         let editor = editor.unwrap_or_else(|| "vi".into());
         let mut words = editor.split_whitespace();
-        let started = std::process::Command::new(words.next().unwrap_or("vi")).args(words).arg(file).status();
+        let mut command = std::process::Command::new(words.next().unwrap_or("vi"));
+        if let Some(own) = allocator::variable() {
+            command.env_remove(own);
+        }
+        let started = command.args(words).arg(file).status();
         let text = match started {
             Ok(status) if status.success() => std::fs::read_to_string(file).unwrap_or_default(),
             Ok(_) => String::new(),

@@ -1,0 +1,50 @@
+//! The C library's allocator, set up for much memory that stays: state lies in huge pages.
+//!
+//! Most of the time in which a job's state first grows is the kernel's, which gives memory page by page; in pages of 2 MiB it
+//! is a third of that (figures in BENCHMARKS.md). glibc only listens to its environment in this, and only when a program
+//! starts: so the program starts itself once more. Fewer arenas than glibc's 8 a core also leave fewer holes where threads
+//! free what others have allocated.
+
+use std::ffi::OsString;
+
+/// Where glibc looks; what a user has put there stays, and is all that holds.
+const VARIABLE: &str = "GLIBC_TUNABLES";
+
+/// The environment variable that the program has set for itself; `None` = it has not. Programs that it starts for the user
+/// should not have it.
+pub(super) fn variable() -> Option<&'static str> {
+    let set = std::env::var_os(VARIABLE)?;
+    (set == OsString::from(settings())).then_some(VARIABLE)
+}
+
+/// Huge pages where the system gives them to who asks; blocks up to 32 MiB (which glibc comes to by itself) in the heaps,
+/// which grow by 64 MiB, so that they are of huge pages.
+fn settings() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={}:glibc.malloc.top_pad={}:glibc.malloc.arena_max={}",
+        32 << 20,
+        64 << 20,
+        2 * cores
+    )
+}
+
+/// Starts the program anew with these settings. Returns where it has them, or cannot have them: then all goes on as it is.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn set_up() {
+    use std::os::unix::process::CommandExt;
+    if std::env::var_os(VARIABLE).is_some() {
+        return;
+    }
+    let mut words = std::env::args_os();
+    let (Some(name), Ok(program)) = (words.next(), std::env::current_exe()) else { return };
+    // Where the dynamic linker was asked to start the program, it is what runs, and takes other arguments.
+    if program.file_name().is_none_or(|file| file.as_encoded_bytes().starts_with(b"ld")) {
+        return;
+    }
+    let _ = std::process::Command::new(program).arg0(name).args(words).env(VARIABLE, settings()).exec();
+}
+
+/// Other allocators are left as they are.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn set_up() {}
