@@ -21,7 +21,7 @@ pub mod window;
 
 pub use plain::plain;
 
-use crate::delta::{Delta, EventTime};
+use crate::delta::{Delta, EventTime, Part};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
@@ -186,6 +186,11 @@ pub trait Operator: Send {
 
     /// Takes one delta of this step from input `port` and gives what follows from it to `out`.
     fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()>;
+
+    /// The same for rows that have not been copied: whoever gains from that takes them so.
+    fn push_part(&mut self, port: usize, part: Part, out: &mut dyn Emit) -> Result<()> {
+        self.push(port, part.delta()?, out)
+    }
 
     /// Ends the step. `watermark` (ns) is what the operator's inputs have reached: no row that is
     /// not late comes with an event time below it. Gives to `out` what the step's end lets out and

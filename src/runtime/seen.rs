@@ -3,7 +3,7 @@
 use super::checkpoint::Totals;
 use super::feed::PartitionState;
 use super::step_times::StepTimes;
-use crate::delta::{Delta, EventTime, WATERMARK_NONE};
+use crate::delta::{EventTime, Part, WATERMARK_NONE};
 use crate::operators::{OpenWindow, Operator, OperatorMetrics};
 use arrow::array::{Array, ArrayRef};
 use std::cell::Cell;
@@ -25,14 +25,14 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// Counts a batch that goes to another worker.
-    pub(super) fn add(&mut self, delta: &Delta) {
-        self.rows += delta.num_rows() as u64;
-        let beside = [&delta.weights, &delta.marks].into_iter().flatten();
-        let beside: usize = beside.map(|numbers| size_of::<i64>() * numbers.len()).sum();
+    /// Counts rows that go to another worker.
+    pub(super) fn add(&mut self, part: &Part) {
+        self.rows += part.num_rows() as u64;
+        let beside = part.num_rows() * part.numbers_beside() * size_of::<i64>();
         // What has no size of its own, such as views into another's bytes, is counted as the room that it takes.
         let bytes = |c: &ArrayRef| c.to_data().get_slice_memory_size().unwrap_or(c.get_array_memory_size());
-        self.bytes += (delta.batch.columns().iter().map(bytes).sum::<usize>() + beside) as u64;
+        let columns = part.columns().iter().map(bytes).sum::<usize>() as f64 * part.share();
+        self.bytes += columns as u64 + beside as u64;
     }
 }
 

@@ -13,7 +13,7 @@ use super::checkpoint::RestoredPart;
 use super::journal::Moment;
 use super::seen::{Moved, NodeSeen, RowCount};
 use super::times::{Lifts, Reached};
-use crate::delta::{Delta, EventTime, WATERMARK_NONE, hash_columns, partition};
+use crate::delta::{Delta, EventTime, Part, WATERMARK_NONE, hash_columns, partition};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::expand::Expand;
 use crate::operators::filter::Filter;
@@ -91,7 +91,7 @@ pub(super) struct Answer {
 
 /// Rows on their way from one worker to another in one step: who sends them, and the rows, or nothing when the
 /// sender has failed and no more will come.
-type Parcel = (usize, Option<Vec<Delta>>);
+type Parcel = (usize, Option<Vec<Part>>);
 
 /// One worker's end of an exchange.
 struct Exchange {
@@ -202,23 +202,36 @@ impl Emit for Behind<'_> {
 }
 
 impl Behind<'_> {
-    fn deliver(&mut self, to: usize, port: usize, delta: Delta) -> Result<(), OperatorError> {
+    /// Sends rows on that have not been copied; they are where they go through several operators or none.
+    fn emit_part(&mut self, part: Part) -> Result<(), OperatorError> {
+        let route = &self.routes[self.from];
+        let [(to, port)] = route.consumers[..] else { return self.emit(part.delta()?) };
+        let (upto, _) = self.nodes.split_at_mut(to - self.from);
+        if !route.parts.is_empty() || !matches!(upto.last(), Some(Running::Operator(_))) {
+            return self.emit(part.delta()?);
+        }
+        self.counts[self.from].gave(part.num_rows());
+        self.deliver(to, port, part)
+    }
+
+    fn deliver(&mut self, to: usize, port: usize, part: impl Into<Part>) -> Result<(), OperatorError> {
+        let part = part.into();
         let (upto, nodes) = self.nodes.split_at_mut(to - self.from);
         let Some(node) = upto.last_mut() else { return Ok(()) };
-        self.counts[to].took(delta.num_rows());
+        self.counts[to].took(part.num_rows());
         let (results, counts) = (&mut *self.results, self.counts);
         let mut behind =
             Behind { routes: self.routes, from: to, nodes, results, counts, failed: self.failed };
         match node {
             Running::Operator(operator) => operator
-                .push(port, delta, &mut behind)
+                .push_part(port, part, &mut behind)
                 .inspect_err(|_| self.failed.set(self.failed.get().or(Some(to)))),
             Running::Exchange(exchange) if exchange.send.len() > 1 => {
-                exchange.held.push(delta);
+                exchange.held.push(part.delta()?);
                 Ok(())
             }
             Running::Exchange(_) | Running::Union | Running::Source(_) | Running::Values(_) => {
-                behind.emit(delta)
+                behind.emit(part.delta()?)
             }
         }
     }
@@ -362,8 +375,8 @@ impl Worker {
                 Running::Union => least,
                 Running::Exchange(exchange) => {
                     if exchange.send.len() > 1 {
-                        for delta in exchange.swap(self.index)? {
-                            behind.emit(delta)?;
+                        for part in exchange.swap(self.index)? {
+                            behind.emit_part(part)?;
                         }
                     }
                     least
@@ -465,13 +478,14 @@ impl Drop for Worker {
 }
 
 impl Exchange {
-    /// Sends this worker's rows to where their keys belong and takes what belongs here.
-    fn swap(&mut self, me: usize) -> Result<Vec<Delta>, RuntimeError> {
+    /// Sends this worker's rows to where their keys belong and takes what belongs here. The rows are not copied: who takes them
+    /// copies what it keeps, which is less, and on its own core.
+    fn swap(&mut self, me: usize) -> Result<Vec<Part>, RuntimeError> {
         let rows = std::mem::take(&mut self.held);
         let workers = self.send.len();
-        let mut parcels: Vec<Vec<Delta>> = vec![Vec::new(); workers];
+        let mut parcels: Vec<Vec<Part>> = vec![Vec::new(); workers];
         if self.keys.is_empty() {
-            parcels[0] = rows;
+            parcels[0] = rows.into_iter().map(Part::from).collect();
         } else {
             for delta in rows {
                 spread(&delta, &self.keys, &mut parcels)?;
@@ -479,12 +493,12 @@ impl Exchange {
         }
         for (number, (to, parcel)) in self.send.iter().zip(parcels).enumerate() {
             if number != me {
-                parcel.iter().for_each(|delta| self.moved.add(delta));
+                parcel.iter().for_each(|part| self.moved.add(part));
             }
             // A worker that is gone has told the coordinator why.
             let _ = to.send((me, Some(parcel)));
         }
-        let mut arrived: Vec<Option<Vec<Delta>>> = (0..workers).map(|_| None).collect();
+        let mut arrived: Vec<Option<Vec<Part>>> = (0..workers).map(|_| None).collect();
         for _ in 0..workers {
             let (from, parcel) = self.receive.recv().map_err(|_| RuntimeError::WorkerGone)?;
             arrived[from] = Some(parcel.ok_or(RuntimeError::WorkerGone)?);
@@ -496,7 +510,7 @@ impl Exchange {
 fn spread(
     delta: &Delta,
     keys: &[Arc<dyn PhysicalExpr>],
-    parcels: &mut [Vec<Delta>],
+    parcels: &mut [Vec<Part>],
 ) -> Result<(), OperatorError> {
     let rows = delta.num_rows();
     let columns =
@@ -504,7 +518,7 @@ fn spread(
     let parts = partition(&hash_columns(&columns, rows)?, parcels.len());
     for (parcel, indices) in parcels.iter_mut().zip(parts) {
         if !indices.is_empty() {
-            parcel.push(delta.take(&indices)?);
+            parcel.push(Part::of(delta.clone(), indices));
         }
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! Rows as columns, in chunks: what is kept of rows that only come and are never looked for by their values.
 //!
-//! A row is copied once when it comes and once when it is gathered, both a column at a time; nothing is encoded. A chunk
-//! whose rows have all gone is dropped; others are rewritten when most of what they hold has gone.
+//! A row is copied once when it comes and once when it is gathered, both a column at a time; nothing is encoded. Columns that
+//! are nothing but the rows are kept as they came. A chunk whose rows have all gone is dropped; others are rewritten when most of
+//! what they hold has gone.
 
+use crate::delta::Chosen;
 use arrow::array::{Array, ArrayRef};
-use arrow::compute::{concat, interleave};
+use arrow::compute::{concat, interleave, take_arrays};
 use arrow::error::ArrowError;
 
 /// Rows from which on a chunk is closed; it has fewer than twice as many.
@@ -14,6 +16,10 @@ const ROW_BITS: u32 = 14;
 const ROW_MASK: u32 = (1 << ROW_BITS) - 1;
 /// Bytes of a chunk behind which no more rows come: offsets of texts have 31 bits.
 const CHUNK_BYTES: usize = 1 << 26;
+/// Rows from which on a piece of a chunk is not copied into a larger one: few pieces do no harm.
+const PIECE_ROWS: usize = CHUNK_ROWS / 4;
+/// Pieces of a chunk that is closed, at most.
+const MOST_PIECES: usize = 4;
 /// Rows that have gone from chunks that are held, from which on they are worth a rewriting.
 const MUCH_GARBAGE: usize = CHUNK_ROWS;
 
@@ -23,7 +29,7 @@ pub type Place = u32;
 /// Rows whose columns lie together.
 #[derive(Debug, Default)]
 struct Chunk {
-    /// Pieces one behind the other, all of the same columns: one, but in the chunk that is open.
+    /// Pieces one behind the other, all of the same columns: few.
     pieces: Vec<Piece>,
     /// Rows in it, and those of them that have not gone.
     rows: usize,
@@ -64,13 +70,17 @@ impl Pushed {
 }
 
 impl ColumnStore {
-    /// Adds the `rows` rows of `columns`. Errors: there are too many.
-    pub fn push_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Pushed, ArrowError> {
-        let mut firsts = Vec::with_capacity(rows.div_ceil(Self::MOST));
-        for begin in (0..rows).step_by(Self::MOST) {
-            let len = (rows - begin).min(Self::MOST);
-            let part: Vec<ArrayRef> = columns.iter().map(|c| c.slice(begin, len)).collect();
-            firsts.push(self.push(&part, len)?);
+    /// Adds rows of `columns`. Errors: there are too many.
+    pub fn push_all(&mut self, columns: &[ArrayRef], rows: Chosen) -> Result<Pushed, ArrowError> {
+        let all = rows.len();
+        let mut firsts = Vec::with_capacity(all.div_ceil(Self::MOST));
+        for begin in (0..all).step_by(Self::MOST) {
+            let len = (all - begin).min(Self::MOST);
+            let part = match rows {
+                Chosen::These(rows) => take_arrays(columns, &rows.slice(begin, len), None)?,
+                Chosen::All(_) => columns.iter().map(|c| c.slice(begin, len)).collect(),
+            };
+            firsts.push(self.push(part, len)?);
         }
         Ok(Pushed(firsts))
     }
@@ -81,7 +91,7 @@ impl ColumnStore {
         let mut fresh = ColumnStore::default();
         for part in places.chunks_mut(Self::MOST) {
             let old: Vec<Place> = part.iter().map(|place| **place).collect();
-            let first = fresh.push(&self.gather(&old, none)?, part.len())?;
+            let first = fresh.push(self.gather(&old, none)?, part.len())?;
             part.iter_mut().zip(first..).for_each(|(place, new)| **place = new);
         }
         *self = fresh;
@@ -90,8 +100,12 @@ impl ColumnStore {
 
     /// Adds rows, at most [`ColumnStore::MOST`] at once; gives the place of the first, behind which the others follow.
     /// Errors: there are too many.
-    fn push(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Place, ArrowError> {
-        let bytes = columns.iter().map(bytes_of).sum::<Result<usize, _>>()?;
+    fn push(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<Place, ArrowError> {
+        let bytes = columns.iter().map(bytes_of).collect::<Result<Vec<_>, _>>()?;
+        let tight = |(column, bytes): (&ArrayRef, &usize)| is_tight(column, *bytes);
+        // What comes may be a small part of large buffers.
+        let tight = columns.iter().zip(&bytes).all(tight);
+        let bytes = bytes.iter().sum::<usize>();
         if let Some(open) = self.open
             && self.chunks[open as usize].bytes + bytes > CHUNK_BYTES
         {
@@ -113,21 +127,27 @@ impl ColumnStore {
         };
         let chunk = &mut self.chunks[number as usize];
         let first = chunk.rows;
-        chunk.pieces.push(Piece { first, rows, columns: columns.to_vec() });
+        chunk.pieces.push(Piece { first, rows, columns });
         chunk.rows += rows;
         chunk.live += rows;
         chunk.bytes += bytes;
         self.rows += rows;
         self.live += rows;
+        let last = chunk.pieces.len() - 1;
+        let mut from = last;
+        // As in a binary counter: a row is copied again no oftener than its piece doubles, which it does until it is large.
+        while from > 0
+            && rows < PIECE_ROWS
+            && chunk.pieces[from - 1].rows < PIECE_ROWS
+            && chunk.pieces[from - 1].rows <= chunk.rows - chunk.pieces[from].first
+        {
+            from -= 1;
+        }
+        if from < last || !tight {
+            chunk.join(from)?;
+        }
         if chunk.rows >= CHUNK_ROWS {
             self.close(number)?;
-        } else {
-            // As in a binary counter: a row is copied again no oftener than the chunk doubles.
-            let mut from = chunk.pieces.len() - 1;
-            while from > 0 && chunk.pieces[from - 1].rows <= chunk.rows - chunk.pieces[from].first {
-                from -= 1;
-            }
-            chunk.join(from)?;
         }
         Ok((number << ROW_BITS) | first as u32)
     }
@@ -136,7 +156,9 @@ impl ColumnStore {
     fn close(&mut self, number: u32) -> Result<(), ArrowError> {
         self.open = None;
         let chunk = &mut self.chunks[number as usize];
-        chunk.join(0)?;
+        if chunk.pieces.len() > MOST_PIECES {
+            chunk.join(0)?;
+        }
         if chunk.live == 0 {
             self.drop_chunk(number);
         }
@@ -222,7 +244,7 @@ impl ColumnStore {
 }
 
 impl Chunk {
-    /// Makes one piece of those from `from` on, which is a copy of its own: what comes may be a small part of large buffers.
+    /// Makes one piece of those from `from` on, which is a copy of its own.
     fn join(&mut self, from: usize) -> Result<(), ArrowError> {
         let first = self.pieces[from].first;
         let pieces: Vec<Piece> = self.pieces.drain(from..).collect();
@@ -236,6 +258,11 @@ impl Chunk {
         self.pieces.push(Piece { first, rows: self.rows - first, columns });
         Ok(())
     }
+}
+
+/// Whether a column holds little else than its own values, which take `bytes` bytes.
+fn is_tight(column: &ArrayRef, bytes: usize) -> bool {
+    column.get_buffer_memory_size() <= bytes + bytes / 8 + 1024
 }
 
 /// Bytes of a column's values, without those beside it in its buffers.
@@ -266,7 +293,7 @@ mod tests {
         let mut old: Vec<Place> = Vec::new();
         for round in 0..40i64 {
             let numbers: Vec<i64> = (0..5_000).map(|n| round * 5_000 + n).collect();
-            let first = store.push(&columns(&numbers), numbers.len()).unwrap();
+            let first = store.push(columns(&numbers), numbers.len()).unwrap();
             old.drain(..).for_each(|place| store.free(place));
             old = (0..5_000).map(|n| first + n).collect();
             let got = store.gather(&old[4_990..], &none()).unwrap();
@@ -284,7 +311,7 @@ mod tests {
             vec![Arc::new(StringArray::from(vec![text]))]
         };
         let none: Vec<ArrayRef> = vec![Arc::new(StringArray::from(Vec::<&str>::new()))];
-        let places: Vec<Place> = (0..4).map(|n| store.push(&long(n), 1).unwrap()).collect();
+        let places: Vec<Place> = (0..4).map(|n| store.push(long(n), 1).unwrap()).collect();
         assert!(store.chunks.len() > 1);
         for (n, place) in (0..4).zip(places) {
             assert_eq!(store.gather(&[place], &none).unwrap(), long(n));
@@ -299,7 +326,7 @@ mod tests {
         let many = columns(&(0..100_000).collect::<Vec<_>>());
         for i in 0..10 {
             let one: Vec<ArrayRef> = many.iter().map(|c| c.slice(i * 1_000, 1)).collect();
-            store.push(&one, 1).unwrap();
+            store.push(one, 1).unwrap();
         }
         let held = |piece: &Piece| piece.columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>();
         let held: usize = store.chunks.iter().flat_map(|c| &c.pieces).map(held).sum();
@@ -322,7 +349,7 @@ mod tests {
             for size in sizes {
                 let numbers: Vec<i64> = (next..next + size as i64).collect();
                 next += size as i64;
-                let first = store.push(&columns(&numbers), size).unwrap();
+                let first = store.push(columns(&numbers), size).unwrap();
                 held.extend((first..).zip(numbers));
                 held.retain(|(place, n)| {
                     let goes = (*n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54 < gone;

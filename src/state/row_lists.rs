@@ -9,6 +9,7 @@ use super::bag::RowCodec;
 use super::columns::{ColumnStore, Place, Pushed};
 use super::key_table::{Encoded, codec};
 use super::sparse::Sparse;
+use crate::delta::Chosen;
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -156,7 +157,7 @@ impl RowLists {
     pub fn incoming(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Incoming, ArrowError> {
         match &mut self.kept {
             Kept::Bytes { codec, .. } => Ok(Incoming::Bytes(Encoded::new(codec, columns, rows)?)),
-            Kept::Columns { store, .. } => Ok(Incoming::Columns(store.push_all(columns, rows)?)),
+            Kept::Columns { store, .. } => Ok(Incoming::Columns(store.push_all(columns, Chosen::All(rows))?)),
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) mod tests;
 use super::{
     Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart, TableChange,
 };
-use crate::delta::{Delta, EventTime};
+use crate::delta::{Delta, EventTime, Part};
 use crate::operators::OperatorError;
 use crate::state::budget::MemoryBudget;
 pub use crate::state::cold::SpillTo;
@@ -356,6 +356,14 @@ impl Operator for Spilling {
             self.warm(&keys, delta.num_rows())?;
         }
         self.inner.push(port, delta, out)
+    }
+
+    fn push_part(&mut self, port: usize, part: Part, out: &mut dyn Emit) -> Result<()> {
+        if !self.cold.is_empty() {
+            return self.push(port, part.delta()?, out);
+        }
+        self.rows += part.num_rows();
+        self.inner.push_part(port, part, out)
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {

@@ -3,6 +3,7 @@
 use super::rows::Outgoing;
 use super::walk::{Takes, send_all};
 use super::{TopN, TopNUse};
+use crate::delta::Delta;
 use crate::operators::{Emit, OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::ranked::Entry;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -117,11 +118,11 @@ impl TopN {
             self.ages.some_unknown |= self.spec.unbounded && came.is_none();
             // Of rows whose age is not told, it begins with the next step.
             let came = came.cloned().unwrap_or_else(|| Int64Array::from_value(i64::MAX, rows));
-            self.gather(&batch, Some(weights), Some(&came))?;
+            self.gather(Delta::weighted(batch.clone(), Some(weights.clone())).into(), Some(&came))?;
             self.apply(false, &mut Vec::new())?;
             if let Some(sent) = sent.filter(|_| spread) {
                 tells_sent = true;
-                let (rows, _) = self.bytes.encode(&self.bytes.order(&batch)?, &batch)?;
+                let (rows, _) = self.bytes.encode(&self.bytes.order_of(&batch)?, &batch)?;
                 for (row, sent) in rows.iter().zip(sent.values()) {
                     *self.owed.entry(row.as_ref().into()).or_default() -= sent;
                 }

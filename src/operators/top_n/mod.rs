@@ -37,19 +37,22 @@ pub use spec::{RankFunction, TopNSpec, TopNUse};
 use super::spill::KeyedState;
 use super::window::unit_ns;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
-use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::delta::{Delta, EventTime, Part, WATERMARK_END, WATERMARK_NONE};
 use crate::operators::aggregate::EmitMode;
 use crate::state::columns::Place;
 use crate::state::ranked::{Begin, Change, Entry, Growth, Position};
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
 use arrow::compute::{cast, take_arrays};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::row::Rows;
 use datafusion::common::{exec_err, internal_err};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use partitions::{Kept, NONE, Partition, Partitions};
 use pending::{Pending, StepRows};
 use rows::{Columns, Outgoing, RowBytes};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use walk::{Wanted, needed, send_all, walk};
 
 /// The running operator: one worker's partitions.
@@ -108,13 +111,8 @@ impl TopN {
         Wanted { function, output, first: self.spec.least(), last: self.spec.most() }
     }
 
-    /// The partition of each row of a batch.
-    fn partitions_of(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
-        let rows = batch.num_rows();
-        let evaluate = |e: &std::sync::Arc<dyn datafusion::physical_expr::PhysicalExpr>| {
-            e.evaluate(batch)?.into_array(rows)
-        };
-        let columns = self.spec.keys.iter().map(evaluate).collect::<Result<Vec<ArrayRef>, _>>()?;
+    /// The partition of each of `rows` rows with these keys.
+    fn partitions_of(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
         let windows: Option<(_, Int64Array)> = match self.spec.window {
             Some(window) => {
                 let times = cast(&columns[window.key], &DataType::Int64)?;
@@ -122,7 +120,7 @@ impl TopN {
             }
             None => None,
         };
-        self.partitions.number(&columns, rows, |row| {
+        self.partitions.number(columns, rows, |row| {
             let value = |times: &Int64Array| times.is_valid(row).then(|| times.value(row));
             windows.as_ref().map_or(WATERMARK_END, |(w, times)| w.close(value(times), self.unit))
         })
@@ -195,43 +193,51 @@ impl TopN {
     }
 
     /// Takes rows in; they change nothing before the step's end. `came`: when they came, if not in this step.
-    fn gather(
-        &mut self,
-        batch: &RecordBatch,
-        weights: Option<&Int64Array>,
-        came: Option<&Int64Array>,
-    ) -> Result<()> {
-        let partitions = self.partitions_of(batch)?;
-        let order = self.bytes.order(batch)?;
+    fn gather(&mut self, mut part: Part, came: Option<&Int64Array>) -> Result<()> {
+        let columns = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().map(Column::index);
+        let all = self.spec.keys.iter().chain(self.bytes.order());
+        let columns: Option<Vec<usize>> = all.map(columns).collect();
+        let mut keys = match columns {
+            // They alone are copied.
+            Some(columns) => columns.into_iter().map(|c| part.column(c)).collect::<Result<Vec<_>, _>>()?,
+            None => {
+                let delta = part.delta()?;
+                let all = self.spec.keys.iter().chain(self.bytes.order());
+                let all = all.map(|expr| expr.evaluate(&delta.batch)?.into_array(delta.num_rows()));
+                let all = all.collect::<Result<Vec<ArrayRef>, _>>()?;
+                part = delta.into();
+                all
+            }
+        };
+        let order = keys.split_off(self.spec.keys.len());
+        let partitions = self.partitions_of(&keys, part.num_rows())?;
         match self.bytes.keys(&order)? {
-            Some(keys) => self.gather_columns(batch, partitions, keys, weights, came),
-            None => self.gather_bytes(batch, partitions, order, weights, came),
+            Some(keys) => self.gather_columns(&part, partitions, keys, came),
+            None => self.gather_bytes(part.delta()?, partitions, order, came),
         }
     }
 
     fn gather_bytes(
         &mut self,
-        batch: &RecordBatch,
+        mut delta: Delta,
         mut partitions: Vec<u32>,
         mut order: Vec<ArrayRef>,
-        weights: Option<&Int64Array>,
         came: Option<&Int64Array>,
     ) -> Result<()> {
-        let mut batch = batch.clone();
         // No weights come with what only grows, so nothing else needs to be cut.
-        let few = if weights.is_none() { self.candidates(&order, &partitions)? } else { None };
+        let few = if delta.weights.is_none() { self.candidates(&order, &partitions)? } else { None };
         if let Some(few) = few {
             if few.is_empty() {
                 return Ok(());
             }
             partitions = few.values().iter().map(|row| partitions[*row as usize]).collect();
             order = take_arrays(&order, &few, None)?;
-            batch = crate::delta::take_rows(&batch, &few)?;
+            delta = delta.take(&few)?;
         }
-        let (rows, keys) = self.bytes.encode(&order, &batch)?;
+        let (rows, keys) = self.bytes.encode(&order, &delta.batch)?;
         for (row, partition) in partitions.into_iter().enumerate() {
             let key = keys.as_ref().map_or(0, |keys| keys[row]);
-            self.wait(partition, row, key, 0, (weights, came), &rows);
+            self.wait(partition, row, key, 0, (delta.weight(row), came), &rows);
         }
         self.step.push_batch(rows);
         Ok(())
@@ -240,14 +246,13 @@ impl TopN {
     /// The same where rows are kept as columns; `keys`: their sort keys.
     fn gather_columns(
         &mut self,
-        batch: &RecordBatch,
+        part: &Part,
         partitions: Vec<u32>,
         keys: Rows,
-        weights: Option<&Int64Array>,
         came: Option<&Int64Array>,
     ) -> Result<()> {
         let mut rows: Vec<u32> = (0..partitions.len() as u32).collect();
-        if weights.is_none() {
+        if part.is_unweighted() {
             let key = |row: u32| keys.row(row as usize).data();
             rows.retain(|row| self.may_come(partitions[*row as usize], key(*row)));
             self.retain_best(&mut rows, &partitions, &keys);
@@ -257,12 +262,12 @@ impl TopN {
         }
         let Some(columns) = &mut self.columns else { return Ok(()) };
         let places = match rows.len() == partitions.len() {
-            true => columns.push(batch)?,
-            false => columns.push(&crate::delta::take_rows(batch, &rows.clone().into())?)?,
+            true => columns.push(part)?,
+            false => columns.push(&part.some(&rows))?,
         };
         for (number, row) in rows.into_iter().map(|row| row as usize).enumerate() {
             let key = keys.row(row).data().len() as u32;
-            self.wait(partitions[row], row, key, places.place(number), (weights, came), &keys);
+            self.wait(partitions[row], row, key, places.place(number), (part.weight(row), came), &keys);
         }
         self.step.push_batch(keys);
         Ok(())
@@ -275,10 +280,9 @@ impl TopN {
         row: usize,
         key: u32,
         place: Place,
-        (weights, came): (Option<&Int64Array>, Option<&Int64Array>),
+        (weight, came): (i64, Option<&Int64Array>),
         rows: &Rows,
     ) {
-        let weight = weights.map_or(1, |w| w.value(row));
         let came = came.map_or(self.ages.now, |came| came.value(row));
         let batch = self.step.next_batch();
         let row = Pending { partition, batch, row: row as u32, key, place, told: NONE, weight, came };
@@ -485,13 +489,17 @@ impl Operator for TopN {
         Ok(())
     }
 
-    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+    fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+        self.push_part(port, delta.into(), out)
+    }
+
+    fn push_part(&mut self, _port: usize, part: Part, out: &mut dyn Emit) -> Result<()> {
         // First, as a partition that is left empty is forgotten, and its number given to another.
         self.leave(out)?;
-        if self.spec.input_append_only && delta.weights.is_some() {
+        if self.spec.input_append_only && !part.is_unweighted() {
             return Ok(internal_err!("weights in input that was said to be append-only")?);
         }
-        if delta.is_empty() { Ok(()) } else { self.gather(&delta.batch, delta.weights.as_ref(), None) }
+        if part.is_empty() { Ok(()) } else { self.gather(part, None) }
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {

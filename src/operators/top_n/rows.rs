@@ -3,7 +3,7 @@
 
 use super::spec::TopNSpec;
 use super::walk::Takes;
-use crate::delta::Delta;
+use crate::delta::{Delta, Part};
 use crate::operators::{Emit, Result};
 use crate::state::bag::RowCodec;
 use crate::state::columns::{ColumnStore, Place, Pushed};
@@ -83,10 +83,14 @@ impl RowBytes {
         Ok(RowBytes { order, codec, key, ties: spec.has_ties(), lead, rest, others, places })
     }
 
+    /// What is sorted by.
+    pub(super) fn order(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        self.order.iter().map(|(expr, _)| expr)
+    }
+
     /// The sort columns of a batch.
-    pub(super) fn order(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-        let order = self.order.iter();
-        order.map(|(expr, _)| Ok(expr.evaluate(batch)?.into_array(batch.num_rows())?)).collect()
+    pub(super) fn order_of(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        self.order().map(|expr| Ok(expr.evaluate(batch)?.into_array(batch.num_rows())?)).collect()
     }
 
     /// The first sort column, if rows can be left out by it.
@@ -152,9 +156,9 @@ impl Columns {
         Columns { store: ColumnStore::default(), none }
     }
 
-    /// Takes a batch's rows in.
-    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<Pushed> {
-        Ok(self.store.push_all(batch.columns(), batch.num_rows())?)
+    /// Takes rows in.
+    pub(super) fn push(&mut self, part: &Part) -> Result<Pushed> {
+        Ok(self.store.push_all(part.columns(), part.chosen())?)
     }
 
     /// Rows have gone.

@@ -1,0 +1,145 @@
+//! Some rows of a delta that have not been copied: what an exchange hands on. Who keeps rows copies them once, to where they
+//! stay; who only looks at a column copies that.
+
+use super::Delta;
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
+use arrow::error::ArrowError;
+
+/// Rows of a delta.
+#[derive(Debug, Clone)]
+pub struct Part {
+    delta: Delta,
+    /// The numbers of its rows, in order; `None` = all.
+    rows: Option<UInt32Array>,
+}
+
+/// Which rows of some columns.
+#[derive(Debug, Clone, Copy)]
+pub enum Chosen<'a> {
+    /// All, so many.
+    All(usize),
+    /// Those of these numbers, which may be any of the columns' rows in any order.
+    These(&'a UInt32Array),
+}
+
+impl Chosen<'_> {
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        match self {
+            Chosen::All(rows) => *rows,
+            Chosen::These(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Delta> for Part {
+    fn from(delta: Delta) -> Self {
+        Part { delta, rows: None }
+    }
+}
+
+impl Part {
+    /// The rows of these numbers, in order.
+    pub fn of(delta: Delta, rows: UInt32Array) -> Self {
+        Part { delta, rows: Some(rows) }
+    }
+
+    /// Number of rows (not the sum of weights).
+    pub fn num_rows(&self) -> usize {
+        self.chosen().len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.num_rows() == 0
+    }
+
+    /// Whether every row has weight +1.
+    pub fn is_unweighted(&self) -> bool {
+        self.delta.weights.is_none()
+    }
+
+    /// The weight of row `row`.
+    pub fn weight(&self, row: usize) -> i64 {
+        self.delta.weight(self.rows.as_ref().map_or(row, |rows| rows.value(row) as usize))
+    }
+
+    /// The columns in which the rows are, with others.
+    pub fn columns(&self) -> &[ArrayRef] {
+        self.delta.batch.columns()
+    }
+
+    /// Which rows of [`Part::columns`] they are.
+    pub fn chosen(&self) -> Chosen<'_> {
+        match &self.rows {
+            Some(rows) => Chosen::These(rows),
+            None => Chosen::All(self.delta.num_rows()),
+        }
+    }
+
+    /// One column.
+    pub fn column(&self, column: usize) -> Result<ArrayRef, ArrowError> {
+        let whole = self.delta.batch.column(column);
+        match &self.rows {
+            Some(rows) => take(whole, rows, None),
+            None => Ok(whole.clone()),
+        }
+    }
+
+    /// The same of some of the rows.
+    pub fn some(&self, rows: &[u32]) -> Part {
+        let rows = match &self.rows {
+            Some(own) => rows.iter().map(|row| own.value(*row as usize)).collect::<Vec<u32>>().into(),
+            None => UInt32Array::from(rows.to_vec()),
+        };
+        Part { delta: self.delta.clone(), rows: Some(rows) }
+    }
+
+    /// The rows alone, copied unless they are all of the delta's.
+    pub fn delta(&self) -> Result<Delta, ArrowError> {
+        match &self.rows {
+            Some(rows) => self.delta.take(rows),
+            None => Ok(self.delta.clone()),
+        }
+    }
+
+    /// How many numbers each row has beside its columns: its weight, its mark.
+    pub fn numbers_beside(&self) -> usize {
+        [&self.delta.weights, &self.delta.marks].into_iter().flatten().count()
+    }
+
+    /// How much of the delta they are, in rows: for estimates.
+    pub fn share(&self) -> f64 {
+        self.num_rows() as f64 / self.delta.num_rows().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{draw, drawn};
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_part_is_what_would_have_been_copied() {
+        let fields = vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)];
+        let schema = Arc::new(Schema::new(fields));
+        let delta = drawn(&schema, "+ 1 x\n- 2 y\n+3 3 null\n+ 4 z\n");
+        let part = Part::of(delta.clone(), UInt32Array::from(vec![1, 2, 3]));
+        assert_eq!(draw(&[part.delta().unwrap()]), "- 2 y\n+3 3 null\n+ 4 z\n");
+        let some = part.some(&[2, 1, 1]);
+        assert_eq!(draw(&[some.delta().unwrap()]), "+ 4 z\n+3 3 null\n+3 3 null\n");
+        assert_eq!((0..3).map(|row| some.weight(row)).collect::<Vec<_>>(), [1, 3, 3]);
+        assert_eq!(&some.column(1).unwrap(), some.delta().unwrap().batch.column(1));
+        let whole = Part::from(delta.clone());
+        assert_eq!((whole.num_rows(), draw(&[whole.delta().unwrap()])), (4, draw(&[delta])));
+        assert_eq!(draw(&[whole.some(&[3]).delta().unwrap()]), "+ 4 z\n");
+    }
+}
