@@ -67,7 +67,8 @@ pub struct StateTable {
     pub key_columns: usize,
 }
 
-/// What has become of one table of an operator's state. The rows of a key are replaced as a whole.
+/// What has become of one table of an operator's state. The rows of a key are replaced as a whole, but for those that are
+/// added.
 #[derive(Debug, Clone)]
 pub struct TableChange {
     /// The table's name.
@@ -76,8 +77,10 @@ pub struct TableChange {
     pub key_columns: usize,
     /// All rows that the changed keys have now; `None` = they have none.
     pub rows: Option<RecordBatch>,
-    /// The keys (key columns only) that had rows and may have none now. Those that are also among `rows` have those.
+    /// The keys (key columns only) that had rows and may have none now. Those that are also among `rows` or `added` have those.
     pub removed: Option<RecordBatch>,
+    /// Rows that have come beside what their keys have besides.
+    pub added: Option<RecordBatch>,
 }
 
 /// The state of an operator as the checkpoint after the last one needs it.

@@ -170,7 +170,13 @@ impl Operator for Upsert {
             true => None,
             false => Some(table_of(self.keys.decode(gone.iter().map(|key| &**key))?, "key_")?),
         };
-        Ok(StateChange::Some(vec![TableChange { name: ROWS.into(), key_columns, rows, removed }]))
+        Ok(StateChange::Some(vec![TableChange {
+            name: ROWS.into(),
+            key_columns,
+            rows,
+            removed,
+            added: None,
+        }]))
     }
 
     fn restore(&mut self, tables: Vec<StateTable>) -> Result<()> {

@@ -76,7 +76,7 @@ fn apply(mut saved: Saved, change: &TableChange) -> Option<Saved> {
             table.remove(&key);
         }
     }
-    if let Some(batch) = &change.rows {
+    for batch in change.rows.iter().chain(&change.added) {
         add(table, batch, change.key_columns)?;
     }
     Some(saved)
@@ -185,10 +185,11 @@ mod tests {
             key_columns: 1,
             rows: Some(batch("+ 1 5\n+ 1 6\n+ 4 0")),
             removed: Some(removed),
+            added: Some(batch("+ 3 4\n+ 2 9")),
         };
         let after = apply(saved("+ 1 1\n+ 2 2\n+ 3 3"), &change).unwrap();
-        assert!(differences(&after, &saved("+ 4 0\n+ 3 3\n+ 1 6\n+ 1 5")).is_empty());
-        let other = differences(&after, &saved("+ 1 6\n+ 3 3\n+ 5 5")).join("");
+        assert!(differences(&after, &saved("+ 4 0\n+ 3 3\n+ 3 4\n+ 2 9\n+ 1 6\n+ 1 5")).is_empty());
+        let other = differences(&after, &saved("+ 1 6\n+ 3 3\n+ 3 4\n+ 2 9\n+ 5 5")).join("");
         assert!(
             other.contains("forgotten 1 keys, kept 1 that have gone, and have other rows of 1"),
             "{other}"

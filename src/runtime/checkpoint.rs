@@ -20,8 +20,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Version of the manifest's layout.
-const VERSION: u32 = 3;
-/// The layout before, in which a table was one file.
+const VERSION: u32 = 4;
+/// The layout before, in which no rows were added to those of a key.
+const NOTHING_ADDED: u32 = 3;
+/// That before, in which a table was one file.
 const WHOLE_TABLES: u32 = 2;
 
 /// Rows of a state table of one node, for one worker.
@@ -184,7 +186,7 @@ impl From<WholeTable> for TableManifest {
     fn from(WholeTable { node, name, key_columns, file }: WholeTable) -> Self {
         // How many rows it has is not told; the first merge finds out.
         let rows = StoredFile { name: file, crc32c: None };
-        let files = vec![TableFile { rows: Some(rows), removed: None, count: 0, order: None }];
+        let files = vec![TableFile { rows: Some(rows), removed: None, added: None, count: 0, order: None }];
         TableManifest { node, name, key_columns, files }
     }
 }
@@ -237,7 +239,7 @@ impl JobStore {
         }
         let bytes = self.disk.read(&path)?;
         let layout: Layout = serde_json::from_slice(&bytes).map_err(|e| self.damaged(&path, e))?;
-        if ![WHOLE_TABLES, VERSION].contains(&layout.version) {
+        if ![WHOLE_TABLES, NOTHING_ADDED, VERSION].contains(&layout.version) {
             let (age, then) = if layout.version > VERSION {
                 ("a newer", "")
             } else {
@@ -477,7 +479,7 @@ mod tests {
         store.write(manifest(1), &[], vec![]).unwrap();
         let path = dir.path().join("checkpoint.json");
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text.replace("\"version\": 3", "\"version\": 9")).unwrap();
+        std::fs::write(&path, text.replace("\"version\": 4", "\"version\": 9")).unwrap();
         assert!(store.manifest().unwrap_err().to_string().contains("newer millstream"));
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();
         assert!(store.manifest().unwrap_err().to_string().contains("damaged"));

@@ -2,7 +2,7 @@
 //!
 //! A table is a list of Parquet files, the oldest first. The first may be all of it; each further one holds, for the keys
 //! that changed until its checkpoint, all rows that they had then, and beside it stand the keys that had none any more.
-//! So of a key the newest file counts that names it. Files are merged as in a log-structured merge tree (O'Neil et al.
+//! So of a key the newest file counts that names it, and besides the rows that this and newer ones add. Files are merged as in a log-structured merge tree (O'Neil et al.
 //! 1996): as soon as those behind a file are as large as it is, they become one. What a checkpoint costs thus follows what
 //! has changed, times the logarithm of the state's size at most, and a table has few files. They
 //! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
@@ -14,7 +14,7 @@ use super::worker::NodeState;
 use crate::operators::{StateChange, StateTable, TableChange};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch, not};
 use serde::{Deserialize, Serialize};
 
 /// Files of fewer rows count as if they had so many: below that, a file costs what it costs.
@@ -39,7 +39,10 @@ pub struct TableFile {
     /// The keys that have no rows, or those in `rows`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<StoredFile>,
-    /// Rows in both.
+    /// Rows beside those that their keys have by these and older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<StoredFile>,
+    /// Rows in all of them.
     #[serde(default)]
     pub count: u64,
     /// How the rows are ordered; files of an older layout are not.
@@ -50,7 +53,7 @@ pub struct TableFile {
 impl TableFile {
     /// The names of its files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.rows.iter().chain(&self.removed).map(|file| file.name.as_str())
+        self.rows.iter().chain(&self.removed).chain(&self.added).map(|file| file.name.as_str())
     }
 }
 
@@ -62,6 +65,7 @@ struct Changed {
     key_columns: usize,
     rows: Vec<RecordBatch>,
     removed: Vec<RecordBatch>,
+    added: Vec<RecordBatch>,
     whole: bool,
 }
 
@@ -70,6 +74,7 @@ struct Changed {
 struct Content {
     rows: Option<RecordBatch>,
     removed: Option<RecordBatch>,
+    added: Option<RecordBatch>,
 }
 
 /// What the workers' changes make of the tables: the new list of tables, whose files are written. `stem` begins the names of
@@ -87,7 +92,8 @@ pub(super) fn write(
             StateChange::Whole(whole) => {
                 next.retain(|table| table.node != node);
                 for StateTable { name, batch, key_columns } in whole {
-                    let change = TableChange { name, key_columns, rows: Some(batch), removed: None };
+                    let change =
+                        TableChange { name, key_columns, rows: Some(batch), removed: None, added: None };
                     gather(&mut changed, node, change, true);
                 }
             }
@@ -97,19 +103,20 @@ pub(super) fn write(
         }
     }
     for change in changed {
-        let Changed { rows, mut removed, .. } = change;
+        let Changed { rows, mut removed, added, .. } = change;
         let place = next.iter().position(|t| t.node == change.node && t.name == change.name);
         if change.whole || place.is_none() {
             // There is nothing that could go.
             removed.clear();
         }
-        if [&rows, &removed].into_iter().flatten().all(|batch| batch.num_rows() == 0) {
+        if [&rows, &removed, &added].into_iter().flatten().all(|batch| batch.num_rows() == 0) {
             continue;
         }
         let stem = format!("{stem}-{}-{}", change.node, change.name);
         let mut file = NewFile::new(store, &stem, change.key_columns);
         file.add_unsorted(0, &rows)?;
         file.add_unsorted(1, &removed)?;
+        file.add_unsorted(2, &added)?;
         let file = file.finish()?;
         match place.and_then(|place| next.get_mut(place)) {
             Some(table) => table.files.push(file),
@@ -132,11 +139,12 @@ pub(super) fn write(
 
 /// Puts a change to those of the same table.
 fn gather(all: &mut Vec<Changed>, node: usize, change: TableChange, whole: bool) {
-    let TableChange { name, key_columns, rows, removed } = change;
+    let TableChange { name, key_columns, rows, removed, added } = change;
     match all.iter_mut().find(|c| c.node == node && c.name == name) {
         Some(same) => {
             same.rows.extend(rows);
             same.removed.extend(removed);
+            same.added.extend(added);
         }
         None => all.push(Changed {
             node,
@@ -144,6 +152,7 @@ fn gather(all: &mut Vec<Changed>, node: usize, change: TableChange, whole: bool)
             key_columns,
             rows: rows.into_iter().collect(),
             removed: removed.into_iter().collect(),
+            added: added.into_iter().collect(),
             whole,
         }),
     }
@@ -169,11 +178,20 @@ fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> 
     let stem = format!("{stem}-{}-{}-merged", table.node, table.name);
     let mut merged = NewFile::new(store, &stem, table.key_columns);
     while let Some(contents) = walk.next()? {
-        let rows: Vec<RecordBatch> = contents.iter().filter_map(|c| c.rows.clone()).collect();
-        let removed: Vec<RecordBatch> = contents.into_iter().filter_map(|c| c.removed).collect();
-        // Where nothing older is left, nothing is there that could be gone.
-        let removed = if first == 0 { None } else { one_batch(&removed)? };
-        merged.add(Content { rows: one_batch(&rows)?, removed })?;
+        let [mut rows, mut removed, mut added] = [const { Vec::new() }; 3];
+        for content in contents {
+            rows.extend(content.rows);
+            removed.extend(content.removed);
+            added.extend(content.added);
+        }
+        if first == 0 {
+            // Where nothing older is left, nothing is there that could be gone, or be added to.
+            rows.append(&mut added);
+            merged.add(Content { rows: one_batch(&rows)?, removed: None, added: None })?;
+            continue;
+        }
+        let added = known_apart(&mut rows, &removed, added, table.key_columns)?;
+        merged.add(Content { rows: one_batch(&rows)?, removed: one_batch(&removed)?, added })?;
     }
     let merged = merged.finish()?;
     table.files.truncate(first);
@@ -191,15 +209,16 @@ pub(super) fn read(
 ) -> Result<()> {
     let mut walk = Walk::open(store, &table.files, table.key_columns)?;
     while let Some(contents) = walk.next()? {
-        contents.into_iter().filter_map(|content| content.rows).try_for_each(&mut *give)?;
+        let parts = contents.into_iter().flat_map(|content| [content.rows, content.added]);
+        parts.flatten().try_for_each(&mut *give)?;
     }
     Ok(())
 }
 
 /// A walk through some files of a table side by side.
 struct Walk<'a> {
-    /// Rows and removed keys of each file, the newest first.
-    files: Vec<[Option<FileCursor<'a>>; 2]>,
+    /// Rows, removed keys and added rows of each file, the newest first.
+    files: Vec<[Option<FileCursor<'a>>; 3]>,
     key_columns: usize,
     /// Whether all of them are in the order of hashes; else they come all at once.
     ordered: bool,
@@ -212,14 +231,15 @@ impl<'a> Walk<'a> {
             file.as_ref().map(|file| FileCursor::open(store, file, key_columns)).transpose()
         };
         let newest = files.iter().rev();
-        let cursors = newest.map(|file| Ok([open(&file.rows)?, open(&file.removed)?]));
+        let cursors = newest.map(|file| Ok([open(&file.rows)?, open(&file.removed)?, open(&file.added)?]));
         let ordered = files.iter().all(|file| file.order.as_deref() == Some(ORDER)) && key_columns > 0;
         Ok(Walk { files: cursors.collect::<Result<_>>()?, key_columns, ordered, over: false })
     }
 
     /// Whether all files with rows have the same columns.
     fn is_of_one_kind(&self) -> bool {
-        let schemas: Vec<_> = self.files.iter().filter_map(|file| Some(file[0].as_ref()?.schema())).collect();
+        let with_rows = self.files.iter().flat_map(|[rows, _, added]| rows.iter().chain(added));
+        let schemas: Vec<_> = with_rows.map(FileCursor::schema).collect();
         schemas.windows(2).all(|pair| pair[0] == pair[1])
     }
 
@@ -237,16 +257,16 @@ impl<'a> Walk<'a> {
                     bound = Some(bound.map_or(own, |bound| bound.min(own)));
                 }
             }
-            for [rows, removed] in &mut self.files {
-                let rows = rows.as_mut().and_then(|cursor| cursor.take(bound));
-                let removed = removed.as_mut().and_then(|cursor| cursor.take(bound));
-                contents.push(Content { rows, removed });
+            for file in &mut self.files {
+                let [rows, removed, added] =
+                    file.each_mut().map(|cursor| cursor.as_mut().and_then(|cursor| cursor.take(bound)));
+                contents.push(Content { rows, removed, added });
             }
             self.over = self.files.iter().flatten().flatten().all(FileCursor::is_over);
         } else {
-            for [rows, removed] in std::mem::take(&mut self.files) {
+            for [rows, removed, added] in std::mem::take(&mut self.files) {
                 let whole = |cursor: Option<FileCursor>| cursor.map(FileCursor::whole).transpose();
-                contents.push(Content { rows: whole(rows)?, removed: whole(removed)? });
+                contents.push(Content { rows: whole(rows)?, removed: whole(removed)?, added: whole(added)? });
             }
             self.over = true;
         }
@@ -263,7 +283,7 @@ fn newest(contents: &mut [Content], key_columns: usize) -> Result<()> {
     let mut seen: Option<KeyTable> = None;
     let last = contents.len() - 1;
     for (i, content) in contents.iter_mut().enumerate() {
-        let some = content.rows.as_ref().or(content.removed.as_ref());
+        let some = content.rows.as_ref().or(content.removed.as_ref()).or(content.added.as_ref());
         if let (None, Some(batch)) = (&seen, some) {
             let fields = batch.schema_ref().fields().iter().take(key_columns);
             let types: Vec<_> = fields.map(|f| f.data_type().clone()).collect();
@@ -272,6 +292,8 @@ fn newest(contents: &mut [Content], key_columns: usize) -> Result<()> {
         if let Some(seen) = &mut seen {
             let before = seen.slots();
             let is_last = i == last;
+            // What is added does not hide what older files have.
+            content.added = unseen(seen, content.added.take(), before, key_columns, true)?;
             // The rows first: a key that is also among the removed has them.
             content.rows = unseen(seen, content.rows.take(), before, key_columns, is_last)?;
             let known = seen.slots();
@@ -304,6 +326,31 @@ fn unseen(
     Ok(Some(filter_record_batch(&batch, &mask)?))
 }
 
+/// Moves those of the added rows to `rows` whose keys are there or among the removed: nothing older counts of them. Gives the
+/// others, which are added still.
+fn known_apart(
+    rows: &mut Vec<RecordBatch>,
+    removed: &[RecordBatch],
+    added: Vec<RecordBatch>,
+    key_columns: usize,
+) -> Result<Option<RecordBatch>> {
+    let Some(first) = added.first() else { return Ok(None) };
+    let types: Vec<_> = first.columns()[..key_columns].iter().map(|key| key.data_type().clone()).collect();
+    let mut known = KeyTable::new(&types)?;
+    let mut slots = Vec::new();
+    for batch in rows.iter().chain(removed) {
+        known.intern(&batch.columns()[..key_columns], batch.num_rows(), |_| false, &mut slots)?;
+    }
+    let mut others = Vec::new();
+    for batch in added {
+        known.look_up(&batch.columns()[..key_columns], batch.num_rows(), &mut slots)?;
+        let is_new: BooleanArray = slots.iter().map(|slot| Some(*slot == NO_SLOT)).collect();
+        others.push(filter_record_batch(&batch, &is_new)?);
+        rows.push(filter_record_batch(&batch, &not(&is_new)?)?);
+    }
+    one_batch(&others)
+}
+
 /// Batches of one schema as one; none if there are no rows.
 fn one_batch(batches: &[RecordBatch]) -> Result<Option<RecordBatch>> {
     let Some(first) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
@@ -315,32 +362,32 @@ struct NewFile<'a> {
     store: &'a JobStore,
     stem: &'a str,
     key_columns: usize,
-    /// The rows, and the removed keys.
-    writers: [Option<(FileWriter, KeyHashes)>; 2],
+    /// The rows, the removed keys, and the added rows.
+    writers: [Option<(FileWriter, KeyHashes)>; 3],
     count: u64,
 }
 
 impl<'a> NewFile<'a> {
     fn new(store: &'a JobStore, stem: &'a str, key_columns: usize) -> Self {
-        NewFile { store, stem, key_columns, writers: [None, None], count: 0 }
+        NewFile { store, stem, key_columns, writers: [None, None, None], count: 0 }
     }
 
     /// Adds contents, whose keys' hashes are above those that have been added.
     fn add(&mut self, content: Content) -> Result<()> {
-        for (part, batch) in [content.rows, content.removed].into_iter().enumerate() {
+        for (part, batch) in [content.rows, content.removed, content.added].into_iter().enumerate() {
             self.add_unsorted(part, batch.as_slice())?;
         }
         Ok(())
     }
 
-    /// Adds rows (part 0) or removed keys (part 1) in whatever order, their keys' hashes above those that have been added.
+    /// Adds rows (part 0), removed keys (part 1) or added rows (part 2) in whatever order, their keys' hashes above those that have been added.
     fn add_unsorted(&mut self, part: usize, batches: &[RecordBatch]) -> Result<()> {
         let some: Vec<&RecordBatch> = batches.iter().filter(|batch| batch.num_rows() > 0).collect();
         let Some(first) = some.first() else { return Ok(()) };
         let (writer, hashes) = match &mut self.writers[part] {
             Some(writer) => writer,
             none => {
-                let name = format!("{}{}.parquet", self.stem, ["", ".removed"][part]);
+                let name = format!("{}{}.parquet", self.stem, ["", ".removed", ".added"][part]);
                 let begun = FileWriter::begin(self.store, name, first.schema())?;
                 none.insert((begun, KeyHashes::new(&first.schema(), self.key_columns)?))
             }
@@ -350,9 +397,10 @@ impl<'a> NewFile<'a> {
     }
 
     fn finish(self) -> Result<TableFile> {
-        let [rows, removed] =
+        let [rows, removed, added] =
             self.writers.map(|writer| writer.map(|(writer, _)| writer.finish()).transpose());
-        Ok(TableFile { rows: rows?, removed: removed?, count: self.count, order: Some(ORDER.into()) })
+        let (rows, removed, added) = (rows?, removed?, added?);
+        Ok(TableFile { rows, removed, added, count: self.count, order: Some(ORDER.into()) })
     }
 }
 
@@ -405,12 +453,26 @@ mod tests {
         found
     }
 
-    /// The changes of one worker: the keys that have rows now, and those that have none.
+    /// The changes of one worker: the keys that have other rows now, and those that have none.
     fn change(changed: &Rows) -> NodeState {
+        change_and_add(changed, &Rows::new())
+    }
+
+    /// The same, and rows that have come beside others.
+    fn change_and_add(changed: &Rows, added: &Rows) -> NodeState {
         let (there, gone): (Rows, Rows) = changed.clone().into_iter().partition(|(_, rows)| !rows.is_empty());
         let batch = |rows: RecordBatch| (rows.num_rows() > 0).then_some(rows);
-        let (rows, removed) = (batch(rows(&there)), batch(keys(gone.into_keys())));
-        (4, StateChange::Some(vec![TableChange { name: "rows".into(), key_columns: 1, rows, removed }]))
+        let (rows, removed, added) = (batch(rows(&there)), batch(keys(gone.into_keys())), batch(rows(added)));
+        (
+            4,
+            StateChange::Some(vec![TableChange {
+                name: "rows".into(),
+                key_columns: 1,
+                rows,
+                removed,
+                added,
+            }]),
+        )
     }
 
     fn store(dir: &tempfile::TempDir) -> JobStore {
@@ -422,7 +484,11 @@ mod tests {
         #[test]
         fn what_is_read_is_what_was_there_at_the_last_checkpoint(
             steps in proptest::collection::vec(
-                proptest::collection::btree_map(0..300i64, proptest::collection::vec(0..9i64, 0..3), 0..200),
+                proptest::collection::btree_map(
+                    0..300i64,
+                    (proptest::collection::vec(0..9i64, 0..3), 0..4u8),
+                    0..200,
+                ),
                 1..12,
             )
         ) {
@@ -430,12 +496,23 @@ mod tests {
             let store = store(&dir);
             let (mut model, mut tables) = (Rows::new(), Vec::new());
             for (i, step) in steps.into_iter().enumerate() {
-                let mut step = step;
-                step.values_mut().for_each(|values| values.sort_unstable());
-                model.extend(step.clone());
+                // Of each worker what changes, and what is added, to keys that it has just removed too.
+                let mut workers = [const { (Rows::new(), Rows::new()) }; 2];
+                for (key, (values, kind)) in step {
+                    let (changed, added) = &mut workers[(key % 2) as usize];
+                    if kind < 3 {
+                        model.insert(key, vec![]);
+                        changed.insert(key, if kind == 0 { vec![] } else { values.clone() });
+                    }
+                    if kind == 0 || kind == 3 {
+                        added.insert(key, values.clone());
+                    }
+                    model.entry(key).or_default().extend(values);
+                }
                 model.retain(|_, values| !values.is_empty());
-                let (one, other): (Rows, Rows) = step.into_iter().partition(|(key, _)| key % 2 == 0);
-                let workers = vec![vec![change(&one)], vec![change(&other)]];
+                model.values_mut().for_each(|values| values.sort_unstable());
+                let workers = workers.iter().map(|(changed, added)| vec![change_and_add(changed, added)]);
+                let workers = workers.collect();
                 tables = write(&store, &format!("state-{i}"), &tables, workers).unwrap();
                 prop_assert_eq!(&held(&store, &tables), &model);
             }

@@ -370,6 +370,11 @@ impl RowLists {
         }
     }
 
+    /// Whether rows only come: then each that comes is a new entry, the first of its slot.
+    pub fn only_grows(&self) -> bool {
+        matches!(self.kept, Kept::Columns { .. })
+    }
+
     /// Whether some columns cost as much as all of them.
     pub fn decodes_whole(&self) -> bool {
         matches!(self.kept, Kept::Bytes { .. })

@@ -77,6 +77,7 @@ impl Aggregate {
                     key_columns: self.plan.keys(),
                     rows,
                     removed,
+                    added: None,
                 });
             }
         }

@@ -109,7 +109,7 @@ impl Join {
                 }
                 arrivals.entry(rows.until(id)).or_default().push(id);
                 if unknown {
-                    self.note_unsaved(slot);
+                    self.note_unsaved(side, slot);
                 }
             }
         }

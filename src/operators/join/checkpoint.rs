@@ -1,5 +1,6 @@
 //! The operator's state as tables, and back: a table a side, its rows by key with their weights and matches.
 
+use super::unsaved::ToSave;
 use super::{Join, Matching};
 use crate::delta::Delta;
 use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
@@ -43,20 +44,20 @@ impl Join {
     /// What has changed since this was last called; the whole state the first time, and where there are no keys.
     pub(super) fn save_changes(&mut self) -> Result<StateChange> {
         let key_columns = self.key_columns_kept();
-        let begun = self.unsaved.replace(Vec::new());
-        let Some(mut changed) = begun.filter(|_| key_columns > 0) else {
+        let begun = self.unsaved.replace(Default::default());
+        let Some(noted) = begun.filter(|_| key_columns > 0) else {
             self.slots.iter_mut().for_each(|slot| slot.saved = true);
             return Ok(StateChange::Whole(self.save()?));
         };
-        // Those that have become other keys' are noted again where these have changed.
-        changed.retain(|slot| std::mem::take(&mut self.slots[*slot as usize].unsaved));
         let (gone, gone_rows) = self.keys.take_removed()?;
         let mut changes = Vec::new();
         for (side, name) in TABLES.into_iter().enumerate() {
-            let (places, counts) = self.places(side, &changed);
-            let none = changed.iter().zip(counts).filter(|(_, count)| *count == 0).map(|(slot, _)| *slot);
+            let ToSave { anew, added } = self.take_unsaved(side, &noted[side]);
+            let (places, counts) = self.places(side, &anew);
+            let none = anew.iter().zip(counts).filter(|(_, count)| *count == 0).map(|(slot, _)| *slot);
             let without: Vec<u32> = none.filter(|slot| self.slots[*slot as usize].saved).collect();
-            let rows = if places.is_empty() { None } else { Some(self.table(side, &places)?) };
+            let table = |places: &[u32]| (!places.is_empty()).then(|| self.table(side, places)).transpose();
+            let (rows, added) = (table(&places)?, table(&added)?);
             let mut removed = None;
             if !without.is_empty() || gone_rows > 0 {
                 let keys = self.keys.columns(without.into_iter())?;
@@ -65,11 +66,13 @@ impl Join {
                 let fields: Vec<Field> = key_fields(&keys).collect();
                 removed = Some(RecordBatch::try_new(Arc::new(Schema::new(fields)), keys)?);
             }
-            if rows.is_some() || removed.is_some() {
-                changes.push(TableChange { name: name.into(), key_columns, rows, removed });
+            if rows.is_some() || removed.is_some() || added.is_some() {
+                changes.push(TableChange { name: name.into(), key_columns, rows, removed, added });
             }
         }
-        changed.iter().for_each(|slot| self.slots[*slot as usize].saved = true);
+        for slot in noted.into_iter().flatten().filter(|slot| self.keys.is_used(*slot)) {
+            self.slots[slot as usize].saved = true;
+        }
         Ok(StateChange::Some(changes))
     }
 
@@ -112,7 +115,7 @@ impl Join {
 
     /// Takes state tables in.
     pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        self.unsaved = Some(Vec::new());
+        self.unsaved = Some(Default::default());
         let mut counted = true;
         for table in &tables {
             counted &= self.load_table(table)?;

@@ -53,8 +53,8 @@ struct Slot {
     note: u32,
     /// When (ns) its window is over, if one bounds it.
     until: i64,
-    /// It is among the slots that have changed since the last checkpoint.
-    unsaved: bool,
+    /// How many rows of each side, the newest ones, the last checkpoint does not have; [`unsaved::ALL`] = it has others.
+    unsaved: [u32; 2],
     /// The last checkpoint may have rows of its key.
     saved: bool,
     /// It has been used since it was last looked at whether it may leave memory.
@@ -68,7 +68,7 @@ impl Default for Slot {
             weights: [0; 2],
             note: 0,
             until: i64::MAX,
-            unsaved: false,
+            unsaved: [0; 2],
             saved: false,
             used: false,
         }
@@ -112,9 +112,9 @@ pub struct Join {
     aging: bool,
     ages: age::Ages,
     scratch: Vec<u32>,
-    /// Slots that have changed since the last checkpoint, some of them given to other keys since; `None` = nobody has
-    /// asked yet.
-    unsaved: Option<Vec<u32>>,
+    /// Slots whose rows of a side have changed since the last checkpoint, some of them given to other keys since; `None` =
+    /// nobody has asked yet.
+    unsaved: Option<[Vec<u32>; 2]>,
     /// The slot that is looked at next when keys are to leave memory.
     hand: ClockHand,
 }
@@ -270,7 +270,7 @@ impl Join {
                 }
                 self.rows[side].remove(id);
                 self.slots[slot as usize].entries[side] -= 1;
-                self.note_unsaved(slot);
+                self.note_unsaved(side, slot);
                 self.empty.push(slot);
             }
             self.rows[side].sweep()?;
@@ -314,7 +314,6 @@ impl Join {
         self.take_in(port, &delta, &slots, matches.as_deref())?;
         for slot in slots.iter().filter(|slot| **slot != NO_SLOT) {
             self.slots[*slot as usize].used = true;
-            self.note_unsaved(*slot);
         }
         self.scratch = slots;
         Ok(())

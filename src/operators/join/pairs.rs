@@ -199,6 +199,8 @@ impl Join {
                 self.note_row(1 - side, other, weight);
                 let rows = &mut self.rows[1 - side];
                 rows.set_matched(other, rows.matched(other) + delta.weight(row));
+                let slot = rows.slot(other);
+                self.note_unsaved(1 - side, slot);
             }
         }
     }
@@ -237,6 +239,7 @@ impl Join {
             true => None,
             false => Some(self.rows[side].incoming(delta.batch.columns(), delta.num_rows())?),
         };
+        let only_grows = incoming.is_some() && self.rows[side].only_grows();
         for (row, slot) in slots.iter().enumerate() {
             if *slot == NO_SLOT {
                 incoming.iter().for_each(|incoming| self.rows[side].let_go(incoming, row));
@@ -247,6 +250,10 @@ impl Join {
                 self.note_slot(*slot);
             }
             self.slots[*slot as usize].weights[side] += weight;
+            match only_grows {
+                true => self.note_added(side, *slot),
+                false => self.note_unsaved(side, *slot),
+            }
             let Some(incoming) = &incoming else {
                 if self.slots[*slot as usize].weights[side] == 0 {
                     self.empty.push(*slot);

@@ -128,7 +128,7 @@ impl KeyedState for Join {
         }
         let evicted = Evicted {
             keys: self.keys.columns(slots.iter().copied())?,
-            unsaved: slots.iter().map(|slot| self.slots[*slot as usize].unsaved).collect(),
+            unsaved: slots.iter().map(|slot| self.slots[*slot as usize].unsaved != [0; 2]).collect(),
             due: slots.iter().map(|slot| self.due(*slot)).collect(),
             tables,
         };
@@ -162,7 +162,7 @@ impl KeyedState for Join {
         if let Some(keys) = unsaved {
             let mut slots = Vec::new();
             self.keys.look_up(&keys, keys[0].len(), &mut slots)?;
-            slots.into_iter().filter(|slot| *slot != NO_SLOT).for_each(|slot| self.note_unsaved(slot));
+            slots.into_iter().filter(|slot| *slot != NO_SLOT).for_each(|slot| self.note_both_unsaved(slot));
         }
         Ok(())
     }

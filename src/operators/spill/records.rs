@@ -249,6 +249,7 @@ impl Shapes {
                     key_columns: self.key_types.len(),
                     rows,
                     removed,
+                    added: None,
                 });
             }
         }
@@ -257,7 +258,13 @@ impl Shapes {
                 let all: Vec<usize> = (0..gathered.records.len()).collect();
                 let removed = Some(keys_table(fields, self.keys(gathered, &all)?)?);
                 let key_columns = self.key_types.len();
-                changes.push(TableChange { name: name.clone(), key_columns, rows: None, removed });
+                changes.push(TableChange {
+                    name: name.clone(),
+                    key_columns,
+                    rows: None,
+                    removed,
+                    added: None,
+                });
             }
         }
         Ok(changes)

@@ -116,21 +116,22 @@ impl Saved {
                     key_columns: t.key_columns,
                     rows: Some(t.batch),
                     removed: None,
+                    added: None,
                 };
                 tables.into_iter().map(whole).collect()
             }
             StateChange::Some(changes) => changes,
         };
-        for TableChange { name, rows, removed, .. } in changes {
+        for TableChange { name, rows, removed, added, .. } in changes {
             let of = |batch: Option<RecordBatch>| {
                 batch.map_or(String::new(), |batch| draw(&[Delta::insert(batch)]))
             };
-            let (rows, removed) = (of(rows), of(removed));
+            let (rows, removed, added) = (of(rows), of(removed), of(added));
             let key = |line: &str| line.split(' ').nth(1).unwrap().to_string();
             removed.lines().chain(rows.lines()).for_each(|line| {
                 self.0.remove(&(name.clone(), key(line)));
             });
-            for line in rows.lines() {
+            for line in rows.lines().chain(added.lines()) {
                 self.0.entry((name.clone(), key(line))).or_default().push(format!("{name} {line}"));
             }
         }

@@ -64,7 +64,13 @@ impl TopN {
         if rows.is_none() && removed.is_none() {
             return Ok(StateChange::Some(vec![]));
         }
-        Ok(StateChange::Some(vec![TableChange { name: ROWS.into(), key_columns, rows, removed }]))
+        Ok(StateChange::Some(vec![TableChange {
+            name: ROWS.into(),
+            key_columns,
+            rows,
+            removed,
+            added: None,
+        }]))
     }
 
     /// Entries as the table.
