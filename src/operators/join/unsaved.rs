@@ -59,6 +59,8 @@ impl Join {
                 }
             }
         }
+        // As they lie in memory.
+        save.added.sort_unstable();
         save
     }
 }
