@@ -155,6 +155,7 @@ fn text(name: &str, default: &str) -> String {
 }
 
 fn main() -> Result<()> {
+    millstream::cli::allocator::set_up();
     let wanted = std::env::args().skip(1).find(|a| !a.starts_with('-'));
     let seconds: u64 = text("SECONDS", "10").parse()?;
     let (partitions, fsync, checkpoint) =

@@ -1,9 +1,12 @@
 //! The C library's allocator, set up for much memory that stays: state lies in huge pages.
 //!
-//! Most of the time in which a job's state first grows is the kernel's, which gives memory page by page; in pages of 2 MiB it
-//! is a third of that (figures in BENCHMARKS.md). glibc only listens to its environment in this, and only when a program
+//! A third of the time in which a job's state first grows is the kernel's, which gives memory page by page; in pages of 2 MiB it
+//! takes half of that (figures in BENCHMARKS.md). glibc only listens to its environment in this, and only when a program
 //! starts: so the program starts itself once more. Fewer arenas than glibc's 8 a core also leave fewer holes where threads
 //! free what others have allocated.
+//!
+//! What it costs: a page that is touched first takes longer, which shows where a virtual machine has to get it back from its
+//! host (free page reporting). Who sets the variable, to nothing too, is left alone.
 
 use std::ffi::OsString;
 

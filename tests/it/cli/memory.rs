@@ -71,3 +71,30 @@ fn a_job_whose_state_is_many_times_what_memory_may_hold_gives_the_right_answer_a
         assert_eq!(place.rows(result), place.rows(query), "{query}");
     }
 }
+
+/// Where memory is of huge pages is said to the C library; what a user says to it stays.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_allocator_is_told_of_huge_pages_unless_the_user_tells_it_something() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new();
+    place.sql("CREATE STREAM s (a BIGINT)");
+    place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
+    for own in [None, Some(""), Some("glibc.malloc.perturb=7")] {
+        let mut command = place.command(&["-c", "SELECT a FROM s", "--format", "jsonl"]);
+        command.env_remove("GLIBC_TUNABLES").envs(own.map(|own| ("GLIBC_TUNABLES", own)));
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "{\"a\":7}\n");
+        let environment = std::fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let told = environment.split('\0').find_map(|pair| pair.strip_prefix("GLIBC_TUNABLES="));
+        match own {
+            None => assert!(told.is_some_and(|told| told.contains("hugetlb=1")), "{told:?}"),
+            Some(own) => assert_eq!(told, Some(own)),
+        }
+    }
+}
