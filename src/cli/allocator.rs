@@ -13,11 +13,14 @@ use std::ffi::OsString;
 /// Where glibc looks; what a user has put there stays, and is all that holds.
 const VARIABLE: &str = "GLIBC_TUNABLES";
 
-/// The environment variable that the program has set for itself; `None` = it has not. Programs that it starts for the user
-/// should not have it.
-pub(super) fn variable() -> Option<&'static str> {
-    let set = std::env::var_os(VARIABLE)?;
-    (set == OsString::from(settings())).then_some(VARIABLE)
+/// Tells the program that it has started itself: its process's number. glibc takes [`VARIABLE`] away from a program that has
+/// more rights than who starts it (capabilities of its file), which would otherwise start itself for ever.
+const STARTED: &str = "MILLSTREAM_STARTED";
+
+/// The environment variables that the program has set for itself: programs that it starts for the user should not have them.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    let own = std::env::var_os(VARIABLE) == Some(OsString::from(settings()));
+    [STARTED].into_iter().chain(own.then_some(VARIABLE))
 }
 
 /// Huge pages where the system gives them to who asks; blocks up to 32 MiB (which glibc comes to by itself) in the heaps,
@@ -36,7 +39,9 @@ fn settings() -> String {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn set_up() {
     use std::os::unix::process::CommandExt;
-    if std::env::var_os(VARIABLE).is_some() {
+    let number = std::process::id().to_string();
+    let has_started = std::env::var_os(STARTED).is_some_and(|started| started == number.as_str());
+    if has_started || std::env::var_os(VARIABLE).is_some() {
         return;
     }
     let mut words = std::env::args_os();
@@ -45,7 +50,8 @@ pub fn set_up() {
     if program.file_name().is_none_or(|file| file.as_encoded_bytes().starts_with(b"ld")) {
         return;
     }
-    let _ = std::process::Command::new(program).arg0(name).args(words).env(VARIABLE, settings()).exec();
+    let mut again = std::process::Command::new(program);
+    let _ = again.arg0(name).args(words).env(VARIABLE, settings()).env(STARTED, number).exec();
 }
 
 /// Other allocators are left as they are.

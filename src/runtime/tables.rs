@@ -2,8 +2,8 @@
 //!
 //! A table is a list of Parquet files, the oldest first. The first may be all of it; each further one holds, for the keys
 //! that changed until its checkpoint, all rows that they had then, and beside it stand the keys that had none any more.
-//! So of a key the newest file counts that names it, and besides the rows that this and newer ones add. Files are merged as in a log-structured merge tree (O'Neil et al.
-//! 1996): as soon as those behind a file are as large as it is, they become one. What a checkpoint costs thus follows what
+//! So of a key the newest file counts that names it, and besides the rows that this and newer ones add. Files are merged as
+//! in a log-structured merge tree (O'Neil et al. 1996): as soon as those behind a file are as large as it is, they become one. What a checkpoint costs thus follows what
 //! has changed, times the logarithm of the state's size at most, and a table has few files. They
 //! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
 
@@ -36,7 +36,7 @@ pub struct TableFile {
     /// The rows; none = there are no rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<StoredFile>,
-    /// The keys that have no rows, or those in `rows`.
+    /// The keys that have no rows, or those in `rows` and `added`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<StoredFile>,
     /// Rows beside those that their keys have by these and older files.
@@ -380,7 +380,8 @@ impl<'a> NewFile<'a> {
         Ok(())
     }
 
-    /// Adds rows (part 0), removed keys (part 1) or added rows (part 2) in whatever order, their keys' hashes above those that have been added.
+    /// Adds rows (part 0), removed keys (part 1) or added rows (part 2) in whatever order, their keys' hashes above those that
+    /// have been added.
     fn add_unsorted(&mut self, part: usize, batches: &[RecordBatch]) -> Result<()> {
         let some: Vec<&RecordBatch> = batches.iter().filter(|batch| batch.num_rows() > 0).collect();
         let Some(first) = some.first() else { return Ok(()) };

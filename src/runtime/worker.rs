@@ -202,7 +202,8 @@ impl Emit for Behind<'_> {
 }
 
 impl Behind<'_> {
-    /// Sends rows on that have not been copied; they are where they go through several operators or none.
+    /// Sends rows on that have not been copied. A single operator behind copies what it needs of them; where several take them,
+    /// or none does, they are copied here, once.
     fn emit_part(&mut self, part: Part) -> Result<(), OperatorError> {
         let route = &self.routes[self.from];
         let [(to, port)] = route.consumers[..] else { return self.emit(part.delta()?) };

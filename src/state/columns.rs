@@ -102,9 +102,8 @@ impl ColumnStore {
     /// Errors: there are too many.
     fn push(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<Place, ArrowError> {
         let bytes = columns.iter().map(bytes_of).collect::<Result<Vec<_>, _>>()?;
-        let tight = |(column, bytes): (&ArrayRef, &usize)| is_tight(column, *bytes);
         // What comes may be a small part of large buffers.
-        let tight = columns.iter().zip(&bytes).all(tight);
+        let tight = columns.iter().zip(&bytes).all(|(column, bytes)| is_tight(column, *bytes));
         let bytes = bytes.iter().sum::<usize>();
         if let Some(open) = self.open
             && self.chunks[open as usize].bytes + bytes > CHUNK_BYTES

@@ -400,7 +400,7 @@ impl Shell {
         let editor = editor.unwrap_or_else(|| "vi".into());
         let mut words = editor.split_whitespace();
         let mut command = std::process::Command::new(words.next().unwrap_or("vi"));
-        if let Some(own) = allocator::variable() {
+        for own in allocator::variables() {
             command.env_remove(own);
         }
         let started = command.args(words).arg(file).status();

@@ -98,3 +98,25 @@ fn the_allocator_is_told_of_huge_pages_unless_the_user_tells_it_something() {
         }
     }
 }
+
+/// A program that has more rights than who starts it finds the variable taken away; it must not start itself for ever.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_program_starts_itself_once_only_whatever_becomes_of_the_environment() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new();
+    place.sql("CREATE STREAM s (a BIGINT)");
+    place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
+    let script = "export MILLSTREAM_STARTED=$$; exec \"$0\" -c 'SELECT a FROM s' --format jsonl";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_millstream")]).current_dir(place.path(""));
+    command.env_remove("GLIBC_TUNABLES").env_remove("MILLSTREAM_DATA");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let environment = std::fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(line, "{\"a\":7}\n");
+    assert!(!String::from_utf8_lossy(&environment).contains("GLIBC_TUNABLES"));
+}
