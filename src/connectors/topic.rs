@@ -439,9 +439,14 @@ impl TopicAppender {
         Ok(last)
     }
 
+    /// The topic.
+    pub fn topic(&self) -> Arc<Topic> {
+        self.topic.clone()
+    }
+
     /// Makes what was appended durable.
     pub fn sync(&mut self) -> Result<(), ConnectorError> {
-        self.writers.iter_mut().try_for_each(|w| Ok(w.sync()?))
+        Ok(self.topic.sync_all()?)
     }
 }
 

@@ -155,6 +155,11 @@ impl Topic {
         Ok(())
     }
 
+    /// The same for all partitions.
+    pub fn sync_all(&self) -> Result<(), LogError> {
+        (0..self.partitions()).try_for_each(|partition| self.sync(partition))
+    }
+
     /// Syncs a partition that was to be synced in a while; the next append asks for it again.
     fn sync_now(&self, partition: u32) -> Result<(), LogError> {
         self.partition(partition)?.unsynced.store(false, Ordering::Release);

@@ -14,6 +14,7 @@ use crate::delta::EventTime;
 use crate::disk::{Disk, DiskFile, Open};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// When a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,9 +84,19 @@ struct Named {
 
 /// An open journal.
 pub struct Journal {
-    file: DiskFile,
+    file: Arc<DiskFile>,
     length: u64,
     topics: Topics,
+}
+
+/// The file of a journal.
+pub(super) struct JournalSyncer(Arc<DiskFile>);
+
+impl JournalSyncer {
+    /// See [`Journal::sync`].
+    pub(super) fn sync(&self) -> Result<()> {
+        self.0.sync_data().map_err(RuntimeError::JournalSync)
+    }
 }
 
 /// What is sound of a file.
@@ -146,7 +157,7 @@ impl Journal {
         // Whoever wrote it may have died before it was on disk, or been told that a sync failed: then nobody can tell
         // what the system still means to write.
         disk.write_atomically(path, &bytes[..whole])?;
-        let file = disk.open(path, Open::Create)?;
+        let file = Arc::new(disk.open(path, Open::Create)?);
         Ok((Journal { file, length: whole as u64, topics: Vec::new() }, entries))
     }
 
@@ -190,12 +201,17 @@ impl Journal {
         }
         // Or what is made durable in it would be lost with its name.
         disk.sync_dir(dir)?;
-        Ok(Journal { file, length: 0, topics: self.topics.clone() })
+        Ok(Journal { file: Arc::new(file), length: 0, topics: self.topics.clone() })
     }
 
     /// Makes its entries durable. If that fails it must not be tried again: the system may then take for written what is not.
     pub(super) fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(RuntimeError::JournalSync)
+        self.syncer().sync()
+    }
+
+    /// Makes its entries durable on whatever thread, while others are added.
+    pub(super) fn syncer(&self) -> JournalSyncer {
+        JournalSyncer(Arc::clone(&self.file))
     }
 
     /// The names of the journals that follow the checkpoint of `step` and later ones, in their order.

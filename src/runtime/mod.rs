@@ -6,6 +6,7 @@
 //! [`settled`] which steps can be made again, `retry` what passes; [`rebuild`] begins a table's job afresh. `monitor` tells others of it ([`status`]) and it what they ask
 //! ([`wanted`], `hold`).
 
+mod aside;
 #[cfg(debug_assertions)]
 mod audit;
 pub mod checkpoint;
@@ -19,12 +20,14 @@ pub mod job;
 pub mod journal;
 mod monitor;
 mod output;
+mod pages;
 mod part;
 #[cfg(test)]
 mod power;
 pub mod rebuild;
 mod replay;
 pub mod retry;
+mod saving;
 mod seen;
 pub mod settled;
 pub mod sink;

@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::retry::Patience;
-use super::sink::Sink;
+use super::sink::{Flusher, Sink};
 use super::{Result, RuntimeError};
 use crate::delta::{Delta, EventTime};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,39 +15,72 @@ const OUTPUT_AHEAD: usize = 2;
 /// What the output thread is told.
 enum Written {
     Step(u64, Vec<Delta>, EventTime),
-    Drain(SyncSender<()>),
+    /// Tell when all before it has been written.
+    Tell(SyncSender<()>),
 }
 
 /// The thread that writes results while the next step computes.
 pub(super) struct Output {
     send: Option<SyncSender<Written>>,
-    failure: Arc<Mutex<Option<RuntimeError>>>,
+    failed: Failed,
+    flush: Option<Flusher>,
+    patience: Patience,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where it is kept what writing failed of.
+#[derive(Clone)]
+struct Failed {
+    first: Arc<Mutex<Option<RuntimeError>>>,
+    control: Arc<Control>,
+}
+
+impl Failed {
+    /// Keeps it, and has the statement end.
+    fn keep(&self, error: RuntimeError) {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.control.stop();
+    }
+}
+
+/// What has been handed over up to some step.
+pub(super) struct Drained {
+    written: Receiver<()>,
+    flush: Option<Flusher>,
+    failed: Failed,
+    patience: Patience,
+}
+
+impl Drained {
+    /// Waits until it is written and survives as the sink's durability promises. Later steps are written meanwhile. Errors:
+    /// that it failed; of what, the output tells.
+    pub(super) fn wait(self) -> Result<()> {
+        self.written.recv().map_err(|_| RuntimeError::WorkerLost)?;
+        let Some(flush) = self.flush else { return Ok(()) };
+        self.patience.until_done(|| flush()).map_err(|error| {
+            self.failed.keep(error);
+            RuntimeError::WorkerLost
+        })
+    }
 }
 
 impl Output {
     /// Starts to write into `sink`; what fails for a reason that passes is tried again.
     pub(super) fn start(mut sink: Box<dyn Sink>, control: Arc<Control>, patience: Patience) -> Result<Self> {
         let (send, receive) = sync_channel::<Written>(OUTPUT_AHEAD);
-        let failure = Arc::new(Mutex::new(None));
-        let told = failure.clone();
+        let failed = Failed { first: Arc::default(), control };
+        let flush = sink.flusher();
+        let (told, patient) = (failed.clone(), patience.clone());
         let write = move || {
-            let keep = |error: RuntimeError| {
-                told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                control.stop();
-            };
             for message in receive {
                 match message {
                     Written::Step(step, deltas, watermark) => {
-                        let written = patience.until_done(|| sink.write(step, &deltas, watermark));
+                        let written = patient.until_done(|| sink.write(step, &deltas, watermark));
                         if let Err(error) = written {
-                            return keep(error);
+                            return told.keep(error);
                         }
                     }
-                    Written::Drain(done) => {
-                        if let Err(error) = patience.until_done(|| sink.flush()) {
-                            return keep(error);
-                        }
+                    Written::Tell(done) => {
                         let _ = done.send(());
                     }
                 }
@@ -55,11 +88,11 @@ impl Output {
         };
         let thread =
             std::thread::Builder::new().name("write".into()).spawn(write).map_err(RuntimeError::Thread)?;
-        Ok(Output { send: Some(send), failure, thread: Some(thread) })
+        Ok(Output { send: Some(send), failed, flush, patience, thread: Some(thread) })
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match self.failed.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -69,18 +102,26 @@ impl Output {
         self.send(Written::Step(step, deltas, watermark))
     }
 
-    /// Waits until everything handed over is written.
+    /// Waits until everything handed over is written and flushed.
     pub(super) fn drain(&self) -> Result<()> {
-        match self.drained()?.recv() {
-            Ok(()) => Ok(()),
-            Err(_) => self.check().and(Err(RuntimeError::WorkerLost)),
-        }
+        self.drained()?.wait().or_else(|error| self.check().and(Err(error)))
     }
 
-    /// What tells when everything handed over so far is written, or hangs up if that fails.
-    pub(super) fn drained(&self) -> Result<Receiver<()>> {
+    /// What everything handed over so far is waited for with.
+    pub(super) fn drained(&self) -> Result<Drained> {
+        let Output { failed, flush, patience, .. } = self;
+        let (flush, failed, patience) = (flush.clone(), failed.clone(), patience.clone());
+        Ok(Drained { written: self.told()?, flush, failed, patience })
+    }
+
+    /// Waits until everything handed over is written, so that readers see it.
+    pub(super) fn write_out(&self) -> Result<()> {
+        self.told()?.recv().or_else(|_| self.check().and(Err(RuntimeError::WorkerLost)))
+    }
+
+    fn told(&self) -> Result<Receiver<()>> {
         let (done, wait) = sync_channel(1);
-        self.send(Written::Drain(done))?;
+        self.send(Written::Tell(done))?;
         Ok(wait)
     }
 
@@ -97,7 +138,7 @@ impl Drop for Output {
     fn drop(&mut self) {
         self.send = None;
         if let Some(thread) = self.thread.take() {
-            // Why it ended is in `failure`.
+            // Why it ended is in `failed`.
             let _ = thread.join();
         }
     }

@@ -3,7 +3,7 @@
 use super::checkpoint::{JobStore, PartManifest, Totals};
 use super::control::Control;
 use super::job::{JobPart, SourceSetup};
-use super::output::Output;
+use super::output::{Drained, Output};
 use super::rebuild::Progress;
 use super::retry::Patience;
 use super::seen::NodeSeen;
@@ -14,7 +14,6 @@ use crate::delta::{Delta, EventTime, WATERMARK_NONE};
 use crate::plan::FlowPart;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 
 /// How far a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,13 +170,18 @@ impl Part {
         output.write(step, deltas, watermark)
     }
 
-    /// Waits until everything handed over is written.
+    /// Waits until everything handed over is written, so that readers see it. It may not survive the machine's power yet.
+    pub(super) fn write_out(&self) -> Result<()> {
+        self.output.as_ref().map_or(Ok(()), Output::write_out)
+    }
+
+    /// Waits until everything handed over is written and flushed.
     pub(super) fn drain(&self) -> Result<()> {
         self.output.as_ref().map_or(Ok(()), Output::drain)
     }
 
-    /// What tells when everything handed over so far is written, if anything can be.
-    pub(super) fn drained(&self) -> Result<Option<Receiver<()>>> {
+    /// What everything handed over so far is waited for with, if anything can be.
+    pub(super) fn drained(&self) -> Result<Option<Drained>> {
         self.output.as_ref().map(Output::drained).transpose()
     }
 

@@ -7,7 +7,7 @@
 //! the journal gives the held rows again.
 
 use super::checkpoint::JobStore;
-use super::sink::Sink;
+use super::sink::{Flusher, Sink};
 use super::upsert_sink::UpsertSink;
 use super::{Result, RuntimeError};
 use crate::connectors::topic::FedBy;
@@ -238,8 +238,8 @@ impl Sink for RebuildSink {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
-        self.sink.flush()
+    fn flusher(&self) -> Option<Flusher> {
+        self.sink.flusher()
     }
 
     fn fed_by(&mut self, job: &FedBy) -> Result<()> {

@@ -13,6 +13,9 @@ use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
+/// Makes durable what a sink has written, from whatever thread.
+pub type Flusher = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
 /// Takes a job's result, step by step, in order.
 pub trait Sink: Send {
     /// Takes the deltas of one step and the watermark that the job has reached after it.
@@ -28,9 +31,10 @@ pub trait Sink: Send {
         Ok(None)
     }
 
-    /// Makes sure that all steps so far survive as the sink's durability promises.
-    fn flush(&mut self) -> Result<()> {
-        Ok(())
+    /// What makes sure that all steps written so far survive as the sink's durability promises, while more are written;
+    /// `None` = there is nothing to do for that.
+    fn flusher(&self) -> Option<Flusher> {
+        None
     }
 
     /// Remembers, where its rows go, that they are a job's.
@@ -97,8 +101,9 @@ impl Sink for TopicSink {
         Ok(self.appender.last_step()?)
     }
 
-    fn flush(&mut self) -> Result<()> {
-        Ok(self.appender.sync()?)
+    fn flusher(&self) -> Option<Flusher> {
+        let topic = self.appender.topic();
+        Some(Arc::new(move || Ok(topic.sync_all()?)))
     }
 
     fn fed_by(&mut self, job: &FedBy) -> Result<()> {

@@ -4,13 +4,15 @@
 //! workers and the results to the sinks. After a crash the last checkpoint is loaded and the journaled steps are
 //! run again with the same input; the sinks drop those that they have.
 
-use super::checkpoint::{JobStore, Manifest, PartitionManifest, renumbered};
-use super::checkpointer::{Checkpointer, Order};
+use super::aside::Aside;
+use super::checkpoint::{JobStore, Manifest, renumbered};
+use super::checkpointer::{self, Checkpointer};
 use super::crew::Crew;
 use super::feed::{Bell, Feed, PartitionFeed, PartitionState, Prepared, source_watermark};
 use super::job::{Job, JobOptions, JobSummary, SourceSetup};
-use super::journal::{Entry, Journal, Moment};
+use super::journal::{Entry, Journal, JournalSyncer, Moment};
 use super::monitor::Monitor;
+use super::pages::Pace;
 use super::part::{Home, LATE_STEP_BITS, Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use super::retry::{Over, Patience};
@@ -21,14 +23,12 @@ use super::times::{Reached, SourceTime};
 use super::{Result, RuntimeError};
 use crate::clock::Clock;
 use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
-use crate::log::{Log, Pin};
+use crate::log::Log;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the step loop waits at most before it looks around again.
 const WAIT: Duration = Duration::from_millis(20);
-/// How long the journal may be behind on disk, where no sink asks for more.
-const JOURNAL_BEHIND: Duration = Duration::from_millis(200);
 
 /// What was taken of one source: for each partition its slices, and whether it has ended behind them.
 pub(super) type Taken = Vec<(Vec<Prepared>, bool)>;
@@ -39,13 +39,13 @@ pub(super) struct Run {
     _over: Over,
     pub(super) crew: Crew,
     /// Where there is a store.
-    checkpointer: Option<Checkpointer>,
+    pub(super) checkpointer: Option<Checkpointer>,
     /// The checkpoint that is being written: its step, and since when (monotonic).
-    under_way: Option<(u64, Duration)>,
-    sources: Vec<SourceSetup>,
-    options: JobOptions,
-    store: Option<JobStore>,
-    log: Option<Log>,
+    pub(super) under_way: Option<(u64, Duration)>,
+    pub(super) sources: Vec<SourceSetup>,
+    pub(super) options: JobOptions,
+    pub(super) store: Option<JobStore>,
+    pub(super) log: Option<Log>,
     pub(super) clock: Clock,
     pub(super) parts: Vec<Part>,
     pub(super) step: u64,
@@ -65,23 +65,25 @@ pub(super) struct Run {
     /// The step and the checkpoint's step that were last shown, and when (monotonic).
     pub(super) shown: Option<((u64, u64), Duration)>,
     pub(super) step_times: StepHistogram,
-    journal: Option<Journal>,
+    pub(super) journal: Option<Journal>,
+    /// Makes the journal durable, where there is a store.
+    pub(super) journal_syncing: Option<Aside<JournalSyncer>>,
     /// Since when entries of the journal may not be on disk.
-    journal_behind: Option<Duration>,
+    pub(super) journal_behind: Option<Duration>,
     pending: Vec<Entry>,
     moves: Moves,
     /// How many checkpoints were written before the next.
-    generation: u64,
+    pub(super) generation: u64,
     resumed_from: Option<u64>,
     started: Duration,
-    checkpointed: Duration,
+    pub(super) checkpointed: Duration,
     /// There were steps since the last checkpoint.
-    dirty: bool,
+    pub(super) dirty: bool,
     /// Which statement failed first, as far as is known.
-    blamed: Option<usize>,
-    patience: Patience,
+    pub(super) blamed: Option<usize>,
+    pub(super) patience: Patience,
     /// It was told to end before the journaled steps had all been run again: the journal must stay as it is.
-    interrupted: bool,
+    pub(super) interrupted: bool,
 }
 
 impl Run {
@@ -117,6 +119,10 @@ impl Run {
         let partitions = partitions.collect();
         let watermark = |s| manifest.as_ref()?.watermarks.get(moves.source_before(s)?).copied();
         let watermarks = (0..sources.len()).map(|s| watermark(s).unwrap_or(WATERMARK_NONE)).collect();
+        let journal_syncing = store
+            .as_ref()
+            .map(|_| Aside::start("journal", |journal: JournalSyncer| journal.sync()))
+            .transpose()?;
         let (journal, pending) = match &store {
             Some(store) => {
                 let (journal, pending) = patience.until_done(|| {
@@ -136,7 +142,7 @@ impl Run {
         }
         let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));
         let checkpointer =
-            store.clone().map(|store| Checkpointer::start(store, tables, patience.clone())).transpose()?;
+            store.clone().map(|store| checkpointer::start(store, tables, patience.clone())).transpose()?;
         let mut run = Run {
             crew,
             checkpointer,
@@ -158,6 +164,7 @@ impl Run {
             step_times: StepHistogram::default(),
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
+            journal_syncing,
             journal_behind: None,
             pending,
             moves,
@@ -251,7 +258,7 @@ impl Run {
         self.parts.iter().any(Part::is_running)
     }
 
-    fn check_outputs(&mut self) -> Result<()> {
+    pub(super) fn check_outputs(&mut self) -> Result<()> {
         let mut stopped = Ok(());
         for (i, part) in self.parts.iter().enumerate() {
             match part.check() {
@@ -368,6 +375,7 @@ impl Run {
             shares.push(share);
         }
         let targets = self.rebuild_targets()?;
+        let mut pace = Pace::new(self.clock.monotonic());
         loop {
             if self.is_ending() {
                 return Ok(());
@@ -393,6 +401,7 @@ impl Run {
             let moved = self.note_idle_and_ended(&taken);
             let settles = self.settle(&targets, &feeds)?;
             if fed.contains(&true) || moved || settles || self.step == 0 {
+                pace.has_read(self.clock.monotonic());
                 self.running().for_each(|p| p.control.set_caught_up(false));
                 self.one_step(taken, self.moment(), true)?;
                 if settles {
@@ -404,7 +413,9 @@ impl Run {
             }
             self.finish_parts(&feeds, &fed, ended)?;
             if caught_up && !self.running().any(|p| p.control.must_recheck()) {
-                self.drain()?;
+                // A sink is not flushed for that: what its durability promises it keeps by itself.
+                self.each_part(Part::write_out)?;
+                pace.has_caught_up(self.clock.monotonic());
                 self.running().for_each(|p| p.control.set_caught_up(true));
                 if self.options.until_caught_up {
                     return Ok(());
@@ -456,8 +467,12 @@ impl Run {
     }
 
     pub(super) fn drain(&mut self) -> Result<()> {
+        self.each_part(Part::drain)
+    }
+
+    fn each_part(&mut self, wait: fn(&Part) -> Result<()>) -> Result<()> {
         for (i, part) in self.parts.iter().enumerate() {
-            part.drain().inspect_err(|_| self.blamed = Some(i))?;
+            wait(part).inspect_err(|_| self.blamed = Some(i))?;
         }
         Ok(())
     }
@@ -563,7 +578,7 @@ impl Run {
             self.journal_behind.get_or_insert(self.clock.monotonic());
             // What was read for a result must not be forgotten while the result is remembered.
             let at_once = self.parts.iter().any(Part::is_durable_at_once);
-            self.sync_journal(if at_once { Duration::ZERO } else { JOURNAL_BEHIND })?;
+            self.sync_journal(at_once)?;
         }
         let before = self.reached();
         let mut sources = Vec::with_capacity(taken.len());
@@ -641,17 +656,6 @@ impl Run {
         Ok(deltas)
     }
 
-    /// Makes the journal durable if it has been behind for so long.
-    fn sync_journal(&mut self, behind: Duration) -> Result<()> {
-        let since =
-            self.journal_behind.filter(|since| self.clock.monotonic().saturating_sub(*since) >= behind);
-        if let (Some(_), Some(journal)) = (since, &self.journal) {
-            self.patience.until_done(|| journal.sync())?;
-            self.journal_behind = None;
-        }
-        Ok(())
-    }
-
     /// A sink must not have a step that the journal does not know: when the step is made anew, it may be another one, and the
     /// sink would drop it. So it is if the machine's power went while a sink's rows were on disk and the journal was not.
     fn check_committed(&self) -> Result<()> {
@@ -669,116 +673,5 @@ impl Run {
             )),
             _ => Ok(()),
         }
-    }
-
-    /// Begins a checkpoint when it is time, unless one is under way.
-    fn maybe_checkpoint(&mut self) -> Result<()> {
-        self.sync_journal(JOURNAL_BEHIND)?;
-        let now = self.clock.monotonic();
-        let busy = self.checkpointer.as_mut().map(Checkpointer::is_busy).transpose()?;
-        if busy == Some(false) {
-            self.note_checkpoint();
-        }
-        let rebuilds = self.interrupted || self.parts.iter().any(Part::rebuilds);
-        let due = now.saturating_sub(self.checkpointed) >= self.options.checkpoint_interval && !rebuilds;
-        if due && busy == Some(false) && self.dirty {
-            self.begin_checkpoint()?;
-        }
-        Ok(())
-    }
-
-    /// A checkpoint, if there was a step since the last one, and waits for it.
-    pub(super) fn checkpoint(&mut self) -> Result<()> {
-        // What a sink holds back is in no checkpoint: the journal gives it again.
-        if self.interrupted || self.parts.iter().any(Part::rebuilds) {
-            return self.drain();
-        }
-        if self.dirty {
-            self.write_checkpoint()?;
-        }
-        self.wait_for_checkpoint()
-    }
-
-    /// Writes a checkpoint and waits for it.
-    fn write_checkpoint(&mut self) -> Result<()> {
-        // A sink that has failed says more than the checkpoint that waits for it.
-        self.begin_checkpoint().and_then(|()| self.wait_for_checkpoint()).or_else(|error| {
-            self.check_outputs()?;
-            Err(error)
-        })
-    }
-
-    fn wait_for_checkpoint(&mut self) -> Result<()> {
-        self.checkpointer.as_mut().map_or(Ok(()), Checkpointer::wait)?;
-        self.note_checkpoint();
-        Ok(())
-    }
-
-    /// Takes note that the checkpoint that was under way, if one was, is there.
-    fn note_checkpoint(&mut self) {
-        if let Some((step, began)) = self.under_way.take() {
-            let took = self.clock.monotonic().saturating_sub(began);
-            self.last_checkpoint = Some(Checkpointed { step, at: Some(self.clock.now_ns()), took });
-        }
-    }
-
-    /// What is to be pinned in the topics that are read: what comes after the checkpoint is read again after a crash.
-    fn pins(&self) -> Option<(Log, Vec<Pin>)> {
-        let log = self.log.clone()?;
-        let mut pins = Vec::new();
-        for (source, partitions) in self.sources.iter().zip(&self.partitions).filter(|(s, _)| s.is_topic) {
-            for (partition, state) in (0..).zip(partitions) {
-                pins.push(Pin { topic: source.name.clone(), partition, offset: state.position.offset });
-            }
-        }
-        Some((log, pins))
-    }
-
-    /// Has a checkpoint of the state as it is now written, and begins the journal of what follows.
-    fn begin_checkpoint(&mut self) -> Result<()> {
-        self.checkpointed = self.clock.monotonic();
-        let (Some(checkpointer), Some(store)) = (&mut self.checkpointer, &self.store) else { return Ok(()) };
-        checkpointer.wait()?;
-        let began = self.clock.monotonic();
-        self.nodes = self.crew.look()?;
-        let needed = self.parts.iter().any(Part::is_running) && self.step > 0;
-        let workers = if needed { Some(self.crew.snapshot()?) } else { None };
-        let mut parts = Vec::with_capacity(self.parts.len());
-        let mut drained = Vec::new();
-        for (i, part) in self.parts.iter().enumerate() {
-            drained.extend(part.drained().inspect_err(|_| self.blamed = Some(i))?);
-            if part.state != PartState::Left {
-                let (run, _) = part.counted(&self.parts[..i], &self.read, &self.nodes);
-                parts.push(part.manifest(&run));
-            }
-        }
-        self.generation += 1;
-        let manifest = Manifest {
-            version: 0,
-            generation: self.generation,
-            step: self.step,
-            parts,
-            sources: self
-                .partitions
-                .iter()
-                .map(|p| p.iter().map(PartitionManifest::from).collect())
-                .collect(),
-            watermarks: self.watermarks.clone(),
-            tables: Vec::new(),
-        };
-        self.journal = match self.journal.take() {
-            Some(journal) => {
-                let patience = self.patience.clone();
-                Some(patience.until_done(|| journal.next(&store.disk, &store.dir, self.step))?)
-            }
-            None => None,
-        };
-        let pins = self.pins();
-        if let Some(checkpointer) = &mut self.checkpointer {
-            checkpointer.write(Order { manifest, workers, drained, pins })?;
-        }
-        self.dirty = false;
-        self.under_way = Some((self.step, began));
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! The key tells the rows of the result apart, so of the changes of a key over a step at most one row is added:
 //! that is its row now. Where rows are only taken back, the key is gone.
 
-use super::sink::{Sink, fit};
+use super::sink::{Flusher, Sink, fit};
 use super::{Result, RuntimeError};
 use crate::connectors::topic::{FedBy, TopicAppender};
 use crate::delta::{Delta, EventTime, WATERMARK_END};
@@ -207,8 +207,9 @@ impl Sink for UpsertSink {
         Ok(self.appender.last_step()?)
     }
 
-    fn flush(&mut self) -> Result<()> {
-        Ok(self.appender.sync()?)
+    fn flusher(&self) -> Option<Flusher> {
+        let topic = self.appender.topic();
+        Some(Arc::new(move || Ok(topic.sync_all()?)))
     }
 
     fn fed_by(&mut self, job: &FedBy) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::runtime::feed::{FeedShape, Next, PartitionFeed};
 use crate::runtime::job::{Job, JobOptions, JobPart, SourceSetup};
 use crate::runtime::monitor::Monitor;
 use crate::runtime::settled::JobFolders;
-use crate::runtime::sink::{Sink, TopicSink};
+use crate::runtime::sink::{Flusher, Sink, TopicSink};
 use crate::runtime::steps::Run;
 use crate::runtime::upsert_sink::{UpsertSink, UpsertTarget};
 use crate::runtime::{Result, RuntimeError};
@@ -201,8 +201,9 @@ impl Sink for Gate {
         self.sink.last_step()
     }
 
-    fn flush(&mut self) -> Result<()> {
-        if self.open.load(Ordering::Acquire) { self.sink.flush() } else { Ok(()) }
+    fn flusher(&self) -> Option<Flusher> {
+        let (open, flush) = (Arc::clone(&self.open), self.sink.flusher()?);
+        Some(Arc::new(move || if open.load(Ordering::Acquire) { flush() } else { Ok(()) }))
     }
 
     fn fed_by(&mut self, job: &FedBy) -> Result<()> {
