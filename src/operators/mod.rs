@@ -7,6 +7,7 @@ pub mod expand;
 pub mod filter;
 pub mod in_time;
 pub mod join;
+pub mod kept_rows;
 pub mod late;
 mod plain;
 pub mod project;
@@ -25,6 +26,7 @@ use crate::delta::{Delta, EventTime, Part};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use kept_rows::KeptRows;
 
 /// What can go wrong while an operator runs. The user's data (a division by zero, an overflow, a
 /// cast that fails) comes as `Expression`.
@@ -80,7 +82,7 @@ pub struct TableChange {
     /// The keys (key columns only) that had rows and may have none now. Those that are also among `rows` or `added` have those.
     pub removed: Option<RecordBatch>,
     /// Rows that have come beside what their keys have besides.
-    pub added: Option<RecordBatch>,
+    pub added: Option<KeptRows>,
 }
 
 /// The state of an operator as the checkpoint after the last one needs it.

@@ -3,6 +3,7 @@
 //! A checkpoint that forgets a key, or keeps one that has gone, is seen only after a restore, and then only by a query whose
 //! answer depends on that key. So every test that runs a job looks here, whatever its query is.
 
+use crate::operators::kept_rows::KeptRows;
 use crate::operators::{Operator, StateChange, StateTable, TableChange};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch};
 use arrow::compute::is_null;
@@ -76,7 +77,8 @@ fn apply(mut saved: Saved, change: &TableChange) -> Option<Saved> {
             table.remove(&key);
         }
     }
-    for batch in change.rows.iter().chain(&change.added) {
+    let added = change.added.as_ref().map(KeptRows::batch).transpose().ok()?;
+    for batch in change.rows.iter().chain(&added) {
         add(table, batch, change.key_columns)?;
     }
     Some(saved)
@@ -185,7 +187,7 @@ mod tests {
             key_columns: 1,
             rows: Some(batch("+ 1 5\n+ 1 6\n+ 4 0")),
             removed: Some(removed),
-            added: Some(batch("+ 3 4\n+ 2 9")),
+            added: Some(batch("+ 3 4\n+ 2 9").into()),
         };
         let after = apply(saved("+ 1 1\n+ 2 2\n+ 3 3"), &change).unwrap();
         assert!(differences(&after, &saved("+ 4 0\n+ 3 3\n+ 3 4\n+ 2 9\n+ 1 6\n+ 1 5")).is_empty());

@@ -76,3 +76,23 @@ fn huge(wanted: bool) {
 
 #[cfg(not(target_os = "linux"))]
 fn huge(_: bool) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_behind_until_it_has_caught_up_and_when_that_was_long_ago() {
+        let at = Duration::from_millis;
+        let mut pace = Pace::new(at(0));
+        pace.has_read(at(5_000));
+        assert!(pace.behind);
+        pace.has_caught_up(at(6_000));
+        pace.has_read(at(6_999));
+        assert!(!pace.behind);
+        pace.has_read(at(7_000));
+        assert!(pace.behind);
+        pace.has_caught_up(at(7_001));
+        assert!(!pace.behind);
+    }
+}

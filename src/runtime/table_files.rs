@@ -6,9 +6,10 @@ use super::checkpoint::JobStore;
 use super::tables::StoredFile;
 use super::{Result, RuntimeError};
 use crate::disk::{Beside, DiskFile, Open};
+use crate::operators::kept_rows::KeptRows;
 use crate::state::bag::RowCodec;
 use crate::state::key_table::{Encoded, codec};
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -47,9 +48,14 @@ impl KeyHashes {
     }
 
     pub(super) fn of(&self, batch: &RecordBatch) -> Result<Vec<u64>, ArrowError> {
-        let keys = batch.columns().get(..self.columns).unwrap_or_default();
-        let encoded = Encoded::new(&self.codec, keys, batch.num_rows())?;
-        Ok((0..batch.num_rows()).map(|i| xxh3_64(encoded.row(i))).collect())
+        self.of_columns(batch.columns(), batch.num_rows())
+    }
+
+    /// Of rows that begin with these columns.
+    fn of_columns(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>, ArrowError> {
+        let keys = columns.get(..self.columns).unwrap_or_default();
+        let encoded = Encoded::new(&self.codec, keys, rows)?;
+        Ok((0..rows).map(|i| xxh3_64(encoded.row(i))).collect())
     }
 
     /// Gives the rows in the order of their hashes, some at a time: what is written may be all state. Those of a key stay in
@@ -59,22 +65,62 @@ impl KeyHashes {
         batches: &[&RecordBatch],
         mut give: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let mut rows: Vec<(u64, u32, u32)> = Vec::new();
-        for (number, batch) in (0u32..).zip(batches) {
-            rows.extend(self.of(batch)?.into_iter().zip(0u32..).map(|(hash, row)| (hash, number, row)));
-        }
+        let mut rows = Order::default();
+        batches.iter().try_for_each(|batch| rows.add(self.of(batch)?))?;
         if let [batch] = batches
-            && rows.is_sorted()
+            && rows.0.is_sorted()
         {
             return give((*batch).clone());
         }
-        rows.sort_unstable();
-        for some in rows.chunks(READ_ROWS) {
+        rows.pieces(|some| {
             let some: Vec<(usize, usize)> =
                 some.iter().map(|(_, n, row)| (*n as usize, *row as usize)).collect();
-            give(interleave_record_batch(batches, &some)?)?;
-        }
+            give(interleave_record_batch(batches, &some)?)
+        })
+    }
+
+    /// The same of rows that are put together only then.
+    pub(super) fn sorted_kept(
+        &self,
+        all: &[KeptRows],
+        mut give: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let mut rows = Order::default();
+        all.iter().try_for_each(|kept| rows.add(self.of_columns(kept.keys(), kept.num_rows())?))?;
+        rows.pieces(|some| {
+            let mut of_each: Vec<Vec<u32>> = vec![Vec::new(); all.len()];
+            let places = some.iter().map(|(_, n, row)| {
+                let of_this = &mut of_each[*n as usize];
+                of_this.push(*row);
+                (*n as usize, of_this.len() - 1)
+            });
+            let places: Vec<(usize, usize)> = places.collect();
+            let taken = all.iter().zip(&of_each).map(|(kept, rows)| kept.take(rows));
+            let taken = taken.collect::<Result<Vec<_>, ArrowError>>()?;
+            give(match taken.as_slice() {
+                [one] => one.clone(),
+                several => interleave_record_batch(&several.iter().collect::<Vec<_>>(), &places)?,
+            })
+        })
+    }
+}
+
+/// Rows of several batches: their keys' hashes, the batches' numbers, and the rows'.
+#[derive(Default)]
+struct Order(Vec<(u64, u32, u32)>, u32);
+
+impl Order {
+    /// Adds the rows of the next batch.
+    fn add(&mut self, hashes: Vec<u64>) -> Result<()> {
+        self.0.extend(hashes.into_iter().zip(0u32..).map(|(hash, row)| (hash, self.1, row)));
+        self.1 += 1;
         Ok(())
+    }
+
+    /// Gives them in their order, some at a time.
+    fn pieces(mut self, give: impl FnMut(&[(u64, u32, u32)]) -> Result<()>) -> Result<()> {
+        self.0.sort_unstable();
+        self.0.chunks(READ_ROWS).try_for_each(give)
     }
 }
 

@@ -11,10 +11,12 @@ use super::Result;
 use super::checkpoint::{JobStore, TableManifest};
 use super::table_files::{FileCursor, FileWriter, KeyHashes, ORDER};
 use super::worker::NodeState;
+use crate::operators::kept_rows::KeptRows;
 use crate::operators::{StateChange, StateTable, TableChange};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch, not};
+use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 /// Files of fewer rows count as if they had so many: below that, a file costs what it costs.
@@ -65,7 +67,7 @@ struct Changed {
     key_columns: usize,
     rows: Vec<RecordBatch>,
     removed: Vec<RecordBatch>,
-    added: Vec<RecordBatch>,
+    added: Vec<KeptRows>,
     whole: bool,
 }
 
@@ -109,14 +111,15 @@ pub(super) fn write(
             // There is nothing that could go.
             removed.clear();
         }
-        if [&rows, &removed, &added].into_iter().flatten().all(|batch| batch.num_rows() == 0) {
+        let none_is_added = added.iter().all(|kept| kept.num_rows() == 0);
+        if none_is_added && rows.iter().chain(&removed).all(|batch| batch.num_rows() == 0) {
             continue;
         }
         let stem = format!("{stem}-{}-{}", change.node, change.name);
         let mut file = NewFile::new(store, &stem, change.key_columns);
         file.add_unsorted(0, &rows)?;
         file.add_unsorted(1, &removed)?;
-        file.add_unsorted(2, &added)?;
+        file.add_kept(&added)?;
         let file = file.finish()?;
         match place.and_then(|place| next.get_mut(place)) {
             Some(table) => table.files.push(file),
@@ -385,16 +388,28 @@ impl<'a> NewFile<'a> {
     fn add_unsorted(&mut self, part: usize, batches: &[RecordBatch]) -> Result<()> {
         let some: Vec<&RecordBatch> = batches.iter().filter(|batch| batch.num_rows() > 0).collect();
         let Some(first) = some.first() else { return Ok(()) };
-        let (writer, hashes) = match &mut self.writers[part] {
+        self.count += some.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+        let (writer, hashes) = self.writer(part, &first.schema())?;
+        hashes.sorted(&some, |rows| writer.write(&rows))
+    }
+
+    /// Adds all added rows, in whatever order.
+    fn add_kept(&mut self, all: &[KeptRows]) -> Result<()> {
+        let Some(first) = all.iter().find(|kept| kept.num_rows() > 0) else { return Ok(()) };
+        self.count += all.iter().map(|kept| kept.num_rows() as u64).sum::<u64>();
+        let (writer, hashes) = self.writer(2, first.schema())?;
+        hashes.sorted_kept(all, |rows| writer.write(&rows))
+    }
+
+    fn writer(&mut self, part: usize, schema: &SchemaRef) -> Result<&mut (FileWriter, KeyHashes)> {
+        Ok(match &mut self.writers[part] {
             Some(writer) => writer,
             none => {
                 let name = format!("{}{}.parquet", self.stem, ["", ".removed", ".added"][part]);
-                let begun = FileWriter::begin(self.store, name, first.schema())?;
-                none.insert((begun, KeyHashes::new(&first.schema(), self.key_columns)?))
+                let begun = FileWriter::begin(self.store, name, schema.clone())?;
+                none.insert((begun, KeyHashes::new(schema, self.key_columns)?))
             }
-        };
-        self.count += some.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-        hashes.sorted(&some, |rows| writer.write(&rows))
+        })
     }
 
     fn finish(self) -> Result<TableFile> {
@@ -471,7 +486,7 @@ mod tests {
                 key_columns: 1,
                 rows,
                 removed,
-                added,
+                added: added.map(KeptRows::from),
             }]),
         )
     }

@@ -69,6 +69,46 @@ impl Pushed {
     }
 }
 
+/// Rows of a store as they were at some time; their columns are not copied until they are wanted.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pieces: Vec<Vec<ArrayRef>>,
+    /// Of each row its piece, and the row within it.
+    rows: Vec<(u32, u32)>,
+    /// A column without rows of each type.
+    none: Vec<ArrayRef>,
+}
+
+impl Held {
+    /// Rows that are all there is.
+    pub fn of(columns: Vec<ArrayRef>, rows: usize) -> Self {
+        let none = columns.iter().map(|column| column.slice(0, 0)).collect();
+        Held { pieces: vec![columns], rows: (0..rows as u32).map(|row| (0, row)).collect(), none }
+    }
+
+    /// A column without rows of each type.
+    pub fn none(&self) -> &[ArrayRef] {
+        &self.none
+    }
+
+    /// The columns of some of the rows, in their order as given.
+    pub fn take(&self, rows: &[u32]) -> Result<Vec<ArrayRef>, ArrowError> {
+        if rows.is_empty() {
+            return Ok(self.none.clone());
+        }
+        let indices: Vec<(usize, usize)> = rows
+            .iter()
+            .map(|row| self.rows[*row as usize])
+            .map(|(piece, row)| (piece as usize, row as usize))
+            .collect();
+        let column = |c: usize| {
+            let arrays: Vec<&dyn Array> = self.pieces.iter().map(|piece| piece[c].as_ref()).collect();
+            interleave(&arrays, &indices)
+        };
+        (0..self.none.len()).map(column).collect()
+    }
+}
+
 impl ColumnStore {
     /// Adds rows of `columns`. Errors: there are too many.
     pub fn push_all(&mut self, columns: &[ArrayRef], rows: Chosen) -> Result<Pushed, ArrowError> {
@@ -205,10 +245,28 @@ impl ColumnStore {
         if places.is_empty() {
             return Ok(columns.iter().map(|c| none[*c].clone()).collect());
         }
+        let (pieces, indices) = self.locate(places, |piece, row| (piece as usize, row));
+        let column = |c: usize| {
+            let arrays: Vec<&dyn Array> = pieces.iter().map(|p| p.columns[c].as_ref()).collect();
+            interleave(&arrays, &indices)
+        };
+        columns.iter().copied().map(column).collect()
+    }
+
+    /// The rows at these places as they are now, whatever becomes of them here; `none` as in [`Self::gather`].
+    pub fn hold(&self, places: &[Place], none: &[ArrayRef]) -> Held {
+        let (pieces, rows) = self.locate(places, |piece, row| (piece, row as u32));
+        let pieces = pieces.into_iter().map(|piece| piece.columns.clone()).collect();
+        Held { pieces, rows, none: none.to_vec() }
+    }
+
+    /// The pieces in which rows are, and for each row what `told` makes of the number of its piece among them, and of the
+    /// row within it.
+    fn locate<T>(&self, places: &[Place], told: impl Fn(u32, usize) -> T) -> (Vec<&Piece>, Vec<T>) {
         // Chunks that are wanted, numbered as they come.
         let mut known = vec![u32::MAX; self.chunks.len()];
         let mut pieces: Vec<&Piece> = Vec::new();
-        let mut indices = Vec::with_capacity(places.len());
+        let mut located = Vec::with_capacity(places.len());
         for place in places {
             let number = (place >> ROW_BITS) as usize;
             let row = (place & ROW_MASK) as usize;
@@ -221,13 +279,9 @@ impl ColumnStore {
                 1 => 0,
                 _ => chunk.pieces.partition_point(|p| p.first <= row) - 1,
             };
-            indices.push((known[number] as usize + within, row - chunk.pieces[within].first));
+            located.push(told(known[number] + within as u32, row - chunk.pieces[within].first));
         }
-        let column = |c: usize| {
-            let arrays: Vec<&dyn Array> = pieces.iter().map(|p| p.columns[c].as_ref()).collect();
-            interleave(&arrays, &indices)
-        };
-        columns.iter().copied().map(column).collect()
+        (pieces, located)
     }
 
     /// Bytes that the rows take that have not gone, roughly.
@@ -300,6 +354,21 @@ mod tests {
         }
         assert!(store.chunks.len() < 5, "{} chunks", store.chunks.len());
         assert!(store.bytes() < 2_000_000, "{} bytes", store.bytes());
+    }
+
+    #[test]
+    fn rows_that_are_held_stay_what_they_were() {
+        let mut store = ColumnStore::default();
+        let numbers: Vec<i64> = (0..6_000).collect();
+        let firsts: Vec<Place> =
+            numbers.chunks(60).map(|some| store.push(columns(some), some.len()).unwrap()).collect();
+        let mut places: Vec<Place> = firsts.iter().flat_map(|first| *first..*first + 60).collect();
+        let held = store.hold(&places, &none());
+        places.drain(..5_000).for_each(|place| store.free(place));
+        store.rewrite(places.iter_mut().collect(), &none()).unwrap();
+        store.push(columns(&[7; 3_000]), 3_000).unwrap();
+        assert_eq!(held.take(&[5_999, 0, 61, 60, 4_242]).unwrap(), columns(&[5_999, 0, 61, 60, 4_242]));
+        assert_eq!(held.take(&[]).unwrap(), none());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::arena::{Arena, Span};
 use super::bag::RowCodec;
-use super::columns::{ColumnStore, Place, Pushed};
+use super::columns::{ColumnStore, Held, Place, Pushed};
 use super::key_table::{Encoded, codec};
 use super::sparse::Sparse;
 use crate::delta::Chosen;
@@ -136,6 +136,8 @@ pub struct RowLists {
     /// A column without rows of each type.
     none: Vec<ArrayRef>,
     free: Vec<u32>,
+    /// How many entries have ever been removed.
+    removed: u64,
     /// First entry of each slot.
     heads: Vec<u32>,
 }
@@ -150,7 +152,7 @@ impl RowLists {
             Kept::Bytes { codec: codec(types)?, arena, entries: Vec::new(), index }
         };
         let none = types.iter().map(new_empty_array).collect();
-        Ok(RowLists { kept, none, free: Vec::new(), heads: Vec::new() })
+        Ok(RowLists { kept, none, free: Vec::new(), removed: 0, heads: Vec::new() })
     }
 
     /// Takes a batch's rows in. Each is then to be made an [`entry`](Self::entry), or [let go](Self::let_go).
@@ -325,6 +327,12 @@ impl RowLists {
         }
         self.kept.link_mut(id).slot = NO_ROW;
         self.free.push(id);
+        self.removed += 1;
+    }
+
+    /// How many entries have ever been removed: their numbers may be others' now.
+    pub fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Gives memory of removed rows back if they are many. Rows move; entries stay.
@@ -366,6 +374,20 @@ impl RowLists {
             Kept::Columns { store, entries, .. } => {
                 let places: Vec<Place> = ids.map(|id| entries[id as usize].place).collect();
                 store.gather(&places, &self.none)
+            }
+        }
+    }
+
+    /// The rows of entries as they are now, whatever becomes of them here.
+    pub fn hold(&self, ids: impl ExactSizeIterator<Item = u32>) -> Result<Held, ArrowError> {
+        match &self.kept {
+            Kept::Columns { store, entries, .. } => {
+                let places: Vec<Place> = ids.map(|id| entries[id as usize].place).collect();
+                Ok(store.hold(&places, &self.none))
+            }
+            Kept::Bytes { .. } => {
+                let rows = ids.len();
+                Ok(Held::of(self.decode(ids)?, rows))
             }
         }
     }

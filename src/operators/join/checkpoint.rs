@@ -3,6 +3,7 @@
 use super::unsaved::ToSave;
 use super::{Join, Matching};
 use crate::delta::Delta;
+use crate::operators::kept_rows::KeptRows;
 use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::key_table::NO_SLOT;
 use crate::state::row_lists::RowLists;
@@ -44,20 +45,21 @@ impl Join {
     /// What has changed since this was last called; the whole state the first time, and where there are no keys.
     pub(super) fn save_changes(&mut self) -> Result<StateChange> {
         let key_columns = self.key_columns_kept();
-        let begun = self.unsaved.replace(Default::default());
-        let Some(noted) = begun.filter(|_| key_columns > 0) else {
+        let Some(noted) = self.note_anew().filter(|_| key_columns > 0) else {
             self.slots.iter_mut().for_each(|slot| slot.saved = true);
             return Ok(StateChange::Whole(self.save()?));
         };
         let (gone, gone_rows) = self.keys.take_removed()?;
+        let changed: Vec<u32> = noted.iter().flat_map(|noted| noted.slots()).copied().collect();
         let mut changes = Vec::new();
-        for (side, name) in TABLES.into_iter().enumerate() {
-            let ToSave { anew, added } = self.take_unsaved(side, &noted[side]);
+        for ((side, name), noted) in TABLES.into_iter().enumerate().zip(noted) {
+            let ToSave { anew, added } = self.take_unsaved(side, noted);
             let (places, counts) = self.places(side, &anew);
             let none = anew.iter().zip(counts).filter(|(_, count)| *count == 0).map(|(slot, _)| *slot);
             let without: Vec<u32> = none.filter(|slot| self.slots[*slot as usize].saved).collect();
             let table = |places: &[u32]| (!places.is_empty()).then(|| self.table(side, places)).transpose();
-            let (rows, added) = (table(&places)?, table(&added)?);
+            let rows = table(&places)?;
+            let added = (!added.is_empty()).then(|| self.kept(side, &added)).transpose()?;
             let mut removed = None;
             if !without.is_empty() || gone_rows > 0 {
                 let keys = self.keys.columns(without.into_iter())?;
@@ -70,7 +72,7 @@ impl Join {
                 changes.push(TableChange { name: name.into(), key_columns, rows, removed, added });
             }
         }
-        for slot in noted.into_iter().flatten().filter(|slot| self.keys.is_used(*slot)) {
+        for slot in changed.into_iter().filter(|slot| self.keys.is_used(*slot)) {
             self.slots[slot as usize].saved = true;
         }
         Ok(StateChange::Some(changes))
@@ -84,38 +86,47 @@ impl Join {
 
     /// Rows of a side as its table: entries, or of a side of which only the number of rows matters slots.
     fn table(&self, side: usize, places: &[u32]) -> Result<RecordBatch> {
-        let rows = &self.rows[side];
-        let (slots, columns, weights, matched): (Vec<u32>, Vec<ArrayRef>, Int64Array, Int64Array) =
-            if self.counts_only[side] {
-                let weights = places.iter().map(|s| self.slots[*s as usize].weights[side]).collect();
-                (places.to_vec(), vec![], weights, Int64Array::from_value(0, places.len()))
-            } else {
-                let of = |column: fn(&RowLists, u32) -> i64| -> Int64Array {
-                    places.iter().map(|id| column(rows, *id)).collect()
-                };
-                let slots = places.iter().map(|id| rows.slot(*id)).collect();
-                let columns = rows.decode(places.iter().copied())?;
-                (slots, columns, of(RowLists::weight), of(RowLists::matched))
-            };
-        let keys = self.keys.columns(slots.into_iter())?;
-        let mut fields: Vec<Field> = key_fields(&keys).collect();
-        for (i, column) in columns.iter().enumerate() {
-            fields.push(Field::new(format!("column{i}"), column.data_type().clone(), true));
-        }
-        let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
-        if self.ages_of(side) {
-            counts.push(Arc::new(places.iter().map(|id| rows.until(*id)).collect::<Int64Array>()));
-        }
-        for (name, column) in [WEIGHT, MATCHED, CAME].into_iter().zip(&counts) {
-            fields.push(Field::new(name, column.data_type().clone(), false));
-        }
+        let columns = match self.counts_only[side] {
+            true => vec![],
+            false => self.rows[side].decode(places.iter().copied())?,
+        };
+        let (keys, counts) = self.beside(side, places)?;
+        let fields = table_fields(&keys, &columns, &counts);
         let columns = keys.into_iter().chain(columns).chain(counts).collect();
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
+    /// Entries of a side as its table, their columns where they are.
+    fn kept(&self, side: usize, ids: &[u32]) -> Result<KeptRows> {
+        let held = self.rows[side].hold(ids.iter().copied())?;
+        let (keys, counts) = self.beside(side, ids)?;
+        let fields = table_fields(&keys, held.none(), &counts);
+        KeptRows::new(fields, keys, held, counts, ids.len())
+    }
+
+    /// What a side's table has before its rows' columns and behind them.
+    fn beside(&self, side: usize, places: &[u32]) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>)> {
+        let rows = &self.rows[side];
+        let (slots, weights, matched): (Vec<u32>, Int64Array, Int64Array) = if self.counts_only[side] {
+            let weights = places.iter().map(|s| self.slots[*s as usize].weights[side]).collect();
+            (places.to_vec(), weights, Int64Array::from_value(0, places.len()))
+        } else {
+            let of = |column: fn(&RowLists, u32) -> i64| -> Int64Array {
+                places.iter().map(|id| column(rows, *id)).collect::<Vec<_>>().into()
+            };
+            let slots = places.iter().map(|id| rows.slot(*id)).collect();
+            (slots, of(RowLists::weight), of(RowLists::matched))
+        };
+        let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
+        if self.ages_of(side) {
+            counts.push(Arc::new(places.iter().map(|id| rows.until(*id)).collect::<Int64Array>()));
+        }
+        Ok((self.keys.columns(slots.into_iter())?, counts))
+    }
+
     /// Takes state tables in.
     pub(super) fn load(&mut self, tables: Vec<StateTable>) -> Result<()> {
-        self.unsaved = Some(Default::default());
+        self.note_anew();
         let mut counted = true;
         for table in &tables {
             counted &= self.load_table(table)?;
@@ -212,6 +223,14 @@ impl Join {
 
 fn key_fields(keys: &[ArrayRef]) -> impl Iterator<Item = Field> + '_ {
     keys.iter().enumerate().map(|(i, key)| Field::new(format!("key{i}"), key.data_type().clone(), true))
+}
+
+fn table_fields(keys: &[ArrayRef], columns: &[ArrayRef], counts: &[ArrayRef]) -> Vec<Field> {
+    let columns = columns.iter().enumerate();
+    let columns = columns.map(|(i, c)| Field::new(format!("column{i}"), c.data_type().clone(), true));
+    let counts = [WEIGHT, MATCHED, CAME].into_iter().zip(counts);
+    let counts = counts.map(|(name, count)| Field::new(name, count.data_type().clone(), false));
+    key_fields(keys).chain(columns).chain(counts).collect()
 }
 
 fn misfit(reason: String) -> OperatorError {

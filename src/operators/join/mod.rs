@@ -114,7 +114,7 @@ pub struct Join {
     scratch: Vec<u32>,
     /// Slots whose rows of a side have changed since the last checkpoint, some of them given to other keys since; `None` =
     /// nobody has asked yet.
-    unsaved: Option<[Vec<u32>; 2]>,
+    unsaved: Option<[unsaved::Noted; 2]>,
     /// The slot that is looked at next when keys are to leave memory.
     hand: ClockHand,
 }

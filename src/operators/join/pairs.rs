@@ -250,9 +250,8 @@ impl Join {
                 self.note_slot(*slot);
             }
             self.slots[*slot as usize].weights[side] += weight;
-            match only_grows {
-                true => self.note_added(side, *slot),
-                false => self.note_unsaved(side, *slot),
+            if !only_grows {
+                self.note_unsaved(side, *slot);
             }
             let Some(incoming) = &incoming else {
                 if self.slots[*slot as usize].weights[side] == 0 {
@@ -261,6 +260,9 @@ impl Join {
                 continue;
             };
             let (id, new) = self.rows[side].entry(*slot, incoming, row);
+            if only_grows {
+                self.note_added(side, *slot, id);
+            }
             let before = if new { 0 } else { self.rows[side].weight(id) };
             if self.spec.gives_rows_of(side) {
                 self.note_row(side, id, before);

@@ -6,7 +6,27 @@ use crate::state::row_lists::NO_ROW;
 /// All rows of a side's key are to be saved anew.
 pub(super) const ALL: u32 = u32::MAX;
 
+/// What is noted of a side since the last checkpoint.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// The slots that have changed, and whether some of them are to be saved anew.
+    slots: Vec<u32>,
+    anew: bool,
+    /// The entries that have come to a side that only grows.
+    added: Vec<u32>,
+    /// How many entries had been removed of the side when this began: an entry that is removed gives its number away.
+    removed: u64,
+}
+
+impl Noted {
+    /// The slots that have changed.
+    pub(super) fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+}
+
 /// What a side has to save of the keys that have changed.
+#[derive(Default)]
 pub(super) struct ToSave {
     /// The slots of those whose rows are saved anew.
     pub(super) anew: Vec<u32>,
@@ -15,22 +35,30 @@ pub(super) struct ToSave {
 }
 
 impl Join {
-    /// The rows that a side has of a slot, or how often they match, have changed.
-    pub(super) fn note_unsaved(&mut self, side: usize, slot: u32) {
-        let Some(unsaved) = &mut self.unsaved else { return };
-        if std::mem::replace(&mut self.slots[slot as usize].unsaved[side], ALL) == 0 {
-            unsaved[side].push(slot);
-        }
+    /// Notes changes from now on; gives what was noted.
+    pub(super) fn note_anew(&mut self) -> Option<[Noted; 2]> {
+        let begin = |side: usize| Noted { removed: self.rows[side].removed(), ..Noted::default() };
+        self.unsaved.replace([begin(0), begin(1)])
     }
 
-    /// A side has a row more of a slot, and it stands first.
-    pub(super) fn note_added(&mut self, side: usize, slot: u32) {
-        let Some(unsaved) = &mut self.unsaved else { return };
+    /// The rows that a side has of a slot, or how often they match, have changed.
+    pub(super) fn note_unsaved(&mut self, side: usize, slot: u32) {
+        let Some(noted) = &mut self.unsaved else { return };
+        if std::mem::replace(&mut self.slots[slot as usize].unsaved[side], ALL) == 0 {
+            noted[side].slots.push(slot);
+        }
+        noted[side].anew = true;
+    }
+
+    /// A side that only grows has a row more of a slot, and it stands first.
+    pub(super) fn note_added(&mut self, side: usize, slot: u32, id: u32) {
+        let Some(noted) = &mut self.unsaved else { return };
         let rows = &mut self.slots[slot as usize].unsaved[side];
         if *rows == 0 {
-            unsaved[side].push(slot);
+            noted[side].slots.push(slot);
         }
         *rows = rows.saturating_add(1);
+        noted[side].added.push(id);
     }
 
     /// All rows of a slot have changed.
@@ -44,18 +72,29 @@ impl Join {
         used.into_iter().for_each(|slot| self.note_both_unsaved(slot));
     }
 
-    /// What is to be saved of a side's slots that have been noted; they are no longer.
-    pub(super) fn take_unsaved(&mut self, side: usize, noted: &[u32]) -> ToSave {
-        let mut save = ToSave { anew: Vec::new(), added: Vec::new() };
-        for slot in noted {
+    /// What is to be saved of a side; it is noted no longer.
+    pub(super) fn take_unsaved(&mut self, side: usize, noted: Noted) -> ToSave {
+        let Noted { slots, anew, added, removed } = noted;
+        let rows = &self.rows[side];
+        let mut save = ToSave::default();
+        // Where no entry has been removed, none is another now.
+        let as_they_came = rows.removed() == removed;
+        if as_they_came {
+            save.added = added;
+            if anew {
+                save.added.retain(|id| self.slots[rows.slot(*id) as usize].unsaved[side] != ALL);
+            }
+        }
+        for slot in slots {
             // Those that have become other keys' are noted again where these have changed.
-            match std::mem::take(&mut self.slots[*slot as usize].unsaved[side]) {
+            match std::mem::take(&mut self.slots[slot as usize].unsaved[side]) {
                 0 => {}
-                ALL => save.anew.push(*slot),
-                rows => {
-                    let next = |id: &u32| Some(self.rows[side].next(*id)).filter(|id| *id != NO_ROW);
-                    let first = Some(self.rows[side].first(*slot)).filter(|id| *id != NO_ROW);
-                    save.added.extend(std::iter::successors(first, next).take(rows as usize));
+                ALL => save.anew.push(slot),
+                _ if as_they_came => {}
+                came => {
+                    let next = |id: &u32| Some(rows.next(*id)).filter(|id| *id != NO_ROW);
+                    let first = Some(rows.first(slot)).filter(|id| *id != NO_ROW);
+                    save.added.extend(std::iter::successors(first, next).take(came as usize));
                 }
             }
         }

@@ -126,7 +126,7 @@ impl Saved {
             let of = |batch: Option<RecordBatch>| {
                 batch.map_or(String::new(), |batch| draw(&[Delta::insert(batch)]))
             };
-            let (rows, removed, added) = (of(rows), of(removed), of(added));
+            let (rows, removed, added) = (of(rows), of(removed), of(added.map(|kept| kept.batch().unwrap())));
             let key = |line: &str| line.split(' ').nth(1).unwrap().to_string();
             removed.lines().chain(rows.lines()).for_each(|line| {
                 self.0.remove(&(name.clone(), key(line)));

@@ -2,6 +2,8 @@
 
 use super::resume::{rows_of, spawn, until};
 use super::*;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use std::io::{BufRead, BufReader};
 
 /// Rows of each side.
 const ROWS: u64 = 8000;
@@ -76,7 +78,6 @@ fn a_job_whose_state_is_many_times_what_memory_may_hold_gives_the_right_answer_a
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_allocator_is_told_of_huge_pages_unless_the_user_tells_it_something() {
-    use std::io::{BufRead, BufReader};
     let place = Place::new();
     place.sql("CREATE STREAM s (a BIGINT)");
     place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
@@ -99,11 +100,37 @@ fn the_allocator_is_told_of_huge_pages_unless_the_user_tells_it_something() {
     }
 }
 
+/// A huge page may take a while when it is first touched: who waits for results has none while a job has caught up.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_job_that_has_caught_up_takes_no_huge_pages() {
+    let place = Place::new();
+    place.sql("CREATE STREAM s (a BIGINT)");
+    for (own, enabled) in [(None, "0"), (Some(""), "1")] {
+        let mut command = place.command(&["-c", "SELECT a FROM s", "--format", "jsonl"]);
+        command.env_remove("GLIBC_TUNABLES").envs(own.map(|own| ("GLIBC_TUNABLES", own)));
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let told = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+            let told = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+            // A kernel before Linux 5.0 does not tell.
+            told.map_or(enabled.to_string(), |told| told.trim().to_string())
+        };
+        place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
+        assert_eq!(lines.next().unwrap().unwrap(), "{\"a\":7}");
+        while told() != enabled {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 /// A program that has more rights than who starts it finds the variable taken away; it must not start itself for ever.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_program_starts_itself_once_only_whatever_becomes_of_the_environment() {
-    use std::io::{BufRead, BufReader};
     let place = Place::new();
     place.sql("CREATE STREAM s (a BIGINT)");
     place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
