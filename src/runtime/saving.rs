@@ -102,7 +102,8 @@ impl Run {
         checkpointer.wait()?;
         let began = self.clock.monotonic();
         self.nodes = self.crew.look()?;
-        let needed = self.parts.iter().any(Part::is_running) && self.step > 0;
+        // Also before the first step: operators follow what changes from then on, and never have to give all they have.
+        let needed = self.parts.iter().any(Part::is_running);
         let workers = if needed { Some(self.crew.snapshot()?) } else { None };
         let mut parts = Vec::with_capacity(self.parts.len());
         let mut drained = Vec::new();
