@@ -1,6 +1,6 @@
 //! The operator's state as tables, and back: a table a side, its rows by key with their weights and matches.
 
-use super::unsaved::ToSave;
+use super::unsaved::{Noted, ToSave};
 use super::{Join, Matching};
 use crate::delta::Delta;
 use crate::operators::kept_rows::KeptRows;
@@ -45,14 +45,13 @@ impl Join {
     /// What has changed since this was last called; the whole state the first time, and where there are no keys.
     pub(super) fn save_changes(&mut self) -> Result<StateChange> {
         let key_columns = self.key_columns_kept();
-        let Some(noted) = self.note_anew().filter(|_| key_columns > 0) else {
+        let Some(mut noted) = self.note_anew().filter(|_| key_columns > 0) else {
             self.slots.iter_mut().for_each(|slot| slot.saved = true);
             return Ok(StateChange::Whole(self.save()?));
         };
         let (gone, gone_rows) = self.keys.take_removed()?;
-        let changed: Vec<u32> = noted.iter().flat_map(|noted| noted.slots()).copied().collect();
         let mut changes = Vec::new();
-        for ((side, name), noted) in TABLES.into_iter().enumerate().zip(noted) {
+        for ((side, name), noted) in TABLES.into_iter().enumerate().zip(&mut noted) {
             let ToSave { anew, added } = self.take_unsaved(side, noted);
             let (places, counts) = self.places(side, &anew);
             let none = anew.iter().zip(counts).filter(|(_, count)| *count == 0).map(|(slot, _)| *slot);
@@ -72,8 +71,8 @@ impl Join {
                 changes.push(TableChange { name: name.into(), key_columns, rows, removed, added });
             }
         }
-        for slot in changed.into_iter().filter(|slot| self.keys.is_used(*slot)) {
-            self.slots[slot as usize].saved = true;
+        for slot in noted.iter().flat_map(Noted::slots).filter(|slot| self.keys.is_used(**slot)) {
+            self.slots[*slot as usize].saved = true;
         }
         Ok(StateChange::Some(changes))
     }

@@ -282,7 +282,8 @@ impl Join {
                 false => state.entries[side] == 0,
             };
             if gone(0) && gone(1) {
-                let saved = std::mem::take(state).saved;
+                let Slot { saved, unsaved, .. } = std::mem::take(state);
+                state.unsaved = unsaved::of_nobody(unsaved);
                 if saved && self.unsaved.is_some() {
                     self.keys.remove_noted(slot)
                 } else {

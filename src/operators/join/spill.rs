@@ -1,6 +1,7 @@
 //! How keys leave memory and come back: the rows of both sides at once.
 
 use super::due::Due;
+use super::unsaved::{is_unsaved, of_nobody};
 use super::{Join, JoinBound, Slot};
 use crate::delta::{Delta, EventTime};
 use crate::operators::spill::{Evicted, EvictedTable, KeyedState};
@@ -128,7 +129,7 @@ impl KeyedState for Join {
         }
         let evicted = Evicted {
             keys: self.keys.columns(slots.iter().copied())?,
-            unsaved: slots.iter().map(|slot| self.slots[*slot as usize].unsaved != [0; 2]).collect(),
+            unsaved: slots.iter().map(|slot| is_unsaved(self.slots[*slot as usize].unsaved)).collect(),
             due: slots.iter().map(|slot| self.due(*slot)).collect(),
             tables,
         };
@@ -138,7 +139,8 @@ impl KeyedState for Join {
                     rows.remove(rows.first(slot));
                 }
             }
-            self.slots[slot as usize] = Slot::default();
+            let unsaved = of_nobody(self.slots[slot as usize].unsaved);
+            self.slots[slot as usize] = Slot { unsaved, ..Slot::default() };
             self.keys.remove(slot);
         }
         self.rows.iter_mut().try_for_each(|rows| rows.compact())?;

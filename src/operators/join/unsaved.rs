@@ -5,6 +5,18 @@ use crate::state::row_lists::NO_ROW;
 
 /// All rows of a side's key are to be saved anew.
 pub(super) const ALL: u32 = u32::MAX;
+/// The slot is noted, but was another key's then: of its own there is nothing.
+const OTHERS: u32 = u32::MAX - 1;
+
+/// What a slot says of each side when it becomes nobody's. It stays noted: slots are used again and again.
+pub(super) fn of_nobody(unsaved: [u32; 2]) -> [u32; 2] {
+    unsaved.map(|rows| if rows == 0 { 0 } else { OTHERS })
+}
+
+/// Whether the last checkpoint lacks something of a slot.
+pub(super) fn is_unsaved(unsaved: [u32; 2]) -> bool {
+    unsaved.iter().any(|rows| ![0, OTHERS].contains(rows))
+}
 
 /// What is noted of a side since the last checkpoint.
 #[derive(Debug, Default)]
@@ -12,7 +24,7 @@ pub(super) struct Noted {
     /// The slots that have changed, and whether some of them are to be saved anew.
     slots: Vec<u32>,
     anew: bool,
-    /// The entries that have come to a side that only grows.
+    /// The entries that have come to a side that only grows, as long as none has been removed of it.
     added: Vec<u32>,
     /// How many entries had been removed of the side when this began: an entry that is removed gives its number away.
     removed: u64,
@@ -57,8 +69,17 @@ impl Join {
         if *rows == 0 {
             noted[side].slots.push(slot);
         }
-        *rows = rows.saturating_add(1);
-        noted[side].added.push(id);
+        *rows = match *rows {
+            ALL => ALL,
+            OTHERS => 1,
+            // There are fewer than so many rows.
+            rows => rows + 1,
+        };
+        if self.rows[side].removed() == noted[side].removed {
+            noted[side].added.push(id);
+        } else {
+            noted[side].added = Vec::new();
+        }
     }
 
     /// All rows of a slot have changed.
@@ -73,27 +94,26 @@ impl Join {
     }
 
     /// What is to be saved of a side; it is noted no longer.
-    pub(super) fn take_unsaved(&mut self, side: usize, noted: Noted) -> ToSave {
+    pub(super) fn take_unsaved(&mut self, side: usize, noted: &mut Noted) -> ToSave {
         let Noted { slots, anew, added, removed } = noted;
         let rows = &self.rows[side];
         let mut save = ToSave::default();
         // Where no entry has been removed, none is another now.
-        let as_they_came = rows.removed() == removed;
+        let as_they_came = rows.removed() == *removed;
         if as_they_came {
-            save.added = added;
-            if anew {
+            save.added = std::mem::take(added);
+            if *anew {
                 save.added.retain(|id| self.slots[rows.slot(*id) as usize].unsaved[side] != ALL);
             }
         }
         for slot in slots {
-            // Those that have become other keys' are noted again where these have changed.
-            match std::mem::take(&mut self.slots[slot as usize].unsaved[side]) {
-                0 => {}
-                ALL => save.anew.push(slot),
+            match std::mem::take(&mut self.slots[*slot as usize].unsaved[side]) {
+                0 | OTHERS => {}
+                ALL => save.anew.push(*slot),
                 _ if as_they_came => {}
                 came => {
                     let next = |id: &u32| Some(rows.next(*id)).filter(|id| *id != NO_ROW);
-                    let first = Some(rows.first(slot)).filter(|id| *id != NO_ROW);
+                    let first = Some(rows.first(*slot)).filter(|id| *id != NO_ROW);
                     save.added.extend(std::iter::successors(first, next).take(came as usize));
                 }
             }
