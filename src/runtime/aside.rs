@@ -76,3 +76,24 @@ impl<T> Drop for Aside<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn one_thing_is_done_at_a_time_and_what_fails_is_told_once() {
+        let (open, gate) = channel::<Result<()>>();
+        let mut aside = Aside::start("test", move |_: u32| gate.recv().unwrap()).unwrap();
+        assert!(!aside.is_busy().unwrap());
+        aside.give(1).unwrap();
+        assert!(aside.is_busy().unwrap());
+        open.send(Ok(())).unwrap();
+        aside.give(2).unwrap();
+        open.send(Err(RuntimeError::Output("no".into()))).unwrap();
+        assert_eq!(aside.wait().unwrap_err().to_string(), "no");
+        // The thread is gone then.
+        assert!(matches!(aside.give(3), Err(RuntimeError::WorkerLost)));
+    }
+}

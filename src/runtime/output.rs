@@ -143,3 +143,69 @@ impl Drop for Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::WATERMARK_NONE;
+    use std::sync::mpsc::{Sender, channel};
+
+    /// Tells which steps it has written; makes them durable when the gate says so, or says that it cannot.
+    struct Told {
+        steps: Sender<u64>,
+        gate: Arc<Mutex<Receiver<Result<()>>>>,
+    }
+
+    impl Sink for Told {
+        fn write(&mut self, step: u64, _: &[Delta], _: EventTime) -> Result<()> {
+            self.steps.send(step).unwrap();
+            Ok(())
+        }
+
+        fn flusher(&self) -> Option<Flusher> {
+            let gate = Arc::clone(&self.gate);
+            Some(Arc::new(move || gate.lock().unwrap().recv().unwrap()))
+        }
+    }
+
+    fn begun() -> (Output, Receiver<u64>, Sender<Result<()>>, Arc<Control>) {
+        let ((steps, written), (open, gate)) = (channel(), channel());
+        let control = Arc::new(Control::default());
+        let patience = Patience::of(vec![Arc::clone(&control)]);
+        let sink = Box::new(Told { steps, gate: Arc::new(Mutex::new(gate)) });
+        (Output::start(sink, Arc::clone(&control), patience).unwrap(), written, open, control)
+    }
+
+    #[test]
+    fn only_who_asks_waits_for_what_is_written_to_be_durable() {
+        let (output, written, open, _) = begun();
+        output.write(1, vec![], WATERMARK_NONE).unwrap();
+        // Would wait for ever if it flushed.
+        output.write_out().unwrap();
+        assert_eq!(written.try_recv(), Ok(1));
+        let drained = output.drained().unwrap();
+        let waits = std::thread::spawn(move || drained.wait());
+        for step in 2..10 {
+            output.write(step, vec![], WATERMARK_NONE).unwrap();
+        }
+        output.write_out().unwrap();
+        assert_eq!(written.try_iter().collect::<Vec<_>>(), (2..10).collect::<Vec<_>>());
+        assert!(!waits.is_finished());
+        open.send(Ok(())).unwrap();
+        waits.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_made_durable_is_told_and_ends_the_statement() {
+        let (output, _written, open, control) = begun();
+        output.write(1, vec![], WATERMARK_NONE).unwrap();
+        open.send(Err(RuntimeError::Output("the disk is gone".into()))).unwrap();
+        let failed = output.drained().unwrap().wait();
+        assert!(matches!(failed, Err(RuntimeError::WorkerLost)));
+        assert!(control.stopping());
+        assert_eq!(output.check().unwrap_err().to_string(), "the disk is gone");
+        // It is told to whoever drains, too.
+        open.send(Err(RuntimeError::Output("still".into()))).unwrap();
+        assert_eq!(output.drain().unwrap_err().to_string(), "still");
+    }
+}
