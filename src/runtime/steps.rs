@@ -65,6 +65,7 @@ pub(super) struct Run {
     /// The step and the checkpoint's step that were last shown, and when (monotonic).
     pub(super) shown: Option<((u64, u64), Duration)>,
     pub(super) step_times: StepHistogram,
+    pace: Pace,
     pub(super) journal: Option<Journal>,
     /// Makes the journal durable, where there is a store.
     pub(super) journal_syncing: Option<Aside<JournalSyncer>>,
@@ -89,6 +90,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn start(job: Job, manifest: Option<Manifest>, monitor: Arc<Monitor>) -> Result<Self> {
         let started = job.clock.monotonic();
+        // State that is restored is of huge pages, too.
+        let pace = Pace::new(started);
         let Job { flow, sources, parts, options, store, log, clock, spill } = job;
         let all = Patience::of(parts.iter().map(|p| p.control.clone()).collect());
         let (patience, over) = all.until_over();
@@ -162,6 +165,7 @@ impl Run {
             }),
             shown: None,
             step_times: StepHistogram::default(),
+            pace,
             resumed_from: (step > 0 || !pending.is_empty()).then_some(step),
             journal,
             journal_syncing,
@@ -375,7 +379,6 @@ impl Run {
             shares.push(share);
         }
         let targets = self.rebuild_targets()?;
-        let mut pace = Pace::new(self.clock.monotonic());
         loop {
             if self.is_ending() {
                 return Ok(());
@@ -401,7 +404,7 @@ impl Run {
             let moved = self.note_idle_and_ended(&taken);
             let settles = self.settle(&targets, &feeds)?;
             if fed.contains(&true) || moved || settles || self.step == 0 {
-                pace.has_read(self.clock.monotonic());
+                self.pace.has_read(self.clock.monotonic());
                 self.running().for_each(|p| p.control.set_caught_up(false));
                 self.one_step(taken, self.moment(), true)?;
                 if settles {
@@ -415,7 +418,7 @@ impl Run {
             if caught_up && !self.running().any(|p| p.control.must_recheck()) {
                 // A sink is not flushed for that: what its durability promises it keeps by itself.
                 self.each_part(Part::write_out)?;
-                pace.has_caught_up(self.clock.monotonic());
+                self.pace.has_caught_up(self.clock.monotonic());
                 self.running().for_each(|p| p.control.set_caught_up(true));
                 if self.options.until_caught_up {
                     return Ok(());

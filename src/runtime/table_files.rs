@@ -66,7 +66,9 @@ impl KeyHashes {
         mut give: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let mut rows = Order::default();
-        batches.iter().try_for_each(|batch| rows.add(self.of(batch)?))?;
+        for batch in batches {
+            rows.add(self.of(batch)?);
+        }
         if let [batch] = batches
             && rows.0.is_sorted()
         {
@@ -86,7 +88,9 @@ impl KeyHashes {
         mut give: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let mut rows = Order::default();
-        all.iter().try_for_each(|kept| rows.add(self.of_columns(kept.keys(), kept.num_rows())?))?;
+        for kept in all {
+            rows.add(self.of_columns(kept.keys(), kept.num_rows())?);
+        }
         rows.pieces(|some| {
             let mut of_each: Vec<Vec<u32>> = vec![Vec::new(); all.len()];
             let places = some.iter().map(|(_, n, row)| {
@@ -111,10 +115,9 @@ struct Order(Vec<(u64, u32, u32)>, u32);
 
 impl Order {
     /// Adds the rows of the next batch.
-    fn add(&mut self, hashes: Vec<u64>) -> Result<()> {
+    fn add(&mut self, hashes: Vec<u64>) {
         self.0.extend(hashes.into_iter().zip(0u32..).map(|(hash, row)| (hash, self.1, row)));
         self.1 += 1;
-        Ok(())
     }
 
     /// Gives them in their order, some at a time.

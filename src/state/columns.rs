@@ -96,13 +96,21 @@ impl Held {
         if rows.is_empty() {
             return Ok(self.none.clone());
         }
-        let indices: Vec<(usize, usize)> = rows
-            .iter()
-            .map(|row| self.rows[*row as usize])
-            .map(|(piece, row)| (piece as usize, row as usize))
-            .collect();
+        // Only the pieces that are wanted, or all would be looked at for each few rows.
+        let mut known = vec![u32::MAX; self.pieces.len()];
+        let mut pieces: Vec<&[ArrayRef]> = Vec::new();
+        let mut indices = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (piece, row) = self.rows[*row as usize];
+            let known = &mut known[piece as usize];
+            if *known == u32::MAX {
+                *known = pieces.len() as u32;
+                pieces.push(&self.pieces[piece as usize]);
+            }
+            indices.push((*known as usize, row as usize));
+        }
         let column = |c: usize| {
-            let arrays: Vec<&dyn Array> = self.pieces.iter().map(|piece| piece[c].as_ref()).collect();
+            let arrays: Vec<&dyn Array> = pieces.iter().map(|piece| piece[c].as_ref()).collect();
             interleave(&arrays, &indices)
         };
         (0..self.none.len()).map(column).collect()

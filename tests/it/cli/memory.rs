@@ -2,8 +2,6 @@
 
 use super::resume::{rows_of, spawn, until};
 use super::*;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-use std::io::{BufRead, BufReader};
 
 /// Rows of each side.
 const ROWS: u64 = 8000;
@@ -74,78 +72,89 @@ fn a_job_whose_state_is_many_times_what_memory_may_hold_gives_the_right_answer_a
     }
 }
 
-/// Where memory is of huge pages is said to the C library; what a user says to it stays.
+/// What the operating system tells of the program while it runs.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[test]
-fn the_allocator_is_told_of_huge_pages_unless_the_user_tells_it_something() {
-    let place = Place::new();
-    place.sql("CREATE STREAM s (a BIGINT)");
-    place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
-    for own in [None, Some(""), Some("glibc.malloc.perturb=7")] {
-        let mut command = place.command(&["-c", "SELECT a FROM s", "--format", "jsonl"]);
-        command.env_remove("GLIBC_TUNABLES").envs(own.map(|own| ("GLIBC_TUNABLES", own)));
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "{\"a\":7}\n");
-        let environment = std::fs::read(format!("/proc/{}/environ", child.id())).unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let environment = String::from_utf8_lossy(&environment).into_owned();
-        let told = environment.split('\0').find_map(|pair| pair.strip_prefix("GLIBC_TUNABLES="));
-        match own {
-            None => assert!(told.is_some_and(|told| told.contains("hugetlb=1")), "{told:?}"),
-            Some(own) => assert_eq!(told, Some(own)),
-        }
-    }
-}
+mod process {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::Child;
 
-/// A huge page may take a while when it is first touched: who waits for results has none while a job has caught up.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[test]
-fn a_job_that_has_caught_up_takes_no_huge_pages() {
-    let place = Place::new();
-    place.sql("CREATE STREAM s (a BIGINT)");
-    place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
-    // What the kernel tells of whoever looks, if it does (since Linux 5.0).
-    let told = |process: &str| {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-        status.lines().find_map(|line| Some(line.strip_prefix("THP_enabled:")?.trim().to_string()))
-    };
-    let enabled = told("self");
-    for (own, caught_up) in [(None, enabled.as_ref().map(|_| "0".to_string())), (Some(""), enabled)] {
-        let mut command = place.command(&["-c", "SELECT a FROM s EMIT CHANGES", "--format", "jsonl"]);
+    /// It does not end by itself.
+    const QUERY: &str = "SELECT a FROM s EMIT CHANGES";
+
+    fn place() -> Place {
+        let place = Place::new();
+        place.sql("CREATE STREAM s (a BIGINT)");
+        place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
+        place
+    }
+
+    /// The program with the query, its environment's variable as the user has it.
+    fn program(place: &Place, own: Option<&str>) -> Command {
+        let mut command = place.command(&["-c", QUERY, "--format", "jsonl"]);
         command.env_remove("GLIBC_TUNABLES").envs(own.map(|own| ("GLIBC_TUNABLES", own)));
+        command
+    }
+
+    /// Starts it; looks at it once it has given its first row.
+    fn while_it_runs<T>(mut command: Command, look: impl FnOnce(&mut Child) -> T) -> T {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("\"a\":7"), "{line}");
-        while told(&child.id().to_string()) != caught_up {
-            assert!(child.try_wait().unwrap().is_none(), "it has ended");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        let looked = look(&mut child);
         child.kill().unwrap();
         child.wait().unwrap();
+        looked
     }
-}
 
-/// A program that has more rights than who starts it finds the variable taken away; it must not start itself for ever.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[test]
-fn the_program_starts_itself_once_only_whatever_becomes_of_the_environment() {
-    let place = Place::new();
-    place.sql("CREATE STREAM s (a BIGINT)");
-    place.run_with(&["topic", "produce", "s", "--format", "csv"], b"a\n7\n").ok();
-    let script = "export MILLSTREAM_STARTED=$$; exec \"$0\" -c 'SELECT a FROM s' --format jsonl";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_millstream")]).current_dir(place.path(""));
-    command.env_remove("GLIBC_TUNABLES").env_remove("MILLSTREAM_DATA");
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let environment = std::fs::read(format!("/proc/{}/environ", child.id())).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(line, "{\"a\":7}\n");
-    assert!(!String::from_utf8_lossy(&environment).contains("GLIBC_TUNABLES"));
+    fn environment(child: &mut Child) -> String {
+        String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/environ", child.id())).unwrap()).into_owned()
+    }
+
+    /// Where memory is of huge pages is said to the C library; what a user says to it stays.
+    #[test]
+    fn the_allocator_is_told_of_huge_pages_unless_the_user_tells_it_something() {
+        let place = place();
+        for own in [None, Some(""), Some("glibc.malloc.perturb=7")] {
+            let environment = while_it_runs(program(&place, own), environment);
+            let told = environment.split('\0').find_map(|pair| pair.strip_prefix("GLIBC_TUNABLES="));
+            match own {
+                None => assert!(told.is_some_and(|told| told.contains("hugetlb=1")), "{told:?}"),
+                Some(own) => assert_eq!(told, Some(own)),
+            }
+        }
+    }
+
+    /// A huge page may take a while when it is first touched: who waits for results has none while a job has caught up.
+    #[test]
+    fn a_job_that_has_caught_up_takes_no_huge_pages() {
+        let place = place();
+        // What the kernel tells of whoever looks, if it does (since Linux 5.0).
+        let told = |process: &str| {
+            let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+            status.lines().find_map(|line| Some(line.strip_prefix("THP_enabled:")?.trim().to_string()))
+        };
+        let enabled = told("self");
+        for (own, caught_up) in [(None, enabled.as_ref().map(|_| "0".to_string())), (Some(""), enabled)] {
+            while_it_runs(program(&place, own), |child| {
+                while told(&child.id().to_string()) != caught_up {
+                    assert!(child.try_wait().unwrap().is_none(), "it has ended");
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+            });
+        }
+    }
+
+    /// A program that has more rights than who starts it finds the variable taken away; it must not start itself for ever.
+    #[test]
+    fn the_program_starts_itself_once_only_whatever_becomes_of_the_environment() {
+        let place = place();
+        let script = format!("export MILLSTREAM_STARTED=$$; exec \"$0\" -c '{QUERY}' --format jsonl");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_millstream")]).current_dir(place.path(""));
+        command.env_remove("GLIBC_TUNABLES").env_remove("MILLSTREAM_DATA");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        assert!(!while_it_runs(command, environment).contains("GLIBC_TUNABLES"));
+    }
 }
