@@ -11,14 +11,13 @@
 
 use super::error::LogError;
 use super::frame::{HEADER_LEN, Header, MAX_BODY, Sparse};
+use super::unpack::{Start, Unpacker};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::ipc::{CompressionType, MetadataVersion};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The most bytes of a frame's columns once they are decompressed.
@@ -260,7 +259,6 @@ pub(super) struct Decoder {
     projection: Option<Vec<usize>>,
     marks: (SchemaRef, Shape),
     offsets: (SchemaRef, Shape),
-    no_dictionaries: HashMap<i64, ArrayRef>,
 }
 
 impl Decoder {
@@ -276,7 +274,6 @@ impl Decoder {
             projection,
             marks: shaped(marks_schema()),
             offsets: shaped(offsets_schema()),
-            no_dictionaries: HashMap::new(),
         }
     }
 
@@ -312,16 +309,25 @@ impl Decoder {
     ) -> Result<RecordBatch, String> {
         let words = |e: ArrowError| format!("the frame's rows cannot be read: {e}");
         let message = Message::read(bytes)?;
-        message.check(shape, rows)?;
-        let data = bytes.slice(message.data_at);
-        let decoder = RecordBatchDecoder::try_new(
-            &data,
-            message.batch,
-            Arc::clone(schema),
-            &self.no_dictionaries,
-            &MetadataVersion::V5,
-        );
-        decoder.and_then(|d| d.with_projection(projection).read_record_batch()).map_err(words)
+        let starts = message.check(shape, rows)?;
+        let mut unpacker = Unpacker::new(message.batch, bytes.slice(message.data_at));
+        let mut column = |i: usize| unpacker.column(schema.field(i).data_type(), starts[i]);
+        let (schema, columns) = match projection {
+            None => (Arc::clone(schema), (0..starts.len()).map(&mut column).collect()),
+            Some(wanted) => {
+                let mut columns: Vec<ArrayRef> = Vec::with_capacity(wanted.len());
+                for (n, i) in wanted.iter().enumerate() {
+                    let before = wanted[..n].iter().position(|earlier| earlier == i);
+                    columns
+                        .push(before.map_or_else(|| column(*i), |n| Ok(columns[n].clone())).map_err(words)?);
+                }
+                (Arc::new(schema.project(wanted).map_err(words)?), Ok(columns))
+            }
+        };
+        let options = RecordBatchOptions::new().with_row_count(Some(rows as usize));
+        columns
+            .and_then(|columns| RecordBatch::try_new_with_options(schema, columns, &options))
+            .map_err(words)
     }
 }
 
@@ -343,12 +349,18 @@ struct Shape {
     buffers: usize,
     /// Columns of the view types, each with a number of further buffers.
     views: usize,
+    /// Where each column begins, were there no further buffers.
+    columns: Vec<Start>,
 }
 
 impl Shape {
     fn of(schema: &Schema) -> Self {
         let mut shape = Shape::default();
-        schema.fields().iter().for_each(|field| shape.add(field));
+        for field in schema.fields() {
+            let start = Start { node: shape.nodes.len(), buffer: shape.buffers, view: shape.views };
+            shape.columns.push(start);
+            shape.add(field);
+        }
         shape
     }
 
@@ -402,8 +414,8 @@ impl<'a> Message<'a> {
         Ok(Message { batch, data, data_at: 8 + metadata_len })
     }
 
-    /// Checks all that Arrow's decoder takes for granted, and that decoding takes no undue memory.
-    fn check(&self, shape: &Shape, rows: u32) -> Result<(), String> {
+    /// Checks that the parts are there, and that decoding takes no undue memory; where each column begins.
+    fn check(&self, shape: &Shape, rows: u32) -> Result<Vec<Start>, String> {
         let lies = || "the frame's rows are not those of the topic's columns".to_string();
         if self.batch.length() != i64::from(rows) {
             return Err(lies());
@@ -445,7 +457,8 @@ impl<'a> Message<'a> {
         if decoded > MAX_DECODED {
             return Err(format!("the frame's rows would take {decoded} bytes"));
         }
-        Ok(())
+        let begins = |start: &Start| Start { buffer: start.buffer + further[start.view], ..*start };
+        Ok(shape.columns.iter().map(begins).collect())
     }
 
     /// The length of a buffer once it is decompressed: Arrow puts it first, -1 = what follows is as it is.

@@ -40,6 +40,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod unpack;
 mod verify;
 mod watch;
 mod writer;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// How much is read at once where the frames themselves are wanted, in bytes.
 const READ_AHEAD: usize = 1 << 20;
+/// A frame is large from this part of that on.
+const LARGE: usize = 8;
 /// How much is read at once where only the headers are: more the denser they lie.
 const HOP_LEAST: usize = 4 << 10;
 const HOP_MOST: usize = 256 << 10;
@@ -88,7 +90,10 @@ impl Segment {
         let at = self.fill(position, HEADER_LEN, end, READ_AHEAD)?;
         let header = self.header_in_piece(at, end - position)?;
         // A header bounds its body's length, so this asks for no undue memory.
-        let at = self.fill(position, HEADER_LEN + header.body_len as usize, end, READ_AHEAD)?;
+        let len = HEADER_LEN + header.body_len as usize;
+        // Of large frames one at a time, and the next one's header: a part of a frame would be read once more with its rest.
+        let ahead = if len > READ_AHEAD / LARGE { len + HEADER_LEN } else { READ_AHEAD };
+        let at = self.fill(position, len, end, ahead)?;
         let body = self.piece.slice_with_length(at + HEADER_LEN, header.body_len as usize);
         if crc32c::crc32c(&body) != header.body_crc {
             return Err(Fault::Bad("the checksum of the frame is wrong".into()));
@@ -120,8 +125,8 @@ impl Segment {
             let len = usize::try_from(room).unwrap_or(usize::MAX).min(ahead.max(need));
             let mut space = match std::mem::take(&mut self.piece).into_mutable() {
                 Ok(space) if space.capacity() >= len => space,
-                // Somebody still uses the rows in it, or it is too small.
-                _ => MutableBuffer::with_capacity(len),
+                // Somebody still uses the rows in it, or it is too small. A little more, so that it suits the next frame.
+                _ => MutableBuffer::with_capacity(len + len / 8),
             };
             space.resize(len, 0);
             let read = self.file.read_at(space.as_slice_mut(), position)?;
