@@ -4,6 +4,7 @@
 //!     │ FFFFFFFF │ length i32 │ metadata (flatbuffer), padded │ buffers, each padded to 16 bytes │
 //!     │ the same once more for the marks (one column of i64), if there are any                   │
 //!     │ and once more for the rows' offsets (one column of u64), if the frame is sparse          │
+//!     │ checksums of these parts, if it is large (parts.rs)                                      │
 //! ```
 //!
 //! Arrow's "encapsulated message" without the schema, which stands in the topic's description.
@@ -11,7 +12,9 @@
 
 use super::error::LogError;
 use super::frame::{HEADER_LEN, Header, MAX_BODY, Sparse};
-use super::unpack::{Start, Unpacker};
+use super::message::{Message, Shape};
+use super::parts::{Body, CHECKED_BODY, Checks, Part, Parts, Wanted};
+use super::unpack::Unpacker;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
@@ -21,7 +24,7 @@ use arrow::ipc::{CompressionType, MetadataVersion};
 use std::sync::Arc;
 
 /// The most bytes of a frame's columns once they are decompressed.
-const MAX_DECODED: u64 = 1 << 30;
+pub(super) const MAX_DECODED: u64 = 1 << 30;
 /// The most memory that is kept from one frame for the next.
 const KEPT_MEMORY: usize = 32 << 20;
 /// Every buffer starts at a multiple of this: what the widest numbers (decimals) need.
@@ -207,16 +210,20 @@ impl Encoder {
         let offsets = offsets.map(|offsets| Arc::new(offsets.clone()) as ArrayRef);
         let offsets_len = message_of(&mut self.offsets, offsets_schema(), offsets)?;
         let frame = self.rows.get_mut();
-        // What a reader would refuse must not be written.
-        let fits = Message::read(&frame[HEADER_LEN..]).is_ok_and(|m| m.check(&self.shape, rows).is_ok());
         if marks_len.is_some() {
             frame.extend_from_slice(self.marks.get_ref());
         }
         if offsets_len.is_some() {
             frame.extend_from_slice(self.offsets.get_ref());
         }
+        // What a reader would refuse must not be written.
+        let Some(checks) = checks(&frame[HEADER_LEN..], &self.shape, rows) else { return Ok(None) };
+        let has_checks = frame.len() - HEADER_LEN >= CHECKED_BODY;
+        if has_checks {
+            frame.extend_from_slice(&checks.bytes());
+        }
         let body = &frame[HEADER_LEN..];
-        if !fits || body.len() as u64 > MAX_BODY {
+        if body.len() as u64 > MAX_BODY {
             return Ok(None);
         }
         let header = Header {
@@ -227,6 +234,7 @@ impl Encoder {
             rows,
             marks_len,
             sparse: offsets_len.map(|offsets_len| Sparse { offsets_len, ..Sparse::default() }),
+            has_checks,
             ..Header::default()
         };
         Ok(Some((header, std::mem::take(frame))))
@@ -238,6 +246,14 @@ impl Encoder {
             *self.rows.get_mut() = frame;
         }
     }
+}
+
+/// The checksums of the parts of a body with `rows` rows of `shape`; `None` = it is too large to be read.
+fn checks(body: &[u8], shape: &Shape, rows: u32) -> Option<Checks> {
+    let message = Message::read(body).ok()?;
+    let columns = message.columns(shape, rows).ok()?;
+    message.decoded_len(&body[message.data_at..]).filter(|len| *len <= MAX_DECODED)?;
+    Checks::of(body, &message, &columns)
 }
 
 /// Encodes a column beside the rows into the writer's memory; its length.
@@ -277,22 +293,36 @@ impl Decoder {
         }
     }
 
-    /// What a body holds whose checksum is right. The error says in words what is wrong with it.
-    pub(super) fn decode(&self, header: &Header, body: &Buffer) -> Result<Content, String> {
+    /// What of a frame is to be read for it; `None` = all.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        Wanted::new(&self.shape, self.projection.as_deref())
+    }
+
+    /// What a body holds whose checksums are right. The error says in words what is wrong with it.
+    pub(super) fn decode(&self, header: &Header, body: &Body) -> Result<Content, String> {
         let senseless = "the frame's lengths make no sense";
-        let offsets_len = header.sparse.map_or(0, |sparse| sparse.offsets_len) as usize;
-        let offsets_at = body.len().checked_sub(offsets_len).ok_or(senseless)?;
-        let marks_at =
-            offsets_at.checked_sub(header.marks_len.unwrap_or_default() as usize).ok_or(senseless)?;
-        let part = |from: usize, to: usize| body.slice_with_length(from, to - from);
-        let rows = (&self.schema, &self.shape);
-        let batch = self.message(&part(0, marks_at), header.rows, rows, self.projection.as_deref())?;
-        let beside = |bytes: Buffer, (schema, shape): &(SchemaRef, Shape)| {
-            Ok::<_, String>(self.message(&bytes, header.rows, (schema, shape), None)?.column(0).clone())
+        let (rows, beside) = match body {
+            Body::Whole(body) => {
+                let checks_len = if header.has_checks { Checks::len(self.shape.columns()) } else { 0 };
+                let end = body.len().checked_sub(checks_len).ok_or(senseless)?;
+                let at = end.checked_sub(header.beside_len()).ok_or(senseless)?;
+                (Rows::Whole(body.slice_with_length(0, at)), body.slice_with_length(at, end - at))
+            }
+            Body::Parts(parts) => (Rows::Parts(parts), parts.beside.clone()),
         };
-        let marks = header.marks_len.map(|_| beside(part(marks_at, offsets_at), &self.marks)).transpose()?;
-        let offsets =
-            header.sparse.map(|_| beside(part(offsets_at, body.len()), &self.offsets)).transpose()?;
+        if beside.len() != header.beside_len() {
+            return Err(senseless.into());
+        }
+        let batch =
+            self.message(&rows, header.rows, (&self.schema, &self.shape), self.projection.as_deref())?;
+        let marks_len = header.marks_len.unwrap_or_default() as usize;
+        let column = |bytes: Buffer, (schema, shape): &(SchemaRef, Shape)| {
+            let batch = self.message(&Rows::Whole(bytes), header.rows, (schema, shape), None)?;
+            Ok::<_, String>(batch.column(0).clone())
+        };
+        let marks = beside.slice_with_length(0, marks_len);
+        let marks = header.marks_len.map(|_| column(marks, &self.marks)).transpose()?;
+        let offsets = header.sparse.map(|_| column(beside.slice(marks_len), &self.offsets)).transpose()?;
         let offsets = offsets.map(|offsets| offsets.as_primitive::<UInt64Type>().clone());
         if offsets.as_ref().is_some_and(|offsets| !lie_in(offsets, header)) {
             return Err("the offsets of the frame's rows make no sense".into());
@@ -302,32 +332,56 @@ impl Decoder {
 
     fn message(
         &self,
-        bytes: &Buffer,
+        bytes: &Rows<'_>,
         rows: u32,
         (schema, shape): (&SchemaRef, &Shape),
         projection: Option<&[usize]>,
     ) -> Result<RecordBatch, String> {
         let words = |e: ArrowError| format!("the frame's rows cannot be read: {e}");
-        let message = Message::read(bytes)?;
-        let starts = message.check(shape, rows)?;
-        let mut unpacker = Unpacker::new(message.batch, bytes.slice(message.data_at));
-        let mut column = |i: usize| unpacker.column(schema.field(i).data_type(), starts[i]);
+        let message = Message::read(bytes.head())?;
+        let places = message.columns(shape, rows)?;
+        let mut unpacker = Unpacker::new(message.batch);
+        let mut column = |i: usize| {
+            let part = match bytes {
+                Rows::Whole(all) if all.len() == message.data_at + message.data_len => {
+                    Part { column: i, at: 0, bytes: all.slice(message.data_at), own: false }
+                }
+                Rows::Whole(_) => return Err("the frame's rows are malformed".into()),
+                Rows::Parts(parts) => {
+                    let part = parts.columns.iter().find(|part| part.column == i);
+                    part.cloned().ok_or("a column of the frame was not read")?
+                }
+            };
+            unpacker.column(schema.field(i).data_type(), places[i].start, part).map_err(words)
+        };
         let (schema, columns) = match projection {
-            None => (Arc::clone(schema), (0..starts.len()).map(&mut column).collect()),
+            None => (Arc::clone(schema), (0..places.len()).map(column).collect::<Result<_, String>>()?),
             Some(wanted) => {
                 let mut columns: Vec<ArrayRef> = Vec::with_capacity(wanted.len());
                 for (n, i) in wanted.iter().enumerate() {
                     let before = wanted[..n].iter().position(|earlier| earlier == i);
-                    columns
-                        .push(before.map_or_else(|| column(*i), |n| Ok(columns[n].clone())).map_err(words)?);
+                    columns.push(before.map_or_else(|| column(*i), |n| Ok(columns[n].clone()))?);
                 }
-                (Arc::new(schema.project(wanted).map_err(words)?), Ok(columns))
+                (Arc::new(schema.project(wanted).map_err(words)?), columns)
             }
         };
         let options = RecordBatchOptions::new().with_row_count(Some(rows as usize));
-        columns
-            .and_then(|columns| RecordBatch::try_new_with_options(schema, columns, &options))
-            .map_err(words)
+        RecordBatch::try_new_with_options(schema, columns, &options).map_err(words)
+    }
+}
+
+/// A message as it was read.
+enum Rows<'a> {
+    Whole(Buffer),
+    Parts(&'a Parts),
+}
+
+impl Rows<'_> {
+    fn head(&self) -> &[u8] {
+        match self {
+            Rows::Whole(bytes) => bytes,
+            Rows::Parts(parts) => &parts.head,
+        }
     }
 }
 
@@ -337,139 +391,4 @@ fn lie_in(offsets: &UInt64Array, header: &Header) -> bool {
     offsets.windows(2).all(|pair| pair[0] < pair[1])
         && offsets.first().is_none_or(|first| *first >= header.base_offset)
         && offsets.last().is_none_or(|last| *last < header.next_offset())
-}
-
-/// How many parts a schema's record batches have, as Arrow's format lays down.
-#[derive(Debug, Clone, Default)]
-struct Shape {
-    /// Of each node, its validity buffer's place among `buffers`, and how many of the views come before it; a column of
-    /// nulls has no such buffer.
-    nodes: Vec<Option<(usize, usize)>>,
-    /// Buffers, without those whose number each batch says itself.
-    buffers: usize,
-    /// Columns of the view types, each with a number of further buffers.
-    views: usize,
-    /// Where each column begins, were there no further buffers.
-    columns: Vec<Start>,
-}
-
-impl Shape {
-    fn of(schema: &Schema) -> Self {
-        let mut shape = Shape::default();
-        for field in schema.fields() {
-            let start = Start { node: shape.nodes.len(), buffer: shape.buffers, view: shape.views };
-            shape.columns.push(start);
-            shape.add(field);
-        }
-        shape
-    }
-
-    fn add(&mut self, field: &Field) {
-        use DataType::{
-            Binary, BinaryView, FixedSizeList, LargeBinary, LargeList, LargeListView, LargeUtf8, List,
-            ListView, Map, Null, Struct, Utf8, Utf8View,
-        };
-        let is_null = *field.data_type() == Null;
-        self.nodes.push((!is_null).then_some((self.buffers, self.views)));
-        self.buffers += match field.data_type() {
-            Null => 0,
-            Struct(_) | FixedSizeList(..) => 1,
-            Utf8 | LargeUtf8 | Binary | LargeBinary | ListView(_) | LargeListView(_) => 3,
-            _ => 2,
-        };
-        match field.data_type() {
-            Utf8View | BinaryView => self.views += 1,
-            List(f) | LargeList(f) | ListView(f) | LargeListView(f) | FixedSizeList(f, _) | Map(f, _) => {
-                self.add(f);
-            }
-            Struct(fields) => fields.iter().for_each(|f| self.add(f)),
-            _ => {}
-        }
-    }
-}
-
-/// An encapsulated message that holds a record batch.
-struct Message<'a> {
-    batch: arrow::ipc::RecordBatch<'a>,
-    data: &'a [u8],
-    /// Where the buffers start in the message.
-    data_at: usize,
-}
-
-impl<'a> Message<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self, String> {
-        let malformed = || "the frame's rows are malformed".to_string();
-        let (prefix, rest) = bytes.split_at_checked(8).ok_or_else(malformed)?;
-        let metadata_len = i32::from_le_bytes(super::frame::field(prefix, 4));
-        let metadata_len = usize::try_from(metadata_len).map_err(|_| malformed())?;
-        let (metadata, data) = rest.split_at_checked(metadata_len).ok_or_else(malformed)?;
-        let message = arrow::ipc::root_as_message(metadata).map_err(|_| malformed())?;
-        let batch = message.header_as_record_batch().ok_or_else(malformed)?;
-        if prefix[..4] != [0xFF; 4]
-            || message.version() != MetadataVersion::V5
-            || usize::try_from(message.bodyLength()) != Ok(data.len())
-        {
-            return Err(malformed());
-        }
-        Ok(Message { batch, data, data_at: 8 + metadata_len })
-    }
-
-    /// Checks that the parts are there, and that decoding takes no undue memory; where each column begins.
-    fn check(&self, shape: &Shape, rows: u32) -> Result<Vec<Start>, String> {
-        let lies = || "the frame's rows are not those of the topic's columns".to_string();
-        if self.batch.length() != i64::from(rows) {
-            return Err(lies());
-        }
-        // How many further buffers the views have, up to each of them.
-        let mut further = vec![0_usize];
-        for count in self.batch.variadicBufferCounts().into_iter().flatten() {
-            let before = further[further.len() - 1];
-            let sum = usize::try_from(count).ok().and_then(|n| before.checked_add(n)).ok_or_else(lies)?;
-            further.push(sum);
-        }
-        let views = further.len() - 1;
-        let buffers = shape.buffers.checked_add(further[views]).ok_or_else(lies)?;
-        let nodes = self.batch.nodes().ok_or_else(lies)?;
-        let ranges = self.batch.buffers().ok_or_else(lies)?;
-        if (nodes.len(), ranges.len(), views) != (shape.nodes.len(), buffers, shape.views) {
-            return Err(lies());
-        }
-        if nodes.iter().any(|n| n.null_count() < 0 || n.null_count() > n.length()) {
-            return Err(lies());
-        }
-        let mut decoded: u64 = 0;
-        let mut lens = Vec::with_capacity(buffers);
-        for range in ranges {
-            let start = usize::try_from(range.offset()).map_err(|_| lies())?;
-            let len = usize::try_from(range.length()).map_err(|_| lies())?;
-            let end = start.checked_add(len).ok_or_else(lies)?;
-            let stored = self.data.get(start..end).ok_or_else(lies)?;
-            lens.push(self.decoded_len(stored).ok_or_else(lies)?);
-            decoded = decoded.saturating_add(lens[lens.len() - 1]);
-        }
-        for (node, place) in nodes.iter().zip(&shape.nodes) {
-            let Some((buffer, views)) = place.filter(|_| node.null_count() > 0) else { continue };
-            // At least 1, so this is no negative number.
-            if lens[buffer + further[views]] < (node.length() as u64).div_ceil(8) {
-                return Err(lies());
-            }
-        }
-        if decoded > MAX_DECODED {
-            return Err(format!("the frame's rows would take {decoded} bytes"));
-        }
-        let begins = |start: &Start| Start { buffer: start.buffer + further[start.view], ..*start };
-        Ok(shape.columns.iter().map(begins).collect())
-    }
-
-    /// The length of a buffer once it is decompressed: Arrow puts it first, -1 = what follows is as it is.
-    fn decoded_len(&self, stored: &[u8]) -> Option<u64> {
-        if stored.is_empty() || self.batch.compression().is_none() {
-            return Some(stored.len() as u64);
-        }
-        let prefix = stored.first_chunk::<8>()?;
-        match i64::from_le_bytes(*prefix) {
-            -1 => Some((stored.len() - prefix.len()) as u64),
-            len => u64::try_from(len).ok(),
-        }
-    }
 }

@@ -22,6 +22,7 @@ use super::error::LogError;
 use super::frame::{HEADER_LEN, Header, Sparse};
 use super::index::Index;
 use super::partition::Partition;
+use super::parts::Body;
 use super::pins::Pinned;
 use super::segment::{Fault, Segment, list_segments, segment_path};
 use super::settings::Compaction;
@@ -207,7 +208,7 @@ impl Partition {
                 return Err(fault(Fault::Bad("the frame there does not continue the one before".into())));
             }
             decoder
-                .decode(&header, &body)
+                .decode(&header, &Body::Whole(body))
                 .and_then(|content| each(&header, content))
                 .map_err(|reason| fault(Fault::Bad(reason)))?;
             (position, offset) = (position + header.frame_len(), header.next_offset());

@@ -15,7 +15,8 @@
 //! from header to header and trust each without reading the bodies. Header and body lengths are
 //! multiples of 16, hence in a file of frames every Arrow buffer lies as Arrow wants it in memory.
 //! Flags: 1 = `watermark` is set, 2 = the two times are set, 4 = the rows are followed by `marks len` bytes
-//! of marks, 8 = more frames of the same step follow, 16 = the frame is sparse. A field whose flag is not set is 0.
+//! of marks, 8 = more frames of the same step follow, 16 = the frame is sparse, 32 = the body ends with checksums of its
+//! parts (parts.rs). A field whose flag is not set is 0.
 //!
 //! A frame covers the offsets from `base offset` up to, but not including, its end; the next frame begins there. A
 //! frame that was appended has a row for each of them. A **sparse** frame is what compaction or repair has left of
@@ -25,7 +26,7 @@
 //!     32 │ end offset u64 │ offsets len u32 │ 0 │ 48 │ horizon i64 │
 //! ```
 //!
-//! The last `offsets len` bytes of its body hold the rows' offsets. `horizon` is the time after which tombstones in
+//! The last `offsets len` bytes of its body, but for the checksums, hold the rows' offsets. `horizon` is the time after which tombstones in
 //! it may go (0 = it has none that have been counted yet).
 
 use super::body::Codec;
@@ -42,7 +43,8 @@ const HAS_TIMES: u16 = 2;
 const HAS_MARKS: u16 = 4;
 const CONTINUES: u16 = 8;
 const SPARSE: u16 = 16;
-const KNOWN: u16 = HAS_WATERMARK | HAS_TIMES | HAS_MARKS | CONTINUES | SPARSE;
+const HAS_CHECKS: u16 = 32;
+const KNOWN: u16 = HAS_WATERMARK | HAS_TIMES | HAS_MARKS | CONTINUES | SPARSE | HAS_CHECKS;
 
 /// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,6 +71,8 @@ pub(super) struct Header {
     pub(super) continues: bool,
     /// What a sparse frame has instead of producer and step, which are then 0.
     pub(super) sparse: Option<Sparse>,
+    /// The body ends with checksums of its parts.
+    pub(super) has_checks: bool,
 }
 
 /// What stands only in a sparse frame.
@@ -76,7 +80,7 @@ pub(super) struct Header {
 pub(super) struct Sparse {
     /// The offset after the last one that the frame covers.
     pub(super) end_offset: u64,
-    /// Bytes at the body's end that hold the rows' offsets.
+    /// Bytes of the body, behind the marks, that hold the rows' offsets.
     pub(super) offsets_len: u32,
     /// When its tombstones may go, in nanoseconds since the epoch; 0 = not known yet.
     pub(super) horizon: i64,
@@ -86,6 +90,11 @@ impl Header {
     /// Bytes of header and body.
     pub(super) fn frame_len(&self) -> u64 {
         HEADER_LEN as u64 + u64::from(self.body_len)
+    }
+
+    /// Bytes of marks and offsets; [`Header::read`] has checked that the body has as many.
+    pub(super) fn beside_len(&self) -> usize {
+        self.marks_len.unwrap_or_default() as usize + self.sparse.map_or(0, |s| s.offsets_len) as usize
     }
 
     /// The offset after the last one that it covers; [`Header::read`] has checked that it is one.
@@ -106,6 +115,7 @@ impl Header {
         flags |= if self.marks_len.is_some() { HAS_MARKS } else { 0 };
         flags |= if self.continues { CONTINUES } else { 0 };
         flags |= if self.sparse.is_some() { SPARSE } else { 0 };
+        flags |= if self.has_checks { HAS_CHECKS } else { 0 };
         let (least, greatest) = self.timestamps.unwrap_or_default();
 
         let mut out = [0; HEADER_LEN];
@@ -176,10 +186,10 @@ impl Header {
             marks_len: (flags & HAS_MARKS != 0).then(|| u32::from_le_bytes(field(bytes, 92))),
             continues: flags & CONTINUES != 0,
             sparse,
+            has_checks: flags & HAS_CHECKS != 0,
         };
-        let behind = u64::from(header.marks_len.unwrap_or_default())
-            + u64::from(sparse.map_or(0, |sparse| sparse.offsets_len));
-        if u64::from(header.body_len) > MAX_BODY || behind > u64::from(header.body_len) {
+        let behind = header.marks_len.unwrap_or_default().checked_add(sparse.map_or(0, |s| s.offsets_len));
+        if u64::from(header.body_len) > MAX_BODY || behind.is_none_or(|behind| behind > header.body_len) {
             return Err("the frame's lengths make no sense");
         }
         // A sparse frame has at most as many rows as offsets.
@@ -211,14 +221,14 @@ mod tests {
         let numbers =
             (0..=MAX_BODY as u32, any::<u32>(), any::<u32>(), any::<u64>(), any::<u128>(), any::<u64>());
         let times = (any::<Option<i64>>(), any::<Option<(i64, i64)>>(), any::<i64>(), any::<u32>());
-        let more = (any::<bool>(), any::<Option<(u32, i64)>>());
+        let more = (any::<bool>(), any::<Option<(u32, i64)>>(), any::<bool>());
         (numbers, times, 0..3u8, any::<bool>(), more).prop_map(
             |(
                 (body_len, body_crc, rows, base, producer, step),
                 (watermark, timestamps, time, epoch),
                 code,
                 marks,
-                (continues, sparse),
+                (continues, sparse, has_checks),
             )| {
                 let base = base.min(u64::MAX - 2 * u64::from(u32::MAX));
                 let sparse = sparse.map(|(span, horizon)| Sparse {
@@ -241,6 +251,7 @@ mod tests {
                     marks_len: marks.then_some(body_len / 2),
                     continues: continues && sparse.is_none(),
                     sparse,
+                    has_checks,
                 }
             },
         )

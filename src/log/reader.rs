@@ -5,6 +5,7 @@ use super::body::Decoder;
 use super::error::LogError;
 use super::frame::Header;
 use super::partition::Partition;
+use super::parts::{Body, Wanted};
 use super::segment::{Fault, Segment, list_segments};
 use super::tail::Tail;
 use super::topic::Topic;
@@ -74,6 +75,8 @@ pub struct LogReader {
     topic: Arc<Topic>,
     index: u32,
     decoder: Decoder,
+    /// What of a frame is read; `None` = all.
+    wanted: Option<Wanted>,
     /// Rows before this offset are left out.
     from: u64,
     /// The offset that the frame at `position` must have.
@@ -105,8 +108,10 @@ impl LogReader {
         projection: Option<Vec<usize>>,
     ) -> Result<Self> {
         topic.partition(index)?;
+        let decoder = Decoder::new(topic.schema(), projection);
         let mut reader = LogReader {
-            decoder: Decoder::new(topic.schema(), projection),
+            wanted: decoder.wanted(),
+            decoder,
             topic,
             index,
             from: offset,
@@ -214,14 +219,18 @@ impl LogReader {
 
     /// The frame at the reader's place, without its body unless that is wanted; `None` = there is none
     /// yet.
-    fn at_frame(&mut self, with_body: bool) -> Result<Option<(Header, Buffer)>> {
+    fn at_frame(&mut self, with_body: bool) -> Result<Option<(Header, Body)>> {
         let mut recovered = false;
         while self.find_end()? {
             let Some(segment) = &mut self.segment else { return Ok(None) };
-            let read = if with_body {
-                segment.frame(self.position, self.end)
-            } else {
-                segment.header(self.position, self.end).map(|header| (header, Buffer::default()))
+            let whole = |(header, body)| (header, Body::Whole(body));
+            let read = match &self.wanted {
+                _ if !with_body => {
+                    let header = segment.header(self.position, self.end);
+                    header.map(|header| whole((header, Buffer::default())))
+                }
+                None => segment.frame(self.position, self.end).map(whole),
+                Some(wanted) => segment.parts(self.position, self.end, wanted),
             };
             match read {
                 Ok((header, body)) if header.base_offset == self.offset => {

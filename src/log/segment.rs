@@ -1,12 +1,17 @@
 //! A segment file: frames one behind the other, and the reading of them in large pieces.
 
 use super::frame::{HEADER_LEN, Header, field};
+use super::message::{PREFIX, head_len};
+use super::parts::{Body, Checks, Column, Part, Parts, Plan, Wanted};
 use crate::disk::{Disk, DiskError, DiskFile, Open};
 use arrow::buffer::{Buffer, MutableBuffer};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How much is read at once where the frames themselves are wanted, in bytes.
 const READ_AHEAD: usize = 1 << 20;
+/// How much is read at once where only some columns of frames are wanted: a header and what describes the rows.
+const HEAD: usize = 4 << 10;
 /// A frame is large from this part of that on.
 const LARGE: usize = 8;
 /// How much is read at once where only the headers are: more the denser they lie.
@@ -99,6 +104,83 @@ impl Segment {
             return Err(Fault::Bad("the checksum of the frame is wrong".into()));
         }
         Ok((header, body))
+    }
+
+    /// The frame at `position` as [`frame`](Self::frame) gives it, or only those of its parts that are wanted.
+    pub(super) fn parts(
+        &mut self,
+        position: u64,
+        end: u64,
+        wanted: &Wanted,
+    ) -> Result<(Header, Body), Fault> {
+        let at = self.fill(position, HEADER_LEN, end, HEAD)?;
+        let header = self.header_in_piece(at, end - position)?;
+        if header.has_checks
+            && let Some(parts) = self.wanted_parts(&header, position, end, wanted)?
+        {
+            return Ok((header, Body::Parts(parts)));
+        }
+        self.frame(position, end).map(|(header, body)| (header, Body::Whole(body)))
+    }
+
+    fn wanted_parts(
+        &mut self,
+        header: &Header,
+        position: u64,
+        end: u64,
+        wanted: &Wanted,
+    ) -> Result<Option<Parts>, Fault> {
+        let damaged = || Fault::Bad("the checksum of the frame is wrong".into());
+        let body_at = position + HEADER_LEN as u64;
+        let at = self.fill(body_at, PREFIX, end, HEAD)?;
+        let head = head_len(&field(&self.piece, at)).filter(|len| *len <= header.body_len as usize);
+        let head = head.ok_or_else(damaged)?;
+        let at = self.fill(body_at, head, end, HEAD)?;
+        let head = self.piece.slice_with_length(at, head);
+        // With them comes the next frame's header.
+        let checks_len = Checks::len(wanted.all_columns());
+        let checks_at =
+            (position + header.frame_len()).checked_sub(checks_len as u64).filter(|at| *at >= body_at);
+        let at = self.fill(checks_at.ok_or_else(damaged)?, checks_len, end, checks_len + HEAD)?;
+        let checks =
+            Checks::read(&self.piece[at..at + checks_len], wanted.all_columns()).ok_or_else(damaged)?;
+        if crc32c::crc32c(&head) != checks.head {
+            return Err(damaged());
+        }
+        let Some(plan) = wanted.plan(header, &head).map_err(Fault::Bad)? else { return Ok(None) };
+        let beside = self.read(body_at, &plan.beside)?;
+        if crc32c::crc32c(&beside) != checks.beside {
+            return Err(damaged());
+        }
+        let columns = self.columns(body_at, &plan, &checks)?;
+        Ok(Some(Parts { head, columns, beside }))
+    }
+
+    /// The columns of `plan`, their checksums verified.
+    fn columns(&self, body_at: u64, plan: &Plan, checks: &Checks) -> Result<Vec<Part>, Fault> {
+        let mut parts = Vec::with_capacity(plan.columns.len());
+        for columns in plan.reads() {
+            let from = columns[0].bytes.start;
+            let bytes = self.read(body_at, &(from..columns[columns.len() - 1].bytes.end))?;
+            for Column { index, bytes: place } in columns {
+                let bytes = bytes.slice_with_length(place.start - from, place.len());
+                if crc32c::crc32c(&bytes) != checks.columns[*index] {
+                    return Err(Fault::Bad("the checksum of the frame is wrong".into()));
+                }
+                let at = place.start - plan.data_at;
+                parts.push(Part { column: *index, at, bytes, own: columns.len() == 1 });
+            }
+        }
+        Ok(parts)
+    }
+
+    /// A part of the body at `body_at`.
+    fn read(&self, body_at: u64, part: &Range<usize>) -> Result<Buffer, Fault> {
+        let mut bytes = vec![0; part.len()];
+        if self.file.read_at(&mut bytes, body_at + part.start as u64)? < bytes.len() {
+            return Err(Fault::Short);
+        }
+        Ok(Buffer::from_vec(bytes))
     }
 
     fn header_in_piece(&self, at: usize, room: u64) -> Result<Header, Fault> {

@@ -4,6 +4,8 @@
 //! buffer of a column, which took longer than the decompression (BENCHMARKS.md). What Arrow calls validation is done here
 //! as there: columns are built from what was read with all checks on.
 
+use super::body::MAX_DECODED;
+use super::parts::Part;
 use arrow::array::{ArrayData, ArrayRef, make_array};
 use arrow::buffer::Buffer;
 use arrow::datatypes::DataType;
@@ -12,7 +14,7 @@ use arrow::ipc::{CompressionType, RecordBatch};
 use std::io;
 
 /// Where a column's parts begin among a record batch's.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Start {
     /// Its first node.
     pub(super) node: usize,
@@ -22,23 +24,32 @@ pub(super) struct Start {
     pub(super) view: usize,
 }
 
-/// Reads columns of one record batch whose parts' number and places have been checked.
+/// Reads columns of one record batch whose parts' number has been checked.
 pub(super) struct Unpacker<'a> {
     batch: RecordBatch<'a>,
-    /// What the buffers' places refer to.
-    data: Buffer,
+    part: Part,
     at: Start,
+    /// How many bytes may still be decompressed.
+    left: u64,
 }
 
 impl<'a> Unpacker<'a> {
-    pub(super) fn new(batch: RecordBatch<'a>, data: Buffer) -> Self {
-        Unpacker { batch, data, at: Start::default() }
+    pub(super) fn new(batch: RecordBatch<'a>) -> Self {
+        let part = Part { column: 0, at: 0, bytes: Buffer::default(), own: false };
+        Unpacker { batch, part, at: Start::default(), left: MAX_DECODED }
     }
 
-    /// The column of type `data_type` whose parts begin at `start`.
-    pub(super) fn column(&mut self, data_type: &DataType, start: Start) -> Result<ArrayRef, ArrowError> {
-        self.at = start;
-        Ok(make_array(self.next(data_type)?))
+    /// The column of type `data_type` whose parts begin at `start` and whose bytes are in `part`.
+    pub(super) fn column(
+        &mut self,
+        data_type: &DataType,
+        start: Start,
+        part: Part,
+    ) -> Result<ArrayRef, ArrowError> {
+        (self.at, self.part) = (start, part);
+        let column = self.next(data_type)?;
+        self.part.bytes = Buffer::default();
+        Ok(make_array(column))
     }
 
     fn next(&mut self, data_type: &DataType) -> Result<ArrayData, ArrowError> {
@@ -56,7 +67,11 @@ impl<'a> Unpacker<'a> {
         }
         let validity = self.stored()?;
         if node.null_count() > 0 {
-            column = column.null_bit_buffer(Some(self.unpacked(validity)?));
+            let validity = self.unpacked(validity)?;
+            if validity.len() < len.div_ceil(8) {
+                return Err(missing());
+            }
+            column = column.null_bit_buffer(Some(validity));
         }
         let buffers = match data_type {
             Struct(_) | FixedSizeList(..) => 0,
@@ -97,25 +112,30 @@ impl<'a> Unpacker<'a> {
             self.batch.buffers().filter(|places| self.at.buffer < places.len()).ok_or_else(missing)?;
         let place = places.get(self.at.buffer);
         self.at.buffer += 1;
-        let start = usize::try_from(place.offset()).map_err(|_| missing())?;
+        let start = usize::try_from(place.offset()).ok().and_then(|start| start.checked_sub(self.part.at));
+        let start = start.ok_or_else(missing)?;
         let len = usize::try_from(place.length()).map_err(|_| missing())?;
-        if start.checked_add(len).is_none_or(|end| end > self.data.len()) {
+        if start.checked_add(len).is_none_or(|end| end > self.part.bytes.len()) {
             return Err(missing());
         }
-        Ok(self.data.slice_with_length(start, len))
+        Ok(self.part.bytes.slice_with_length(start, len))
     }
 
     /// A buffer, decompressed: where it is compressed, its length stands before it (i64, -1 = it is as it was).
-    fn unpacked(&self, stored: Buffer) -> Result<Buffer, ArrowError> {
+    fn unpacked(&mut self, stored: Buffer) -> Result<Buffer, ArrowError> {
         let Some(compression) = self.batch.compression().filter(|_| !stored.is_empty()) else {
             return Ok(stored);
         };
         let Some((prefix, packed)) = stored.split_first_chunk::<8>() else { return Err(missing()) };
         let len = match i64::from_le_bytes(*prefix) {
-            // Of its own, as others are: as a part of the frame it would keep all of it for as long as the column is.
+            -1 if self.part.own => return Ok(stored.slice(prefix.len())),
+            // As a part of the frame it would keep all of it for as long as the column is there.
             -1 => return Ok(Buffer::from_vec(packed.to_vec())),
             len => usize::try_from(len).map_err(|_| missing())?,
         };
+        let left = self.left.checked_sub(len as u64);
+        self.left =
+            left.ok_or_else(|| ArrowError::IpcError(format!("they take more than {MAX_DECODED} bytes")))?;
         let mut into = vec![0; len];
         let filled = match compression.codec() {
             CompressionType::LZ4_FRAME => lz4(packed, &mut into)?,

@@ -8,6 +8,7 @@ use super::body::Decoder;
 use super::error::LogError;
 use super::frame::HEADER_LEN;
 use super::partition::Partition;
+use super::parts::Body;
 use super::segment::{Fault, Segment, list_segments, segment_path};
 use super::tail::Tail;
 use super::topic::Topic;
@@ -174,7 +175,7 @@ impl Partition {
                     if header.base_offset != offset || header.epoch < epoch {
                         return Err(Fault::Bad("the frame there does not continue the one before".into()));
                     }
-                    decoder.decode(&header, &body).map_err(Fault::Bad)?;
+                    decoder.decode(&header, &Body::Whole(body)).map_err(Fault::Bad)?;
                     Ok(header)
                 });
                 match read {

@@ -5,6 +5,7 @@ mod directory;
 mod flips;
 mod index;
 mod keep;
+mod parts;
 mod power;
 mod power_keep;
 mod repair;
