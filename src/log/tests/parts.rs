@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::Open;
+use crate::log::parts::Checks;
 use arrow::array::{Array, Float64Array, StringArray};
 
 const ROWS: usize = 6_000;
@@ -115,6 +116,43 @@ fn columns_that_are_kept_do_not_keep_what_was_read_with_them() {
                     (column.get_array_memory_size(), column.to_data().get_slice_memory_size().unwrap());
                 assert!(held < needed + needed / 4 + 1_000, "{codec:?}: {held} bytes for {needed}");
             }
+        }
+    }
+}
+
+/// Bytes that are wrong under checksums that are right.
+#[test]
+fn what_describes_the_columns_is_not_believed() {
+    let place = Place::new();
+    let (topic, _) = filled(&place, Codec::Lz4);
+    let path = place.segments(&topic).remove(0);
+    let header_len = frame::HEADER_LEN as u64;
+    let mut segment = segment::Segment::open(&place.disk, &topic.dir().join("0"), 0).unwrap();
+    let end = segment.len().unwrap();
+    let (header, body) = segment.frame(0, end).unwrap();
+    let head = message::Message::read(&body).unwrap().data_at;
+    let checks_at = body.len() - Checks::len(3);
+    let file = place.disk.open(&path, Open::Write).unwrap();
+    let mut bytes = body.to_vec();
+    for at in 8..head {
+        for value in [0, 0xFF, bytes[at] ^ 0x80, bytes[at].wrapping_add(1)] {
+            let was = std::mem::replace(&mut bytes[at], value);
+            let crc = crc32c::crc32c(&bytes[..head]);
+            let sound = Checks::read(&body[checks_at..], 3).unwrap();
+            let checks = Checks { head: crc, ..sound }.bytes();
+            bytes[checks_at..].copy_from_slice(&checks);
+            let header = frame::Header { body_crc: crc32c::crc32c(&bytes), ..header };
+            file.write_all_at(&header.bytes(), 0).unwrap();
+            file.write_all_at(&bytes[..head], header_len).unwrap();
+            file.write_all_at(&checks, header_len + checks_at as u64).unwrap();
+            for projection in [None, Some(vec![0]), Some(vec![1]), Some(vec![])] {
+                match topic.reader(0, 0, projection).and_then(|mut reader| reader.next()) {
+                    // Some bytes say nothing of the rows.
+                    Ok(frame) => assert_eq!(frame.unwrap().batch.num_rows(), ROWS),
+                    Err(error) => assert!(matches!(error, LogError::Corrupt(_)), "byte {at}: {error}"),
+                }
+            }
+            bytes[at] = was;
         }
     }
 }
