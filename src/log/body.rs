@@ -14,7 +14,7 @@ use super::error::LogError;
 use super::frame::{HEADER_LEN, Header, MAX_BODY, Sparse};
 use super::message::{Message, Shape};
 use super::parts::{Body, CHECKED_BODY, Checks, Part, Parts, Wanted};
-use super::unpack::Unpacker;
+use super::unpack::{MAX_DECODED, Unpacker};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
@@ -23,8 +23,6 @@ use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::ipc::{CompressionType, MetadataVersion};
 use std::sync::Arc;
 
-/// The most bytes of a frame's columns once they are decompressed.
-pub(super) const MAX_DECODED: u64 = 1 << 30;
 /// The most memory that is kept from one frame for the next.
 const KEPT_MEMORY: usize = 32 << 20;
 /// Every buffer starts at a multiple of this: what the widest numbers (decimals) need.
@@ -218,10 +216,8 @@ impl Encoder {
         }
         // What a reader would refuse must not be written.
         let Some(checks) = checks(&frame[HEADER_LEN..], &self.shape, rows) else { return Ok(None) };
-        let has_checks = frame.len() - HEADER_LEN >= CHECKED_BODY;
-        if has_checks {
-            frame.extend_from_slice(&checks.bytes());
-        }
+        let has_checks = checks.is_some();
+        frame.extend(checks.iter().flat_map(Checks::bytes));
         let body = &frame[HEADER_LEN..];
         if body.len() as u64 > MAX_BODY {
             return Ok(None);
@@ -248,12 +244,16 @@ impl Encoder {
     }
 }
 
-/// The checksums of the parts of a body with `rows` rows of `shape`; `None` = it is too large to be read.
-fn checks(body: &[u8], shape: &Shape, rows: u32) -> Option<Checks> {
+/// The checksums of the parts of a body with `rows` rows of `shape`, if it is large enough to have them; `None` = it is too
+/// large to be read.
+fn checks(body: &[u8], shape: &Shape, rows: u32) -> Option<Option<Checks>> {
     let message = Message::read(body).ok()?;
     let columns = message.columns(shape, rows).ok()?;
     message.decoded_len(&body[message.data_at..]).filter(|len| *len <= MAX_DECODED)?;
-    Checks::of(body, &message, &columns)
+    if body.len() < CHECKED_BODY {
+        return Some(None);
+    }
+    Checks::of(body, &message, &columns).map(Some)
 }
 
 /// Encodes a column beside the rows into the writer's memory; its length.

@@ -1,6 +1,5 @@
 //! An Arrow IPC message that holds a record batch, and what a schema says of such a batch's parts.
 
-use super::unpack::Start;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::ipc::{MetadataVersion, RecordBatch};
 use std::ops::Range;
@@ -65,6 +64,17 @@ impl Shape {
             _ => {}
         }
     }
+}
+
+/// Where a column's parts begin among a record batch's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Start {
+    /// Its first node.
+    pub(super) node: usize,
+    /// Its first buffer.
+    pub(super) buffer: usize,
+    /// The first of its further buffers' counts (of columns of views).
+    pub(super) view: usize,
 }
 
 /// Where a column lies in a message.

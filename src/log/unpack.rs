@@ -4,7 +4,7 @@
 //! buffer of a column, which took longer than the decompression (BENCHMARKS.md). What Arrow calls validation is done here
 //! as there: columns are built from what was read with all checks on.
 
-use super::body::MAX_DECODED;
+use super::message::Start;
 use super::parts::Part;
 use arrow::array::{ArrayData, ArrayRef, make_array};
 use arrow::buffer::Buffer;
@@ -13,16 +13,8 @@ use arrow::error::ArrowError;
 use arrow::ipc::{CompressionType, RecordBatch};
 use std::io;
 
-/// Where a column's parts begin among a record batch's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Start {
-    /// Its first node.
-    pub(super) node: usize,
-    /// Its first buffer.
-    pub(super) buffer: usize,
-    /// The first of its further buffers' counts (of columns of views).
-    pub(super) view: usize,
-}
+/// The most bytes of a frame's columns once they are decompressed.
+pub(super) const MAX_DECODED: u64 = 1 << 30;
 
 /// Reads columns of one record batch whose parts' number has been checked.
 pub(super) struct Unpacker<'a> {
