@@ -1,5 +1,5 @@
-//! Queries with ranks and limits. The reference is told the whole order: by the ORDER BY and then all columns of the
-//! rows that are ranked, which Millstream takes of itself.
+//! Queries with ranks and limits. The reference is told the whole order: by the ORDER BY and then all columns that the
+//! SELECT reads of the rows that are ranked, which Millstream takes of itself.
 
 use super::data::Shape;
 use super::draw::Draw;
@@ -15,6 +15,23 @@ pub(super) fn draw_ranking(d: &mut Draw, shape: &Shape) -> Query {
 /// Whether a rank may be asked for these columns: no result whose last bits depend on the order of addition decides.
 fn exact(cols: &[Col]) -> Vec<Col> {
     cols.iter().filter(|c| c.1 != Rough).cloned().collect()
+}
+
+/// Where an order of the reference has the columns that decide between ties.
+const TIES: &str = "‹ties›";
+
+/// The columns that a SELECT reads: those that it lists, and those in its expressions.
+fn read(cols: &[Col], listed: &[Col], expressions: &str) -> Vec<Col> {
+    // Every second piece is a text.
+    let outside: String = expressions.split('\'').step_by(2).collect::<Vec<_>>().join(" ");
+    let words: Vec<&str> = outside.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let is_read = |c: &&Col| listed.contains(c) || words.contains(&c.0.as_str());
+    cols.iter().filter(is_read).cloned().collect()
+}
+
+/// These columns as they decide between ties.
+fn ties(cols: &[Col]) -> String {
+    cols.iter().map(|c| format!("{} ASC NULLS LAST", c.0)).collect::<Vec<_>>().join(", ")
 }
 
 /// The two texts of an order.
@@ -81,7 +98,7 @@ impl Making<'_> {
         keys
     }
 
-    /// ORDER BY, of which the reference is told the rest if it has to be total.
+    /// ORDER BY, of which the reference is told the rest, at [`TIES`], if it has to be total.
     fn order(&mut self, from: &Relation, total: bool) -> String {
         let mut written = Vec::new();
         for _ in 0..self.d.one(&[0, 1, 1, 1, 2]) {
@@ -106,7 +123,7 @@ impl Making<'_> {
             return by(&written);
         }
         let mut whole = written.clone();
-        whole.extend(from.cols.iter().map(|c| format!("{} ASC NULLS LAST", c.0)));
+        whole.push(TIES.into());
         both(&by(&written), &by(&whole))
     }
 
@@ -139,30 +156,38 @@ impl Making<'_> {
     /// Ranked rows, and their columns.
     fn ranked(&mut self, from: &Relation) -> (String, Vec<Col>) {
         let filter = self.filter(&from.cols, 25);
-        let cols = names(&from.cols);
+        let mut listed = from.cols.clone();
+        if self.d.chance(40) {
+            listed.retain(|_| self.d.chance(50));
+        }
+        if listed.is_empty() {
+            listed.push(self.d.one(&from.cols));
+        }
         let mut ranks = vec![format!("{} AS rank0", self.over(from))];
-        let mut shown = from.cols.clone();
         if self.d.chance(20) {
             ranks.push(format!("{} AS rank1", self.over(from)));
         }
         let condition = if self.d.chance(88) {
             let rank = if ranks.len() > 1 { self.d.pick(&["rank0", "rank1"]) } else { "rank0" };
-            format!(" WHERE {}", self.wanted(rank, &from.cols))
+            format!(" WHERE {}", self.wanted(rank, &listed))
         } else {
             String::new()
         };
-        // Which columns are shown must not decide which rows there are.
+        let decide = ties(&read(&from.cols, &listed, &ranks.join(" ").replace(TIES, "")));
+        // Which columns are shown of these must not decide which rows there are.
+        let mut shown = listed.clone();
         shown.retain(|_| self.d.chance(60));
         if shown.is_empty() {
-            shown.push(self.d.one(&from.cols));
+            shown.push(self.d.one(&listed));
         }
         if condition.is_empty() || self.d.chance(55) {
             shown.extend((0..ranks.len()).map(|i| (format!("rank{i}"), Int)));
         }
         let text = format!(
-            "SELECT {} FROM (SELECT {cols}, {} FROM {} AS r{filter}) AS q{condition}",
+            "SELECT {} FROM (SELECT {}, {} FROM {} AS r{filter}) AS q{condition}",
             names(&shown),
-            ranks.join(", "),
+            names(&listed),
+            ranks.join(", ").replace(TIES, &decide),
             from.text
         );
         (text, shown)
@@ -181,7 +206,7 @@ impl Making<'_> {
         } else {
             String::new()
         };
-        let order = self.order(from, true);
+        let order = self.order(from, true).replace(TIES, &ties(&from.cols));
         let cols = names(&from.cols);
         let rest = format!("FROM {} AS r{filter} ", from.text);
         let text = match (limit.is_empty(), offset.strip_prefix(" OFFSET ")) {
@@ -216,15 +241,16 @@ impl Making<'_> {
             order.push(format!("{} DESC NULLS LAST", self.d.one(&from.cols).0));
         }
         let shown: Vec<Col> = from.cols.iter().filter(|_| self.d.chance(60)).cloned().collect();
-        let shown = names(if shown.is_empty() { &from.cols } else { &shown });
+        let shown = if shown.is_empty() { from.cols.clone() } else { shown };
         let (on, by) = (on.join(", "), order.join(", "));
         let by = if self.d.chance(85) { by } else { String::new() };
         let ours = match by.is_empty() {
             true => String::new(),
             false => format!(" ORDER BY {by}"),
         };
-        let whole: Vec<String> = from.cols.iter().map(|c| format!("{} ASC NULLS LAST", c.0)).collect();
-        let whole = [by].into_iter().filter(|by| !by.is_empty()).chain(whole).collect::<Vec<_>>().join(", ");
+        let decide = ties(&read(&from.cols, &shown, &format!("{on} {by}")));
+        let whole = [by, decide].into_iter().filter(|by| !by.is_empty()).collect::<Vec<_>>().join(", ");
+        let shown = names(&shown);
         let before = both(
             &format!("SELECT DISTINCT ON ({on}) {shown} FROM "),
             &format!(

@@ -3,7 +3,7 @@
 //!
 //! | plan | becomes |
 //! |---|---|
-//! | `row_number() OVER (… ORDER BY a)` | `… ORDER BY a` and the input's other columns |
+//! | `row_number() OVER (… ORDER BY a)` | `… ORDER BY a` and the other columns that the SELECT reads ([`narrow`]) |
 //! | `ORDER BY a LIMIT n` | `ORDER BY a` and the input's other columns, `LIMIT n` beneath the projection |
 //! | `LIMIT n` | `ORDER BY` all columns `LIMIT n` |
 //! | `ORDER BY a OFFSET m` | `row_number() OVER (ORDER BY a …) > m` |
@@ -11,7 +11,9 @@
 //!
 //! The columns follow in their order, ascending, nulls last, until they hold a key of the input (the keys of a GROUP BY); those whose
 //! values have no order are left out. It runs before the optimizer, which leaves unused columns out: which columns
-//! decide must not hang on which are shown.
+//! decide must not hang on which are shown above the SELECT that ranks.
+
+mod narrow;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -51,7 +53,8 @@ pub fn total(plan: LogicalPlan, last: LastLimit) -> Result<LogicalPlan> {
             .map_children(|input| Ok(Transformed::yes(total(input, LastLimit::Least)?)))
             .map(|t| t.data);
     }
-    let rewritten = plan.transform_up_with_subqueries(|node| match node {
+    let narrowed = plan.transform_up_with_subqueries(narrow::block)?.data;
+    let rewritten = narrowed.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Window(window) => numbered(window),
         LogicalPlan::Sort(sort) => by_columns(sort),
         LogicalPlan::Limit(_) => limited(node),
@@ -267,6 +270,9 @@ fn first_rows(distinct: DistinctOn) -> Result<Transformed<LogicalPlan>> {
     let DistinctOn { on_expr, select_expr, sort_expr, input, schema } = distinct;
     let (on_expr, select_expr) = (normalize_cols(on_expr, &input)?, normalize_cols(select_expr, &input)?);
     let order = sort_expr.clone().unwrap_or_default();
+    let keys = order.iter().map(|key| &key.expr);
+    let read = narrow::only(&input, on_expr.iter().chain(&select_expr).chain(keys).cloned());
+    let input = read.map_or(input, Arc::new);
     let mut function = WindowFunction::new(row_number_udwf(), vec![]);
     function.params.order_by = completed(order.clone(), &on_expr, &input);
     function.params.partition_by = on_expr;
