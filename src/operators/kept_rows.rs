@@ -5,19 +5,62 @@
 
 use super::Result;
 use crate::state::columns::Held;
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::take_arrays;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::{take, take_arrays};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
-/// The rows: columns that are there, such as the key, then those that are still kept, then others that are there.
+/// A column of whole numbers beside rows.
+#[derive(Debug, Clone)]
+pub enum Beside {
+    /// All rows have this one.
+    Same(i64),
+    /// Each row has its own.
+    Each(Int64Array),
+}
+
+impl FromIterator<i64> for Beside {
+    fn from_iter<I: IntoIterator<Item = i64>>(values: I) -> Self {
+        let mut values = values.into_iter();
+        let Some(first) = values.next() else { return Beside::Same(0) };
+        let mut same = 1;
+        let other = loop {
+            match values.next() {
+                Some(value) if value == first => same += 1,
+                other => break other,
+            }
+        };
+        let Some(other) = other else { return Beside::Same(first) };
+        let each: Vec<i64> = std::iter::repeat_n(first, same).chain([other]).chain(values).collect();
+        Beside::Each(each.into())
+    }
+}
+
+impl Beside {
+    fn take(&self, rows: &UInt32Array) -> std::result::Result<ArrayRef, ArrowError> {
+        match self {
+            Beside::Same(value) => Ok(Arc::new(Int64Array::from_value(*value, rows.len()))),
+            Beside::Each(values) => take(values, rows, None),
+        }
+    }
+
+    /// As the column of so many rows.
+    pub fn column(&self, rows: usize) -> ArrayRef {
+        match self {
+            Beside::Same(value) => Arc::new(Int64Array::from_value(*value, rows)),
+            Beside::Each(values) => Arc::new(values.clone()),
+        }
+    }
+}
+
+/// The rows: columns that are there, such as the key, then those that are still kept, then numbers beside them.
 #[derive(Debug, Clone)]
 pub struct KeptRows {
     schema: SchemaRef,
     before: Vec<ArrayRef>,
     kept: Held,
-    behind: Vec<ArrayRef>,
+    behind: Vec<Beside>,
     rows: usize,
 }
 
@@ -27,7 +70,7 @@ impl KeptRows {
         fields: Vec<Field>,
         before: Vec<ArrayRef>,
         kept: Held,
-        behind: Vec<ArrayRef>,
+        behind: Vec<Beside>,
         rows: usize,
     ) -> Result<Self> {
         let made = KeptRows { schema: Arc::new(Schema::new(fields)), before, kept, behind, rows };
@@ -56,7 +99,9 @@ impl KeptRows {
         let indices = UInt32Array::from(rows.to_vec());
         let mut columns = take_arrays(&self.before, &indices, None)?;
         columns.extend(self.kept.take(rows)?);
-        columns.extend(take_arrays(&self.behind, &indices, None)?);
+        for beside in &self.behind {
+            columns.push(beside.take(&indices)?);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
     }
@@ -71,6 +116,7 @@ impl KeptRows {
 impl From<RecordBatch> for KeptRows {
     fn from(batch: RecordBatch) -> Self {
         let (schema, columns, rows) = batch.into_parts();
-        KeptRows { schema, before: columns, kept: Held::of(vec![], rows), behind: vec![], rows }
+        let kept = Held::of(&[], rows).unwrap();
+        KeptRows { schema, before: columns, kept, behind: vec![], rows }
     }
 }

@@ -246,7 +246,11 @@ impl Part {
     /// Where the nodes and sources of a checkpoint's statement are now: pairs of then and now.
     pub(super) fn moved(&self, saved: &PartManifest, misfit: &dyn Fn(&str) -> RuntimeError) -> Result<Moved> {
         if saved.nodes.len() != self.flow.nodes.len() || saved.sources.len() != self.flow.sources.len() {
-            return Err(misfit("was written for another plan of the query; drop its stream first"));
+            return Err(misfit(&format!(
+                "was written for another plan of the query, as another version of the program makes it; start it anew with \
+                 --fresh={}",
+                self.name
+            )));
         }
         let pairs = |then: &[usize], now: &[usize]| then.iter().copied().zip(now.iter().copied()).collect();
         Ok(Moved {

@@ -379,15 +379,15 @@ impl RowLists {
     }
 
     /// The rows of entries as they are now, whatever becomes of them here.
-    pub fn hold(&self, ids: impl ExactSizeIterator<Item = u32>) -> Result<Held, ArrowError> {
-        match &self.kept {
+    pub fn hold(&mut self, ids: impl ExactSizeIterator<Item = u32>) -> Result<Held, ArrowError> {
+        match &mut self.kept {
             Kept::Columns { store, entries, .. } => {
                 let places: Vec<Place> = ids.map(|id| entries[id as usize].place).collect();
-                Ok(store.hold(&places, &self.none))
+                store.hold(places, &self.none)
             }
             Kept::Bytes { .. } => {
                 let rows = ids.len();
-                Ok(Held::of(self.decode(ids)?, rows))
+                Held::of(&self.decode(ids)?, rows)
             }
         }
     }

@@ -3,13 +3,13 @@
 use super::unsaved::{Noted, ToSave};
 use super::{Join, Matching};
 use crate::delta::Delta;
-use crate::operators::kept_rows::KeptRows;
+use crate::operators::kept_rows::{Beside, KeptRows};
 use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::key_table::NO_SLOT;
 use crate::state::row_lists::RowLists;
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
-use arrow::datatypes::{Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use std::sync::Arc;
 
 /// The tables: keys `key<i>`, the rows' columns `column<i>` (none where only their number matters), their weight, and
@@ -90,37 +90,34 @@ impl Join {
             false => self.rows[side].decode(places.iter().copied())?,
         };
         let (keys, counts) = self.beside(side, places)?;
-        let fields = table_fields(&keys, &columns, &counts);
+        let fields = table_fields(&keys, &columns, counts.len());
+        let counts = counts.iter().map(|count| count.column(places.len()));
         let columns = keys.into_iter().chain(columns).chain(counts).collect();
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
     /// Entries of a side as its table, their columns where they are.
-    fn kept(&self, side: usize, ids: &[u32]) -> Result<KeptRows> {
+    fn kept(&mut self, side: usize, ids: &[u32]) -> Result<KeptRows> {
         let held = self.rows[side].hold(ids.iter().copied())?;
         let (keys, counts) = self.beside(side, ids)?;
-        let fields = table_fields(&keys, held.none(), &counts);
+        let fields = table_fields(&keys, held.none(), counts.len());
         KeptRows::new(fields, keys, held, counts, ids.len())
     }
 
     /// What a side's table has before its rows' columns and behind them.
-    fn beside(&self, side: usize, places: &[u32]) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>)> {
+    fn beside(&self, side: usize, places: &[u32]) -> Result<(Vec<ArrayRef>, Vec<Beside>)> {
         let rows = &self.rows[side];
-        let (slots, weights, matched): (Vec<u32>, Int64Array, Int64Array) = if self.counts_only[side] {
-            let weights = places.iter().map(|s| self.slots[*s as usize].weights[side]).collect();
-            (places.to_vec(), weights, Int64Array::from_value(0, places.len()))
-        } else {
-            let of = |column: fn(&RowLists, u32) -> i64| -> Int64Array {
-                places.iter().map(|id| column(rows, *id)).collect::<Vec<_>>().into()
-            };
-            let slots = places.iter().map(|id| rows.slot(*id)).collect();
-            (slots, of(RowLists::weight), of(RowLists::matched))
-        };
-        let mut counts: Vec<ArrayRef> = vec![Arc::new(weights), Arc::new(matched)];
-        if self.ages_of(side) {
-            counts.push(Arc::new(places.iter().map(|id| rows.until(*id)).collect::<Int64Array>()));
+        if self.counts_only[side] {
+            let weights = places.iter().map(|slot| self.slots[*slot as usize].weights[side]).collect();
+            let keys = self.keys.columns(places.iter().copied())?;
+            return Ok((keys, vec![weights, Beside::Same(0)]));
         }
-        Ok((self.keys.columns(slots.into_iter())?, counts))
+        let of = |column: fn(&RowLists, u32) -> i64| places.iter().map(|id| column(rows, *id)).collect();
+        let mut counts = vec![of(RowLists::weight), of(RowLists::matched)];
+        if self.ages_of(side) {
+            counts.push(of(RowLists::until));
+        }
+        Ok((self.keys.columns(places.iter().map(|id| rows.slot(*id)))?, counts))
     }
 
     /// Takes state tables in.
@@ -170,6 +167,10 @@ impl Join {
         }
         if batch.num_columns() != wanted && !with_ages {
             return Err(misfit(format!("{} columns instead of {wanted}", batch.num_columns())));
+        }
+        // A row of one more column is no row with its age.
+        if batch.schema_ref().field(keys + width).name() != WEIGHT {
+            return Err(misfit("rows with other columns".into()));
         }
         let (keys, rest) = batch.columns().split_at(keys);
         let (columns, counts) = rest.split_at(width);
@@ -224,11 +225,11 @@ fn key_fields(keys: &[ArrayRef]) -> impl Iterator<Item = Field> + '_ {
     keys.iter().enumerate().map(|(i, key)| Field::new(format!("key{i}"), key.data_type().clone(), true))
 }
 
-fn table_fields(keys: &[ArrayRef], columns: &[ArrayRef], counts: &[ArrayRef]) -> Vec<Field> {
+fn table_fields(keys: &[ArrayRef], columns: &[ArrayRef], counts: usize) -> Vec<Field> {
     let columns = columns.iter().enumerate();
     let columns = columns.map(|(i, c)| Field::new(format!("column{i}"), c.data_type().clone(), true));
-    let counts = [WEIGHT, MATCHED, CAME].into_iter().zip(counts);
-    let counts = counts.map(|(name, count)| Field::new(name, count.data_type().clone(), false));
+    let counts = [WEIGHT, MATCHED, CAME].into_iter().take(counts);
+    let counts = counts.map(|name| Field::new(name, DataType::Int64, false));
     key_fields(keys).chain(columns).chain(counts).collect()
 }
 

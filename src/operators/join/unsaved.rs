@@ -2,6 +2,7 @@
 
 use super::Join;
 use crate::state::row_lists::NO_ROW;
+use std::ops::Range;
 
 /// All rows of a side's key are to be saved anew.
 pub(super) const ALL: u32 = u32::MAX;
@@ -24,8 +25,9 @@ pub(super) struct Noted {
     /// The slots that have changed, and whether some of them are to be saved anew.
     slots: Vec<u32>,
     anew: bool,
-    /// The entries that have come to a side that only grows, as long as none has been removed of it.
-    added: Vec<u32>,
+    /// The entries that have come to a side that only grows, as long as none has been removed of it: mostly one behind the
+    /// other, and as many as there are rows.
+    added: Vec<Range<u32>>,
     /// How many entries had been removed of the side when this began: an entry that is removed gives its number away.
     removed: u64,
 }
@@ -76,7 +78,10 @@ impl Join {
             rows => rows + 1,
         };
         if self.rows[side].removed() == noted[side].removed {
-            noted[side].added.push(id);
+            match noted[side].added.last_mut() {
+                Some(last) if last.end == id => last.end += 1,
+                _ => noted[side].added.push(id..id + 1),
+            }
         } else {
             noted[side].added = Vec::new();
         }
@@ -101,10 +106,11 @@ impl Join {
         // Where no entry has been removed, none is another now.
         let as_they_came = rows.removed() == *removed;
         if as_they_came {
-            save.added = std::mem::take(added);
-            if *anew {
-                save.added.retain(|id| self.slots[rows.slot(*id) as usize].unsaved[side] != ALL);
-            }
+            let all = std::mem::take(added).into_iter().flatten();
+            save.added = match *anew {
+                true => all.filter(|id| self.slots[rows.slot(*id) as usize].unsaved[side] != ALL).collect(),
+                false => all.collect(),
+            };
         }
         for slot in slots {
             match std::mem::take(&mut self.slots[*slot as usize].unsaved[side]) {

@@ -1,0 +1,252 @@
+//! Texts that come again and again: each different one is kept once, and of a row its number.
+//!
+//! Whether that pays is tried with the texts themselves, and tried again now and then where it did not. What is kept of
+//! different texts has a bound: when it is full, others begin.
+
+use super::piece::nulls_of;
+use arrow::array::{Array, StringArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::error::ArrowError;
+use hashbrown::HashTable;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Rows by which it is seen early that texts are all different.
+const SAMPLE: usize = 1024;
+/// A text from this length on is not looked for among others.
+const LONG: usize = 1024;
+/// What a different text takes besides its bytes: its end, and its number in the table.
+const BESIDE: usize = 12;
+/// Different texts, and bytes of them, from which on others begin.
+const MOST_WORDS: usize = 1 << 17;
+const MOST_BYTES: usize = 4 << 20;
+/// Rows that are left as they are, after texts were found to be different; twice as many each time, up to the most.
+const LEAST_REST: usize = 1 << 15;
+const MOST_REST: usize = 1 << 21;
+
+/// The texts of rows as numbers of words.
+#[derive(Debug, Clone)]
+pub(super) struct Repeated {
+    /// Of each row its word; of a null any.
+    ids: ScalarBuffer<u32>,
+    nulls: Option<NullBuffer>,
+    /// The words that are meant.
+    pub(super) words: u32,
+}
+
+impl Repeated {
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.ids.len() * 4 + self.nulls.as_ref().map_or(0, |nulls| nulls.len() / 8)
+    }
+}
+
+/// Different texts.
+#[derive(Debug)]
+struct Words {
+    bytes: Vec<u8>,
+    offsets: Vec<i32>,
+    /// Rows that mean them.
+    rows: usize,
+    /// A copy of them that is not added to, for others.
+    frozen: Option<Arc<StringArray>>,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Words { bytes: Vec::new(), offsets: vec![0], rows: 0, frozen: None }
+    }
+}
+
+impl Words {
+    fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    fn get(&self, id: u32) -> &[u8] {
+        &self.bytes[self.offsets[id as usize] as usize..self.offsets[id as usize + 1] as usize]
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() >= MOST_WORDS || self.bytes.len() >= MOST_BYTES
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.offsets.truncate(len + 1);
+        self.bytes.truncate(self.offsets[len] as usize);
+    }
+}
+
+/// The different texts of a column of a store.
+#[derive(Debug, Default)]
+pub(super) struct Repeats {
+    /// Those that rows mean, by number; without rows, they are free to be others'.
+    words: Vec<Words>,
+    /// Those that texts are added to.
+    open: usize,
+    table: HashTable<u32>,
+    /// Rows to be left as they are before it is tried again.
+    resting: usize,
+    /// How many these were at first.
+    rest: usize,
+}
+
+impl Repeats {
+    /// The texts as numbers, if that takes clearly less memory.
+    pub(super) fn code(&mut self, texts: &StringArray) -> Option<Repeated> {
+        if self.resting > 0 {
+            self.resting = self.resting.saturating_sub(texts.len());
+            return None;
+        }
+        if self.words.get(self.open).is_none_or(Words::is_full) {
+            self.begin();
+        }
+        let before = self.words[self.open].len();
+        let Some(ids) = self.numbers(texts) else {
+            self.words[self.open].truncate(before);
+            self.table.retain(|id| (*id as usize) < before);
+            self.rest = (self.rest * 2).clamp(LEAST_REST, MOST_REST);
+            self.resting = self.rest;
+            return None;
+        };
+        self.rest = 0;
+        self.words[self.open].rows += texts.len();
+        let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        Some(Repeated { ids: ids.into(), nulls, words: self.open as u32 })
+    }
+
+    /// Other words begin, in a place that no row means.
+    fn begin(&mut self) {
+        self.table.clear();
+        let free = self.words.iter().position(|words| words.rows == 0);
+        self.open = free.unwrap_or(self.words.len());
+        if free.is_none() {
+            self.words.push(Words::default());
+        }
+        self.words[self.open] = Words::default();
+    }
+
+    /// The number of each text, whose words are added; `None` = that takes about as much as the texts.
+    fn numbers(&mut self, texts: &StringArray) -> Option<Vec<u32>> {
+        let words = &mut self.words[self.open];
+        let (bytes, offsets) = (texts.value_data(), texts.value_offsets());
+        let mut ids = Vec::with_capacity(texts.len());
+        let before = (words.len(), words.bytes.len());
+        for (row, ends) in offsets.windows(2).enumerate() {
+            let text = &bytes[ends[0] as usize..ends[1] as usize];
+            if text.len() >= LONG {
+                return None;
+            }
+            let hash = xxh3_64(text);
+            let found = self.table.find(hash, |id| words.get(*id) == text).copied();
+            ids.push(found.unwrap_or_else(|| {
+                let id = words.len() as u32;
+                words.frozen = None;
+                words.bytes.extend_from_slice(text);
+                words.offsets.push(words.bytes.len() as i32);
+                self.table.insert_unique(hash, id, |id| xxh3_64(words.get(*id)));
+                id
+            }));
+            if row + 1 == SAMPLE || row + 1 == texts.len() {
+                let plain = (ends[1] - offsets[0]) as usize + row * 4;
+                let added = words.bytes.len() - before.1 + (words.len() - before.0) * BESIDE;
+                if (added + row * 4) * 5 > plain * 4 {
+                    return None;
+                }
+            }
+        }
+        Some(ids)
+    }
+
+    /// Rows that meant words have gone.
+    pub(super) fn release(&mut self, repeated: &Repeated) {
+        let words = &mut self.words[repeated.words as usize];
+        words.rows -= repeated.ids.len();
+        if words.rows == 0 && repeated.words as usize != self.open {
+            *words = Words::default();
+        }
+    }
+
+    /// Where words are looked up, by their number.
+    pub(super) fn texts(&self, words: u32) -> Texts<'_> {
+        let words = &self.words[words as usize];
+        Texts { bytes: &words.bytes, offsets: &words.offsets, ids: None, nulls: None }
+    }
+
+    /// Words as they are now, whatever becomes of them here.
+    pub(super) fn frozen(&mut self, words: u32) -> Result<Arc<StringArray>, ArrowError> {
+        let words = &mut self.words[words as usize];
+        if let Some(frozen) = &words.frozen {
+            return Ok(frozen.clone());
+        }
+        let offsets = OffsetBuffer::new(words.offsets.clone().into());
+        let frozen = Arc::new(StringArray::try_new(offsets, Buffer::from_slice_ref(&words.bytes), None)?);
+        words.frozen = Some(frozen.clone());
+        Ok(frozen)
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |words: &Words| words.bytes.capacity() + words.offsets.capacity() * 4;
+        self.words.iter().map(of).sum::<usize>() + self.table.capacity() * 5
+    }
+}
+
+/// Texts of rows: of each the number of its place and the row there. Errors: they are too long together.
+pub(super) fn gathered(places: &[Texts], indices: &[(usize, usize)]) -> Result<StringArray, ArrowError> {
+    let nulls: Vec<Option<&NullBuffer>> = places.iter().map(|place| place.nulls).collect();
+    let nulls = nulls_of(&nulls, indices);
+    let is_null = |i: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(i));
+    let text = |i: usize| {
+        let (place, row) = indices[i];
+        if is_null(i) { &[] } else { places[place].get(row) }
+    };
+    let mut offsets = Vec::with_capacity(indices.len() + 1);
+    let mut len = 0;
+    offsets.push(0);
+    for i in 0..indices.len() {
+        len += text(i).len();
+        offsets.push(i32::try_from(len).map_err(|_| ArrowError::OffsetOverflowError(len))?);
+    }
+    let mut bytes = Vec::with_capacity(len);
+    (0..indices.len()).for_each(|i| bytes.extend_from_slice(text(i)));
+    StringArray::try_new(OffsetBuffer::new(offsets.into()), Buffer::from_vec(bytes), nulls)
+}
+
+/// Where texts are looked up.
+#[derive(Clone, Copy)]
+pub(super) struct Texts<'a> {
+    bytes: &'a [u8],
+    offsets: &'a [i32],
+    /// Of each row which of them it is, if that is not said by its place.
+    ids: Option<&'a [u32]>,
+    nulls: Option<&'a NullBuffer>,
+}
+
+impl<'a> Texts<'a> {
+    /// The texts of a column.
+    pub(super) fn of(column: &'a StringArray) -> Texts<'a> {
+        Texts {
+            bytes: column.value_data(),
+            offsets: column.value_offsets(),
+            ids: None,
+            nulls: column.nulls(),
+        }
+    }
+
+    /// Those of rows among these words.
+    pub(super) fn meant_by(self, rows: &'a Repeated) -> Texts<'a> {
+        Texts { ids: Some(&rows.ids), nulls: rows.nulls.as_ref(), ..self }
+    }
+
+    /// The row's text; of a null any.
+    fn get(&self, row: usize) -> &'a [u8] {
+        let at = self.ids.map_or(row, |ids| ids[row] as usize);
+        &self.bytes[self.offsets[at] as usize..self.offsets[at + 1] as usize]
+    }
+}
