@@ -2,7 +2,7 @@
 //!
 //! A third of the time in which a job's state first grows is the kernel's, which gives memory page by page; in pages of 2 MiB it
 //! takes half of that (figures in BENCHMARKS.md). glibc only listens to its environment in this, and only when a program
-//! starts: so the program starts itself once more. Fewer arenas than glibc's 8 a core also leave fewer holes where threads
+//! starts: so the program starts itself once more. One arena a core, where glibc has 8, also leaves fewer holes where threads
 //! free what others have allocated.
 //!
 //! What it costs: a page that is touched first takes longer, which shows where a virtual machine has to get it back from its
@@ -31,7 +31,7 @@ fn settings() -> String {
         "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={}:glibc.malloc.top_pad={}:glibc.malloc.arena_max={}",
         32 << 20,
         64 << 20,
-        2 * cores
+        cores
     )
 }
 
