@@ -10,6 +10,7 @@
 
 pub mod arena;
 pub mod bag;
+mod blocks;
 pub mod budget;
 pub mod clock_hand;
 pub mod cold;

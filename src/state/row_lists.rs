@@ -6,6 +6,7 @@
 
 use super::arena::{Arena, Span};
 use super::bag::RowCodec;
+use super::blocks::Blocks;
 use super::columns::{ColumnStore, Held, Place, Pushed};
 use super::key_table::{Encoded, codec};
 use super::sparse::Sparse;
@@ -83,9 +84,9 @@ impl Marks {
 #[derive(Debug)]
 enum Kept {
     /// As bytes, with an index of them by their hash.
-    Bytes { codec: RowCodec, arena: Arena, entries: Vec<Coded>, index: HashTable<u32> },
+    Bytes { codec: RowCodec, arena: Arena, entries: Blocks<Coded>, index: HashTable<u32> },
     /// As columns.
-    Columns { store: ColumnStore, entries: Vec<Placed>, marks: Marks },
+    Columns { store: ColumnStore, entries: Blocks<Placed>, marks: Marks },
 }
 
 impl Kept {
@@ -146,10 +147,10 @@ impl RowLists {
     /// No rows, over columns of these types. `append_only`: no row is ever taken back.
     pub fn new(types: &[DataType], append_only: bool) -> Result<Self, ArrowError> {
         let kept = if append_only {
-            Kept::Columns { store: ColumnStore::default(), entries: Vec::new(), marks: Marks::new() }
+            Kept::Columns { store: ColumnStore::default(), entries: Blocks::default(), marks: Marks::new() }
         } else {
             let (arena, index) = (Arena::default(), HashTable::new());
-            Kept::Bytes { codec: codec(types)?, arena, entries: Vec::new(), index }
+            Kept::Bytes { codec: codec(types)?, arena, entries: Blocks::default(), index }
         };
         let none = types.iter().map(new_empty_array).collect();
         Ok(RowLists { kept, none, free: Vec::new(), removed: 0, heads: Vec::new() })
@@ -450,21 +451,19 @@ impl RowLists {
     pub fn bytes(&self) -> usize {
         let rows = match &self.kept {
             Kept::Bytes { arena, entries, index, .. } => {
-                arena.size() + entries.capacity() * size_of::<Coded>() + index.capacity() * 5
+                arena.size() + entries.bytes() + index.capacity() * 5
             }
-            Kept::Columns { store, entries, marks } => {
-                store.bytes() + entries.capacity() * size_of::<Placed>() + marks.bytes()
-            }
+            Kept::Columns { store, entries, marks } => store.bytes() + entries.bytes() + marks.bytes(),
         };
         rows + self.heads.capacity() * 4
     }
 }
 
 /// Puts the value of entry `id`, which is at most the next one, in its place.
-fn put<T>(values: &mut Vec<T>, id: u32, value: T) {
-    match values.get_mut(id as usize) {
-        Some(there) => *there = value,
-        None => values.push(value),
+fn put<T>(values: &mut Blocks<T>, id: u32, value: T) {
+    match id as usize {
+        id if id < values.len() => values[id] = value,
+        _ => values.push(value),
     }
 }
 
