@@ -250,3 +250,83 @@ impl<'a> Texts<'a> {
         &self.bytes[self.offsets[at] as usize..self.offsets[at + 1] as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(numbers: impl Iterator<Item = usize>) -> StringArray {
+        numbers.map(|n| Some(format!("a text that is long enough to be worth it: {n}"))).collect()
+    }
+
+    fn read(repeats: &Repeats, coded: &Repeated) -> StringArray {
+        let indices: Vec<(usize, usize)> = (0..coded.len()).map(|row| (0, row)).collect();
+        gathered(&[repeats.texts(coded.words).meant_by(coded)], &indices).unwrap()
+    }
+
+    #[test]
+    fn texts_that_differ_are_left_and_asked_ever_more_rarely() {
+        let mut repeats = Repeats::default();
+        let (mut tried, mut rests) = (0, Vec::new());
+        for round in 0..300 {
+            let resting = repeats.resting;
+            assert!(repeats.code(&texts((0..4096).map(|n| round * 4096 + n))).is_none());
+            if resting == 0 {
+                tried += 1;
+                rests.push(repeats.resting);
+                assert_eq!((repeats.words[repeats.open].len(), repeats.table.len()), (0, 0), "nothing stays");
+            }
+        }
+        assert!(tried < 8, "{tried}");
+        assert!(rests.windows(2).all(|pair| pair[1] == 2 * pair[0]), "{rests:?}");
+        repeats.resting = 0;
+        let same = texts((0..4096).map(|n| n % 10));
+        let coded = repeats.code(&same).unwrap();
+        assert_eq!((read(&repeats, &coded), repeats.rest), (same, 0));
+    }
+
+    #[test]
+    fn words_that_are_full_give_way_to_others_and_go_with_their_rows() {
+        let mut repeats = Repeats::default();
+        let all: Vec<(StringArray, Repeated)> = (0..60)
+            .map(|round| {
+                let texts = texts((0..8192).map(|n| round * 4096 + n / 2));
+                let coded = repeats.code(&texts).unwrap();
+                (texts, coded)
+            })
+            .collect();
+        let used = all.iter().map(|(_, coded)| coded.words).max().unwrap();
+        assert!(used > 1, "as much as {} bytes each", MOST_BYTES);
+        for (texts, coded) in &all {
+            assert_eq!(read(&repeats, coded), *texts);
+        }
+        let held = repeats.bytes();
+        all.iter().for_each(|(_, coded)| repeats.release(coded));
+        assert!(repeats.bytes() < held / 2, "{} of {held}", repeats.bytes());
+        let again = texts((0..8192).map(|n| n % 7));
+        let coded = repeats.code(&again).unwrap();
+        assert_eq!(read(&repeats, &coded), again);
+    }
+
+    #[test]
+    fn words_are_frozen_as_they_were() {
+        let mut repeats = Repeats::default();
+        let first = repeats.code(&texts((0..2000).map(|n| n % 5))).unwrap();
+        let frozen = repeats.frozen(first.words).unwrap();
+        assert!(Arc::ptr_eq(&frozen, &repeats.frozen(first.words).unwrap()), "nothing has come");
+        repeats.code(&texts((0..2000).map(|n| 5 + n % 5))).unwrap();
+        assert_eq!((frozen.len(), repeats.frozen(first.words).unwrap().len()), (5, 10));
+    }
+
+    #[test]
+    fn long_texts_and_nulls_are_what_they_were() {
+        let mut repeats = Repeats::default();
+        let long = "x".repeat(LONG);
+        assert!(repeats.code(&(0..2000).map(|_| Some(long.as_str())).collect()).is_none());
+        repeats.resting = 0;
+        let some: StringArray =
+            (0..2000).map(|n| (n % 3 > 0).then_some(if n % 2 == 0 { "" } else { "a longer text" })).collect();
+        let coded = repeats.code(&some).unwrap();
+        assert_eq!(read(&repeats, &coded), some);
+    }
+}
