@@ -11,31 +11,37 @@ const BITS: u32 = 13;
 pub(super) struct Blocks<T> {
     /// All but the last are full; the first grows like any list, as many lists stay small.
     blocks: Vec<Vec<T>>,
+    len: usize,
 }
 
 impl<T> Default for Blocks<T> {
     fn default() -> Self {
-        Blocks { blocks: Vec::new() }
+        Blocks { blocks: Vec::new(), len: 0 }
     }
 }
 
 impl<T> Blocks<T> {
     /// How many values there are.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
+        self.len
     }
 
     /// One more value behind all others.
+    #[inline]
     pub(super) fn push(&mut self, value: T) {
-        match self.blocks.last_mut() {
-            Some(last) if last.len() < BLOCK => last.push(value),
-            None => self.blocks.push(vec![value]),
-            Some(_) => {
-                let mut next = Vec::with_capacity(BLOCK);
-                next.push(value);
-                self.blocks.push(next);
-            }
+        match self.blocks.get_mut(self.len >> BITS) {
+            Some(last) => last.push(value),
+            None => self.begin(value),
         }
+        self.len += 1;
+    }
+
+    #[cold]
+    fn begin(&mut self, value: T) {
+        let mut block = Vec::with_capacity(if self.len == 0 { 1 } else { BLOCK });
+        block.push(value);
+        self.blocks.push(block);
     }
 
     /// All values.
@@ -52,12 +58,14 @@ impl<T> Blocks<T> {
 impl<T> Index<usize> for Blocks<T> {
     type Output = T;
 
+    #[inline]
     fn index(&self, at: usize) -> &T {
         &self.blocks[at >> BITS][at & (BLOCK - 1)]
     }
 }
 
 impl<T> IndexMut<usize> for Blocks<T> {
+    #[inline]
     fn index_mut(&mut self, at: usize) -> &mut T {
         &mut self.blocks[at >> BITS][at & (BLOCK - 1)]
     }

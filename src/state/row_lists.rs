@@ -84,7 +84,7 @@ impl Marks {
 #[derive(Debug)]
 enum Kept {
     /// As bytes, with an index of them by their hash.
-    Bytes { codec: RowCodec, arena: Arena, entries: Blocks<Coded>, index: HashTable<u32> },
+    Bytes { codec: RowCodec, arena: Arena, entries: Vec<Coded>, index: HashTable<u32> },
     /// As columns.
     Columns { store: ColumnStore, entries: Blocks<Placed>, marks: Marks },
 }
@@ -150,7 +150,7 @@ impl RowLists {
             Kept::Columns { store: ColumnStore::default(), entries: Blocks::default(), marks: Marks::new() }
         } else {
             let (arena, index) = (Arena::default(), HashTable::new());
-            Kept::Bytes { codec: codec(types)?, arena, entries: Blocks::default(), index }
+            Kept::Bytes { codec: codec(types)?, arena, entries: Vec::new(), index }
         };
         let none = types.iter().map(new_empty_array).collect();
         Ok(RowLists { kept, none, free: Vec::new(), removed: 0, heads: Vec::new() })
@@ -186,13 +186,19 @@ impl RowLists {
             (Kept::Bytes { arena, entries, index, .. }, _) => {
                 let span = arena.push(bytes);
                 let entry = Coded { link, hash, span, weight: 1, matched: 0, until: i64::MAX, note: 0 };
-                put(entries, id, entry);
+                match entries.get_mut(id as usize) {
+                    Some(there) => *there = entry,
+                    None => entries.push(entry),
+                }
                 index.insert_unique(spread(hash), id, |id| spread(entries[*id as usize].hash));
             }
             (Kept::Columns { entries, marks, .. }, Incoming::Columns(pushed)) => {
-                put(entries, id, Placed { link, place: pushed.place(row) });
+                let entry = Placed { link, place: pushed.place(row) };
                 if free.is_some() {
+                    entries[id as usize] = entry;
                     marks.clear(id);
+                } else {
+                    entries.push(entry);
                 }
             }
             // Whoever keeps columns gives columns.
@@ -451,19 +457,11 @@ impl RowLists {
     pub fn bytes(&self) -> usize {
         let rows = match &self.kept {
             Kept::Bytes { arena, entries, index, .. } => {
-                arena.size() + entries.bytes() + index.capacity() * 5
+                arena.size() + entries.capacity() * size_of::<Coded>() + index.capacity() * 5
             }
             Kept::Columns { store, entries, marks } => store.bytes() + entries.bytes() + marks.bytes(),
         };
         rows + self.heads.capacity() * 4
-    }
-}
-
-/// Puts the value of entry `id`, which is at most the next one, in its place.
-fn put<T>(values: &mut Blocks<T>, id: u32, value: T) {
-    match id as usize {
-        id if id < values.len() => values[id] = value,
-        _ => values.push(value),
     }
 }
 
