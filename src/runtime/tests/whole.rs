@@ -63,6 +63,8 @@ struct Program {
     boots: u64,
     /// A sync has failed.
     sync_failed: bool,
+    /// One has in this process: a thread beside the steps makes it, and they may hear of it later.
+    owed: bool,
     /// A job has said that it cannot go on.
     refused: bool,
     done: Done,
@@ -144,6 +146,7 @@ impl Program {
             next_id: 0,
             boots: 0,
             sync_failed: false,
+            owed: false,
             refused: false,
             done: Done::default(),
             told: record.then(String::new),
@@ -186,6 +189,7 @@ impl Program {
 
     /// The process goes, if there is one.
     fn end(&mut self) {
+        self.owed = false;
         if let Some(process) = self.process.take() {
             self.machine.kill(&process.disk);
         }
@@ -194,8 +198,9 @@ impl Program {
     /// Sees whether the process has died, or must because something has failed.
     fn look(&mut self, worked: Result<(), String>) -> Result<(), String> {
         let happened = self.machine.happened();
-        self.sync_failed |= happened.contains(&(Happens::Sync, Event::Fail));
-        let happened = !happened.is_empty();
+        self.owed |= happened.contains(&(Happens::Sync, Event::Fail));
+        self.sync_failed |= self.owed;
+        let happened = !happened.is_empty() || self.owed;
         let alive = self.process.as_ref().is_some_and(|p| self.machine.is_alive(&p.disk));
         match worked {
             Ok(()) if alive => return Ok(()),
