@@ -122,10 +122,10 @@ fn in_order(hashes: &[Vec<u64>], mut give: impl FnMut(&[(usize, usize)]) -> Resu
         }
         bucket.sort_unstable();
         ready.extend(bucket.drain(..).map(|(_, batch, row)| (batch, row)));
-        while ready.len() >= READ_ROWS {
-            give(&ready[..READ_ROWS])?;
-            ready.drain(..READ_ROWS);
-        }
+        // A bucket may have many times as many: those of one key.
+        let whole = ready.len() - ready.len() % READ_ROWS;
+        ready[..whole].chunks(READ_ROWS).try_for_each(&mut give)?;
+        ready.drain(..whole);
     }
     if ready.is_empty() { Ok(()) } else { give(&ready) }
 }

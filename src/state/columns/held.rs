@@ -3,6 +3,7 @@
 use super::piece::{Column, Packing, gathered};
 use super::repeats::Texts;
 use super::{ColumnStore, Piece, Place, locate};
+use crate::delta::Chosen;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::error::ArrowError;
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ impl Held {
     /// Rows that are all there is. Errors: there are too many.
     pub fn of(columns: &[ArrayRef], rows: usize) -> Result<Self, ArrowError> {
         let mut store = ColumnStore::default();
-        let pushed = store.push_all(columns, crate::delta::Chosen::All(rows))?;
+        let pushed = store.push_all(columns, Chosen::All(rows))?;
         let none: Vec<ArrayRef> = columns.iter().map(|column| column.slice(0, 0)).collect();
         store.hold((0..rows).map(|row| pushed.place(row)).collect(), &none)
     }

@@ -57,7 +57,8 @@ impl Packing {
             Packing::None => None,
             Packing::Near => Near::of(&column).map(|near| (near.bytes(), Column::Near(near))),
             Packing::Repeats(repeats) => {
-                repeats.code(column.as_string()).map(|texts| (texts.bytes(), Column::Repeated(texts)))
+                let texts = column.as_string_opt().and_then(|texts| repeats.code(texts));
+                texts.map(|texts| (texts.bytes(), Column::Repeated(texts)))
             }
         };
         if let Some((bytes, column)) = packed {

@@ -192,7 +192,10 @@ impl Repeats {
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        let of = |words: &Words| words.bytes.capacity() + words.offsets.capacity() * 4;
+        let own = |words: &Words| words.bytes.capacity() + words.offsets.capacity() * 4;
+        let frozen =
+            |words: &Words| words.frozen.as_ref().map_or(0, |frozen| frozen.get_buffer_memory_size());
+        let of = |words: &Words| own(words) + frozen(words);
         self.words.iter().map(of).sum::<usize>() + self.table.capacity() * 5
     }
 }
