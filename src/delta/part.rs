@@ -3,7 +3,7 @@
 
 use super::Delta;
 use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::take;
+use arrow::compute::{take, take_arrays};
 use arrow::error::ArrowError;
 
 /// Rows of a delta.
@@ -35,6 +35,14 @@ impl Chosen<'_> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Those rows of the columns, copied unless they are all.
+    pub fn taken(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, ArrowError> {
+        match self {
+            Chosen::All(_) => Ok(columns.to_vec()),
+            Chosen::These(rows) => take_arrays(columns, rows, None),
+        }
     }
 }
 

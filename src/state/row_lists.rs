@@ -157,10 +157,13 @@ impl RowLists {
     }
 
     /// Takes a batch's rows in. Each is then to be made an [`entry`](Self::entry), or [let go](Self::let_go).
-    pub fn incoming(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Incoming, ArrowError> {
+    pub fn incoming(&mut self, columns: &[ArrayRef], rows: Chosen) -> Result<Incoming, ArrowError> {
         match &mut self.kept {
-            Kept::Bytes { codec, .. } => Ok(Incoming::Bytes(Encoded::new(codec, columns, rows)?)),
-            Kept::Columns { store, .. } => Ok(Incoming::Columns(store.push_all(columns, Chosen::All(rows))?)),
+            Kept::Bytes { codec, .. } => {
+                let encoded = Encoded::new(codec, &rows.taken(columns)?, rows.len())?;
+                Ok(Incoming::Bytes(encoded))
+            }
+            Kept::Columns { store, .. } => Ok(Incoming::Columns(store.push_all(columns, rows)?)),
         }
     }
 
@@ -497,7 +500,7 @@ mod tests {
     #[test]
     fn rows_are_found_again_and_leave_their_lists() {
         let mut lists = RowLists::new(&[DataType::Int64], false).unwrap();
-        let incoming = lists.incoming(&[numbers([5, 6, 5, 7])], 4).unwrap();
+        let incoming = lists.incoming(&[numbers([5, 6, 5, 7])], Chosen::All(4)).unwrap();
         let ids: Vec<(u32, bool)> = (0..4).map(|i| lists.entry(1, &incoming, i)).collect();
         assert_eq!(ids, [(0, true), (1, true), (0, false), (2, true)]);
         assert_eq!(lists.entry(0, &incoming, 0), (3, true), "another slot");
@@ -514,11 +517,11 @@ mod tests {
     #[test]
     fn where_rows_only_come_each_has_its_entry() {
         let mut lists = RowLists::new(&[], true).unwrap();
-        let incoming = lists.incoming(&[], 2).unwrap();
+        let incoming = lists.incoming(&[], Chosen::All(2)).unwrap();
         assert_eq!((lists.entry(0, &incoming, 0), lists.entry(0, &incoming, 1)), ((0, true), (1, true)));
         let mut lists = RowLists::new(&[DataType::Int64], true).unwrap();
         let rows = 3 * ColumnStore::MOST + 5;
-        let incoming = lists.incoming(&[numbers(0..rows as i64)], rows).unwrap();
+        let incoming = lists.incoming(&[numbers(0..rows as i64)], Chosen::All(rows)).unwrap();
         for row in 0..rows {
             if row % 1_000 == 7 {
                 lists.entry(3, &incoming, row);
@@ -536,7 +539,7 @@ mod tests {
     #[test]
     fn what_is_noted_of_an_entry_is_not_the_next_ones() {
         let mut lists = RowLists::new(&[DataType::Int64], true).unwrap();
-        let incoming = lists.incoming(&[numbers([1, 2])], 2).unwrap();
+        let incoming = lists.incoming(&[numbers([1, 2])], Chosen::All(2)).unwrap();
         let (id, _) = lists.entry(0, &incoming, 0);
         assert_eq!(
             (lists.weight(id), lists.matched(id), lists.until(id), lists.note(id)),
@@ -562,7 +565,7 @@ mod tests {
             let mut lists = RowLists::new(&[DataType::Int64], append_only).unwrap();
             for round in 0..10i64 {
                 let rows = numbers(round * 5000..(round + 1) * 5000);
-                let incoming = lists.incoming(&[rows], 5000).unwrap();
+                let incoming = lists.incoming(&[rows], Chosen::All(5000)).unwrap();
                 let ids: Vec<u32> = (0..5000).map(|i| lists.entry(i as u32 % 7, &incoming, i).0).collect();
                 ids.iter().skip(1).for_each(|id| lists.remove(*id));
                 lists.sweep().unwrap();

@@ -5,7 +5,7 @@
 //! matches (see [`super::Matching::Row`]), from which those that leave by their age are not taken.
 
 use super::Join;
-use crate::delta::{Delta, consolidate};
+use crate::delta::{Delta, Part, consolidate};
 use crate::operators::{Result, StepStart};
 use crate::state::key_table::NO_SLOT;
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -154,10 +154,11 @@ impl Join {
         }
         let (batch, weights) = consolidate(&self.spec.inputs[side].schema, &waiting)?;
         let delta = Delta::weighted(batch, Some(weights.clone()));
-        let keys = self.key_columns(side, &delta)?;
+        let part = Part::from(delta.clone());
+        let keys = self.key_columns(side, &part)?;
         self.intern(&keys, delta.num_rows())?;
         let slots = std::mem::take(&mut self.scratch);
-        let incoming = self.rows[side].incoming(delta.batch.columns(), delta.num_rows())?;
+        let incoming = self.rows[side].incoming(part.columns(), part.chosen())?;
         let mut left = Vec::with_capacity(slots.len());
         for (row, slot) in slots.iter().enumerate() {
             let mut weight = weights.value(row);

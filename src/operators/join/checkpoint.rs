@@ -2,7 +2,7 @@
 
 use super::unsaved::{Noted, ToSave};
 use super::{Join, Matching};
-use crate::delta::Delta;
+use crate::delta::{Chosen, Delta};
 use crate::operators::kept_rows::{Beside, KeptRows};
 use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::key_table::NO_SLOT;
@@ -185,7 +185,7 @@ impl Join {
         self.note_windows(keys, &slots)?;
         if self.spec.null_aware {
             let counted = Delta::weighted(batch.clone(), Some(weights.clone()));
-            self.note_nulls(side, keys, &counted, &slots);
+            self.note_nulls(side, keys, &counted.into(), &slots);
         }
         for (i, slot) in slots.iter().enumerate() {
             if *slot == NO_SLOT {
@@ -199,8 +199,8 @@ impl Join {
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
             let schema = self.spec.inputs[side].schema.clone();
             let own = RecordBatch::try_new_with_options(schema, columns.to_vec(), &options)?;
-            let until = self.until(side, &Delta::insert(own))?;
-            let incoming = self.rows[side].incoming(columns, rows)?;
+            let until = self.until(side, &Delta::insert(own).into())?;
+            let incoming = self.rows[side].incoming(columns, Chosen::All(rows))?;
             for (i, slot) in slots.iter().enumerate() {
                 let (id, _) = self.rows[side].entry(*slot, &incoming, i);
                 self.rows[side].set_weight(id, weights.value(i));

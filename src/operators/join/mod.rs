@@ -28,7 +28,7 @@ pub use spec::{JoinBound, JoinInput, JoinSpec};
 use super::spill::KeyedState;
 use super::window::unit_ns;
 use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, StateTable, StepStart};
-use crate::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
+use crate::delta::{Delta, EventTime, Part, WATERMARK_END, WATERMARK_NONE};
 use crate::state::clock_hand::ClockHand;
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::row_lists::{NO_ROW, RowLists};
@@ -37,7 +37,10 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Most rows of a batch that goes out.
 const BATCH_ROWS: usize = 8192;
@@ -164,10 +167,13 @@ impl Join {
     }
 
     /// The key columns of a side's rows.
-    fn key_columns(&self, side: usize, delta: &Delta) -> Result<Vec<ArrayRef>> {
-        let rows = delta.num_rows();
+    fn key_columns(&self, side: usize, part: &Part) -> Result<Vec<ArrayRef>> {
         let keys = self.spec.inputs[side].keys.iter();
-        keys.map(|key| Ok(one_zero(key.evaluate(&delta.batch)?.into_array(rows)?))).collect()
+        let key = |key: &Arc<dyn PhysicalExpr>| match key.downcast_ref::<Column>() {
+            Some(column) => Ok(one_zero(part.column(column.index())?)),
+            None => Ok(one_zero(key.evaluate(&part.delta()?.batch)?.into_array(part.num_rows())?)),
+        };
+        keys.map(key).collect()
     }
 
     /// Puts the slots of a side's rows into `self.scratch`.
@@ -183,9 +189,9 @@ impl Join {
     }
 
     /// When (ns) each of a side's rows is over, if an interval bounds it.
-    fn until(&self, side: usize, delta: &Delta) -> Result<Option<Vec<i64>>> {
+    fn until(&self, side: usize, part: &Part) -> Result<Option<Vec<i64>>> {
         let Some(JoinBound::Interval { columns, keep }) = self.spec.bound else { return Ok(None) };
-        let times = nanoseconds(delta.batch.column(columns[side]))?;
+        let times = nanoseconds(&part.column(columns[side])?)?;
         // A row without a time matches nothing.
         let until = times.iter().map(|t| t.map_or(WATERMARK_NONE, |t| t.saturating_add(keep[side])));
         Ok(Some(until.collect()))
@@ -298,21 +304,24 @@ impl Join {
 
 impl Join {
     /// Takes rows of a side in.
-    fn take(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
-        if delta.is_empty() {
+    fn take(&mut self, port: usize, part: Part, out: &mut dyn Emit) -> Result<()> {
+        if part.is_empty() {
             return Ok(());
         }
-        let keys = self.key_columns(port, &delta)?;
-        self.intern(&keys, delta.num_rows())?;
+        // Rows become bytes of all their columns; what is kept as columns is copied once, to where it stays.
+        let whole = self.rows[port].decodes_whole() && !self.counts_only[port];
+        let part = if whole { part.delta()?.into() } else { part };
+        let keys = self.key_columns(port, &part)?;
+        self.intern(&keys, part.num_rows())?;
         let slots = std::mem::take(&mut self.scratch);
         self.note_windows(&keys, &slots)?;
         if self.spec.null_aware {
-            self.note_nulls(port, &keys, &delta, &slots);
+            self.note_nulls(port, &keys, &part, &slots);
         }
-        self.unmatchable(port, &delta, &slots, out)?;
+        self.unmatchable(port, &part, &slots, out)?;
         // First the pairs with what the other side has, then the rows become part of their own side.
-        let matches = self.pairs(port, &delta, &slots, out)?;
-        self.take_in(port, &delta, &slots, matches.as_deref())?;
+        let matches = self.pairs(port, &part, &slots, out)?;
+        self.take_in(port, &part, &slots, matches.as_deref())?;
         for slot in slots.iter().filter(|slot| **slot != NO_SLOT) {
             self.slots[*slot as usize].used = true;
         }
@@ -327,17 +336,21 @@ impl Operator for Join {
     }
 
     fn push(&mut self, port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+        self.push_part(port, delta.into(), out)
+    }
+
+    fn push_part(&mut self, port: usize, part: Part, out: &mut dyn Emit) -> Result<()> {
         if self.waits(port) {
-            self.wait(port, delta);
+            self.wait(port, part.delta()?);
             return Ok(());
         }
-        self.take(port, delta, out)
+        self.take(port, part, out)
     }
 
     fn finish_step(&mut self, watermark: EventTime, out: &mut dyn Emit) -> Result<EventTime> {
         for side in 0..2 {
             if let Some(delta) = self.waited(side)? {
-                self.take(side, delta, out)?;
+                self.take(side, delta.into(), out)?;
             }
         }
         self.give_changes(out)?;

@@ -1,14 +1,12 @@
 //! The pairs of a delta's rows with the rows that the other side has, and the delta's rows put beside them.
 
 use super::{BATCH_ROWS, Join, JoinSpec, Matching};
-use crate::delta::Delta;
+use crate::delta::{Delta, Part};
 use crate::operators::{Emit, Result};
 use crate::state::key_table::NO_SLOT;
 use crate::state::row_lists::NO_ROW;
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
-};
-use arrow::compute::{filter, prep_null_mask_filter, take};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::{filter, prep_null_mask_filter};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
@@ -24,10 +22,10 @@ struct Waiting {
     others: Vec<u32>,
 }
 
-/// Rows of a side's delta, and beside each an entry of the other side.
+/// Some of a side's rows, and beside each an entry of the other side.
 struct Pairs<'a> {
     side: usize,
-    delta: &'a Delta,
+    part: &'a Part,
     rows: &'a [u32],
     others: &'a [u32],
     /// The other side's columns, if they have been made already.
@@ -81,7 +79,7 @@ impl Join {
     pub(super) fn pairs(
         &mut self,
         side: usize,
-        delta: &Delta,
+        part: &Part,
         slots: &[u32],
         out: &mut dyn Emit,
     ) -> Result<Option<Vec<i64>>> {
@@ -98,12 +96,12 @@ impl Join {
                 waiting.rows.push(row as u32);
                 waiting.others.push(other);
                 if waiting.rows.len() == BATCH_ROWS {
-                    self.make(side, delta, &mut waiting, matches.as_deref_mut(), out)?;
+                    self.make(side, part, &mut waiting, matches.as_deref_mut(), out)?;
                 }
                 other = next;
             }
         }
-        self.make(side, delta, &mut waiting, matches.as_deref_mut(), out)?;
+        self.make(side, part, &mut waiting, matches.as_deref_mut(), out)?;
         Ok(matches)
     }
 
@@ -111,7 +109,7 @@ impl Join {
     fn make(
         &mut self,
         side: usize,
-        delta: &Delta,
+        part: &Part,
         waiting: &mut Waiting,
         matches: Option<&mut [i64]>,
         out: &mut dyn Emit,
@@ -123,7 +121,7 @@ impl Join {
         let mut weights: Vec<i64> = rows
             .iter()
             .zip(&others)
-            .map(|(row, other)| delta.weight(*row as usize) * self.rows[1 - side].weight(*other))
+            .map(|(row, other)| part.weight(*row as usize) * self.rows[1 - side].weight(*other))
             .collect();
         // Entries that have come to nothing in this step wait to be removed.
         let mut mask: Option<BooleanArray> =
@@ -135,7 +133,7 @@ impl Join {
             if self.rows[1 - side].decodes_whole() {
                 decoded = Some(self.rows[1 - side].decode(others.iter().copied())?);
             }
-            let pairs = Pairs { side, delta, rows: &rows, others: &others, decoded };
+            let pairs = Pairs { side, part, rows: &rows, others: &others, decoded };
             holds = Some(residual.holds(self, &pairs)?);
             decoded = pairs.decoded;
         }
@@ -143,9 +141,9 @@ impl Join {
             match &holds {
                 Some(holds) => {
                     let held = holds.values().set_indices();
-                    self.count(side, delta, &rows, &others, held, matches);
+                    self.count(side, part, &rows, &others, held, matches);
                 }
-                None => self.count(side, delta, &rows, &others, 0..rows.len(), matches),
+                None => self.count(side, part, &rows, &others, 0..rows.len(), matches),
             }
         }
         mask = match (mask, holds) {
@@ -169,7 +167,7 @@ impl Join {
         if !rows.is_empty() {
             let all =
                 0..self.spec.inputs[0].schema.fields().len() + self.spec.inputs[1].schema.fields().len();
-            let pairs = Pairs { side, delta, rows: &rows, others: &others, decoded };
+            let pairs = Pairs { side, part, rows: &rows, others: &others, decoded };
             let columns = self.pair_columns(&pairs, all)?;
             let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
             let batch = RecordBatch::try_new_with_options(self.spec.schema.clone(), columns, &options)?;
@@ -183,7 +181,7 @@ impl Join {
     fn count(
         &mut self,
         side: usize,
-        delta: &Delta,
+        part: &Part,
         rows: &[u32],
         others: &[u32],
         held: impl Iterator<Item = usize>,
@@ -198,7 +196,7 @@ impl Join {
             if noted {
                 self.note_row(1 - side, other, weight);
                 let rows = &mut self.rows[1 - side];
-                rows.set_matched(other, rows.matched(other) + delta.weight(row));
+                rows.set_matched(other, rows.matched(other) + part.weight(row));
                 let slot = rows.slot(other);
                 self.note_unsaved(1 - side, slot);
             }
@@ -207,7 +205,7 @@ impl Join {
 
     /// Some columns of pairs, of the left ones followed by the right ones.
     fn pair_columns(&self, pairs: &Pairs, wanted: impl Iterator<Item = usize>) -> Result<Vec<ArrayRef>> {
-        let Pairs { side, delta, rows, others, decoded } = pairs;
+        let Pairs { side, part, rows, others, decoded } = pairs;
         let side = *side;
         let left = self.spec.inputs[0].schema.fields().len();
         let (mut own, mut other) = (Vec::new(), Vec::new());
@@ -215,9 +213,8 @@ impl Join {
             let (of, column) = if column < left { (0, column) } else { (1, column - left) };
             if of == side { own.push(column) } else { other.push(column) }
         }
-        let indices = UInt32Array::from(rows.to_vec());
-        let own: Vec<ArrayRef> =
-            own.iter().map(|c| take(delta.batch.column(*c), &indices, None)).collect::<Result<_, _>>()?;
+        let some = part.some(rows);
+        let own: Vec<ArrayRef> = own.iter().map(|c| some.column(*c)).collect::<Result<_, _>>()?;
         let other = match decoded {
             Some(columns) => other.iter().map(|c| columns[*c].clone()).collect(),
             None => self.rows[1 - side].decode_some(others.iter().copied(), &other)?,
@@ -229,15 +226,15 @@ impl Join {
     pub(super) fn take_in(
         &mut self,
         side: usize,
-        delta: &Delta,
+        part: &Part,
         slots: &[u32],
         matches: Option<&[i64]>,
     ) -> Result<()> {
         let noting = self.spec.gives_rows_of(side) || self.spec.gives_rows_of(1 - side);
-        let until = self.until(side, delta)?;
+        let until = self.until(side, part)?;
         let incoming = match self.counts_only[side] {
             true => None,
-            false => Some(self.rows[side].incoming(delta.batch.columns(), delta.num_rows())?),
+            false => Some(self.rows[side].incoming(part.columns(), part.chosen())?),
         };
         let only_grows = incoming.is_some() && self.rows[side].only_grows();
         for (row, slot) in slots.iter().enumerate() {
@@ -245,7 +242,7 @@ impl Join {
                 incoming.iter().for_each(|incoming| self.rows[side].let_go(incoming, row));
                 continue;
             }
-            let weight = delta.weight(row);
+            let weight = part.weight(row);
             if noting && self.matching == Matching::Key {
                 self.note_slot(*slot);
             }

@@ -3,7 +3,7 @@
 //! During a step it is noted how each touched row and key was before it; at the end the difference goes out.
 
 use super::{BATCH_ROWS, Join, Matching};
-use crate::delta::Delta;
+use crate::delta::{Delta, Part};
 use crate::operators::{Emit, Result};
 use crate::state::key_table::NO_SLOT;
 use crate::state::row_lists::NO_ROW;
@@ -59,7 +59,7 @@ impl Join {
     }
 
     /// For a NOT IN: counts the right side's rows and nulls, and finds the null key's slot.
-    pub(super) fn note_nulls(&mut self, side: usize, keys: &[ArrayRef], delta: &Delta, slots: &[u32]) {
+    pub(super) fn note_nulls(&mut self, side: usize, keys: &[ArrayRef], part: &Part, slots: &[u32]) {
         self.step.right.get_or_insert(self.right);
         let Some(key) = keys.first() else { return };
         for (row, slot) in slots.iter().enumerate() {
@@ -68,8 +68,8 @@ impl Join {
                 self.null_slot = Some(*slot);
             }
             if side == 1 {
-                self.right[0] += delta.weight(row);
-                self.right[1] += if null { delta.weight(row) } else { 0 };
+                self.right[0] += part.weight(row);
+                self.right[1] += if null { part.weight(row) } else { 0 };
             }
         }
     }
@@ -78,15 +78,16 @@ impl Join {
     pub(super) fn unmatchable(
         &mut self,
         side: usize,
-        delta: &Delta,
+        part: &Part,
         slots: &[u32],
         out: &mut dyn Emit,
     ) -> Result<()> {
         if !self.spec.gives_rows_of(side) || !slots.contains(&NO_SLOT) || self.shown(side, false).is_none() {
             return Ok(());
         }
-        let mask: BooleanArray = slots.iter().map(|slot| Some(*slot == NO_SLOT)).collect();
-        let rows = delta.filter(&mask)?;
+        let rows: Vec<u32> =
+            (0..).zip(slots).filter(|(_, slot)| **slot == NO_SLOT).map(|(row, _)| row).collect();
+        let rows = part.some(&rows).delta()?;
         let batch = self.output(side, rows.batch.columns().to_vec(), rows.num_rows(), |_| false)?;
         out.emit(Delta::weighted(batch, rows.weights))?;
         Ok(())

@@ -105,7 +105,7 @@ impl KeyedState for Join {
     }
 
     fn keys_of(&self, port: usize, delta: &Delta) -> Result<Vec<ArrayRef>> {
-        self.key_columns(port, delta)
+        self.key_columns(port, &delta.clone().into())
     }
 
     fn live_bytes(&self) -> usize {

@@ -17,7 +17,6 @@ pub use held::Held;
 use self::piece::{Column, Packing, bytes_of, is_tight};
 use crate::delta::Chosen;
 use arrow::array::ArrayRef;
-use arrow::compute::take_arrays;
 use arrow::error::ArrowError;
 
 /// Rows from which on a chunk is closed; it has fewer than twice as many.
@@ -91,11 +90,13 @@ impl ColumnStore {
         let mut firsts = Vec::with_capacity(all.div_ceil(Self::MOST));
         for begin in (0..all).step_by(Self::MOST) {
             let len = (all - begin).min(Self::MOST);
-            let part = match rows {
-                Chosen::These(rows) => take_arrays(columns, &rows.slice(begin, len), None)?,
-                Chosen::All(_) => columns.iter().map(|c| c.slice(begin, len)).collect(),
-            };
-            firsts.push(self.push(part, len)?);
+            firsts.push(match rows {
+                Chosen::These(rows) => self.push(columns, Chosen::These(&rows.slice(begin, len)))?,
+                Chosen::All(_) => {
+                    let columns: Vec<ArrayRef> = columns.iter().map(|c| c.slice(begin, len)).collect();
+                    self.push(&columns, Chosen::All(len))?
+                }
+            });
         }
         Ok(Pushed(firsts))
     }
@@ -106,7 +107,7 @@ impl ColumnStore {
         let mut fresh = ColumnStore::default();
         for part in places.chunks_mut(Self::MOST) {
             let old: Vec<Place> = part.iter().map(|place| **place).collect();
-            let first = fresh.push(self.gather(&old, none)?, part.len())?;
+            let first = fresh.push(&self.gather(&old, none)?, Chosen::All(part.len()))?;
             part.iter_mut().zip(first..).for_each(|(place, new)| **place = new);
         }
         *self = fresh;
@@ -115,13 +116,17 @@ impl ColumnStore {
 
     /// Adds rows, at most [`ColumnStore::MOST`] at once; gives the place of the first, behind which the others follow.
     /// Errors: there are too many.
-    fn push(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<Place, ArrowError> {
+    fn push(&mut self, columns: &[ArrayRef], chosen: Chosen) -> Result<Place, ArrowError> {
         if self.packing.is_empty() {
             self.packing = columns.iter().map(|column| Packing::of(column.data_type())).collect();
         }
-        let bytes = columns.iter().map(bytes_of).collect::<Result<Vec<_>, _>>()?;
+        let rows = chosen.len();
+        let (mut added, tight) = match rows >= PIECE_ROWS {
+            true => (Piece::packed(columns, chosen, &mut self.packing)?, true),
+            false => Piece::plain(chosen.taken(columns)?, rows)?,
+        };
         if let Some(open) = self.open
-            && self.chunks[open as usize].bytes + bytes.iter().sum::<usize>() > CHUNK_BYTES
+            && self.chunks[open as usize].bytes + added.bytes > CHUNK_BYTES
         {
             self.close(open)?;
         }
@@ -141,19 +146,14 @@ impl ColumnStore {
         };
         let chunk = &mut self.chunks[number as usize];
         let first = chunk.rows;
+        added.first = first;
+        chunk.bytes += added.bytes;
+        chunk.pieces.push(added);
         chunk.rows += rows;
         chunk.live += rows;
         self.rows += rows;
         self.live += rows;
-        if rows >= PIECE_ROWS {
-            chunk.add(columns, rows, &mut self.packing)?;
-        } else {
-            // What comes may be a small part of large buffers.
-            let tight = columns.iter().zip(&bytes).all(|(column, bytes)| is_tight(column, *bytes));
-            let bytes = bytes.iter().sum();
-            chunk.bytes += bytes;
-            let columns = columns.into_iter().map(Column::Plain).collect();
-            chunk.pieces.push(Piece { first, rows, columns, bytes });
+        if rows < PIECE_ROWS {
             let last = chunk.pieces.len() - 1;
             let mut from = last;
             // As in a binary counter: a row is copied again no oftener than its piece doubles, which it does until it is large.
@@ -163,6 +163,7 @@ impl ColumnStore {
             {
                 from -= 1;
             }
+            // What comes may be a small part of large buffers.
             if from < last || !tight {
                 chunk.join(from, &mut self.packing)?;
             }
@@ -298,25 +299,6 @@ fn locate<'p>(
 }
 
 impl Chunk {
-    /// Adds columns behind its pieces, packed.
-    fn add(
-        &mut self,
-        columns: Vec<ArrayRef>,
-        rows: usize,
-        packing: &mut [Packing],
-    ) -> Result<(), ArrowError> {
-        let first = self.pieces.last().map_or(0, |last| last.first + last.rows);
-        let (mut packed, mut bytes) = (Vec::with_capacity(columns.len()), 0);
-        for (column, packing) in columns.into_iter().zip(packing) {
-            let (column, taken) = packing.pack(column)?;
-            packed.push(column);
-            bytes += taken;
-        }
-        self.bytes += bytes;
-        self.pieces.push(Piece { first, rows, columns: packed, bytes });
-        Ok(())
-    }
-
     /// Makes one piece of those from `from` on, which is a copy of its own.
     fn join(&mut self, from: usize, packing: &mut [Packing]) -> Result<(), ArrowError> {
         let pieces: Vec<Piece> = self.pieces.drain(from..).collect();
@@ -330,18 +312,41 @@ impl Chunk {
             piece.release(packing);
             self.bytes -= piece.bytes;
         }
-        if rows >= PIECE_ROWS {
-            return self.add(joined, rows, packing);
-        }
-        let bytes = joined.iter().map(bytes_of).sum::<Result<usize, _>>()?;
-        self.bytes += bytes;
-        let columns = joined.into_iter().map(Column::Plain).collect();
-        self.pieces.push(Piece { first: pieces[0].first, rows, columns, bytes });
+        let piece = match rows >= PIECE_ROWS {
+            true => Piece::packed(&joined, Chosen::All(rows), packing)?,
+            false => Piece::plain(joined, rows)?.0,
+        };
+        self.bytes += piece.bytes;
+        self.pieces.push(Piece { first: pieces[0].first, ..piece });
         Ok(())
     }
 }
 
 impl Piece {
+    /// The chosen rows of the columns, packed where that takes less.
+    fn packed(columns: &[ArrayRef], rows: Chosen, packing: &mut [Packing]) -> Result<Self, ArrowError> {
+        let mut piece =
+            Piece { first: 0, rows: rows.len(), columns: Vec::with_capacity(columns.len()), bytes: 0 };
+        for (column, packing) in columns.iter().zip(packing) {
+            let (column, bytes) = packing.pack(column, rows)?;
+            piece.columns.push(column);
+            piece.bytes += bytes;
+        }
+        Ok(piece)
+    }
+
+    /// All rows of the columns as they are, and whether little else is in their buffers.
+    fn plain(columns: Vec<ArrayRef>, rows: usize) -> Result<(Self, bool), ArrowError> {
+        let (mut bytes, mut tight) = (0, true);
+        for column in &columns {
+            let own = bytes_of(column)?;
+            bytes += own;
+            tight &= is_tight(column, own);
+        }
+        let columns = columns.into_iter().map(Column::Plain).collect();
+        Ok((Piece { first: 0, rows, columns, bytes }, tight))
+    }
+
     /// It is not kept any more.
     fn release(&self, packing: &mut [Packing]) {
         self.columns.iter().zip(packing).for_each(|(column, packing)| packing.release(column));

@@ -1,7 +1,8 @@
 //! Numbers and times that lie near each other, each kept as what it is more than the least of them (frame of reference, as in
 //! Goldstein, Ramakrishnan and Shaft, ICDE 1998): 2 or 4 bytes instead of 8.
 
-use super::piece::nulls_of;
+use super::piece::{chosen_nulls, nulls_of};
+use crate::delta::Chosen;
 use arrow::array::{Array, ArrayData, ArrayRef, make_array};
 use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -41,29 +42,17 @@ pub(super) fn counts(data_type: &DataType) -> bool {
 }
 
 impl Near {
-    /// The values of a column whose type [`counts`], if they are near enough.
-    pub(super) fn of(column: &ArrayRef) -> Option<Near> {
+    /// Rows of a column whose type [`counts`], if their values are near enough.
+    pub(super) fn of(column: &ArrayRef, rows: Chosen) -> Option<Near> {
         let data = column.to_data();
-        let values = whole(&data);
-        let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
-        // A null may have any value beneath it: only where there are some is each asked.
-        let (least, most) = match nulls {
-            None => values.iter().fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(*v), b.max(*v))),
-            Some(nulls) => nulls
-                .valid_indices()
-                .map(|i| values[i])
-                .fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(v), b.max(v))),
+        let (values, nulls) = (whole(&data), chosen_nulls(column.nulls(), rows));
+        let (least, more) = match rows {
+            Chosen::All(_) => near(values.iter().copied(), nulls.as_ref())?,
+            Chosen::These(rows) => {
+                near(rows.values().iter().map(|row| values[*row as usize]), nulls.as_ref())?
+            }
         };
-        let span = if least > most { 0 } else { most.abs_diff(least) };
-        let less = |v: &i64| v.wrapping_sub(least);
-        let more = if span <= u64::from(u16::MAX) {
-            More::Short(values.iter().map(|v| less(v) as u16).collect())
-        } else if span <= u64::from(u32::MAX) {
-            More::Long(values.iter().map(|v| less(v) as u32).collect())
-        } else {
-            return None;
-        };
-        Some(Near { data_type: data.data_type().clone(), least, more, nulls: nulls.cloned() })
+        Some(Near { data_type: data.data_type().clone(), least, more, nulls })
     }
 
     /// The column as it was. Errors: none of its own.
@@ -91,6 +80,29 @@ impl Near {
                 More::Short(more) => more.len() * 2,
                 More::Long(more) => more.len() * 4,
             }
+    }
+}
+
+/// The least of the values, and what they are more; `None` = they are too far from each other.
+fn near(values: impl Iterator<Item = i64> + Clone, nulls: Option<&NullBuffer>) -> Option<(i64, More)> {
+    let wider = |(least, most): (i64, i64), value: i64| (least.min(value), most.max(value));
+    // A null may have any value beneath it: only where there are some is each asked.
+    let (least, most) = match nulls {
+        None => values.clone().fold((i64::MAX, i64::MIN), wider),
+        Some(nulls) => values
+            .clone()
+            .zip(nulls)
+            .filter(|(_, is_valid)| *is_valid)
+            .fold((i64::MAX, i64::MIN), |span, (value, _)| wider(span, value)),
+    };
+    let span = if least > most { 0 } else { most.abs_diff(least) };
+    let more = values.map(|value| value.wrapping_sub(least));
+    if span <= u64::from(u16::MAX) {
+        Some((least, More::Short(more.map(|more| more as u16).collect())))
+    } else if span <= u64::from(u32::MAX) {
+        Some((least, More::Long(more.map(|more| more as u32).collect())))
+    } else {
+        None
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::near::{self, Near, Numbers};
 use super::repeats::{self, Repeated, Repeats, Texts};
+use crate::delta::Chosen;
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, StringArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::compute::{concat, interleave};
+use arrow::compute::{concat, interleave, take};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use std::sync::Arc;
@@ -51,19 +52,24 @@ impl Packing {
         }
     }
 
-    /// The column of a piece that is not added to any more, and the bytes that it takes. Errors: none of its own.
-    pub(super) fn pack(&mut self, column: ArrayRef) -> Result<(Column, usize), ArrowError> {
+    /// Rows of a column as those of a piece that is not added to any more, and the bytes that they take. Errors: none of its
+    /// own.
+    pub(super) fn pack(&mut self, column: &ArrayRef, rows: Chosen) -> Result<(Column, usize), ArrowError> {
         let packed = match self {
             Packing::None => None,
-            Packing::Near => Near::of(&column).map(|near| (near.bytes(), Column::Near(near))),
+            Packing::Near => Near::of(column, rows).map(|near| (near.bytes(), Column::Near(near))),
             Packing::Repeats(repeats) => {
-                let texts = column.as_string_opt().and_then(|texts| repeats.code(texts));
+                let texts = column.as_string_opt().and_then(|texts| repeats.code(texts, rows));
                 texts.map(|texts| (texts.bytes(), Column::Repeated(texts)))
             }
         };
         if let Some((bytes, column)) = packed {
             return Ok((column, bytes));
         }
+        let column = match rows {
+            Chosen::All(_) => column.clone(),
+            Chosen::These(rows) => take(column, rows, None)?,
+        };
         let bytes = bytes_of(&column)?;
         // What comes may be a small part of large buffers.
         let column = if is_tight(&column, bytes) { column } else { copied(&[column])? };
@@ -158,6 +164,19 @@ pub(super) fn joined(columns: &[&Column], packing: &Packing) -> Result<ArrayRef,
 /// Columns of a store are all of one type.
 fn other_kind() -> ArrowError {
     ArrowError::InvalidArgumentError("columns of different types".into())
+}
+
+/// Which of the chosen rows are null, if any is; `nulls`: those of all rows.
+pub(super) fn chosen_nulls(nulls: Option<&NullBuffer>, rows: Chosen) -> Option<NullBuffer> {
+    let nulls = nulls.filter(|nulls| nulls.null_count() > 0)?;
+    let chosen = match rows {
+        Chosen::All(_) => nulls.clone(),
+        Chosen::These(rows) => {
+            let is_valid = |i: usize| nulls.is_valid(rows.value(i) as usize);
+            NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), is_valid))
+        }
+    };
+    Some(chosen).filter(|nulls| nulls.null_count() > 0)
 }
 
 /// Which of some rows are null, if any is; `nulls`: those of the columns where they are.

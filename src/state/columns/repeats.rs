@@ -3,7 +3,8 @@
 //! Whether that pays is tried with the texts themselves, and tried again now and then where it did not. What is kept of
 //! different texts has a bound: when it is full, others begin.
 
-use super::piece::nulls_of;
+use super::piece::{chosen_nulls, nulls_of};
+use crate::delta::Chosen;
 use arrow::array::{Array, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::error::ArrowError;
@@ -97,17 +98,21 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
-    /// The texts as numbers, if that takes clearly less memory.
-    pub(super) fn code(&mut self, texts: &StringArray) -> Option<Repeated> {
+    /// The texts of rows as numbers, if that takes clearly less memory.
+    pub(super) fn code(&mut self, texts: &StringArray, rows: Chosen) -> Option<Repeated> {
         if self.resting > 0 {
-            self.resting = self.resting.saturating_sub(texts.len());
+            self.resting = self.resting.saturating_sub(rows.len());
             return None;
         }
         if self.words.get(self.open).is_none_or(Words::is_full) {
             self.begin();
         }
         let before = self.words[self.open].len();
-        let Some(ids) = self.numbers(texts) else {
+        let ids = match rows {
+            Chosen::All(rows) => self.numbers(texts, 0..rows),
+            Chosen::These(rows) => self.numbers(texts, rows.values().iter().map(|row| *row as usize)),
+        };
+        let Some(ids) = ids else {
             self.words[self.open].truncate(before);
             self.table.retain(|id| (*id as usize) < before);
             self.rest = (self.rest * 2).clamp(LEAST_REST, MOST_REST);
@@ -115,8 +120,8 @@ impl Repeats {
             return None;
         };
         self.rest = 0;
-        self.words[self.open].rows += texts.len();
-        let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        self.words[self.open].rows += rows.len();
+        let nulls = chosen_nulls(texts.nulls(), rows);
         Some(Repeated { ids: ids.into(), nulls, words: self.open as u32 })
     }
 
@@ -132,13 +137,19 @@ impl Repeats {
     }
 
     /// The number of each text, whose words are added; `None` = that takes about as much as the texts.
-    fn numbers(&mut self, texts: &StringArray) -> Option<Vec<u32>> {
+    fn numbers(
+        &mut self,
+        texts: &StringArray,
+        rows: impl ExactSizeIterator<Item = usize>,
+    ) -> Option<Vec<u32>> {
         let words = &mut self.words[self.open];
         let (bytes, offsets) = (texts.value_data(), texts.value_offsets());
-        let mut ids = Vec::with_capacity(texts.len());
+        let (all, mut plain) = (rows.len(), 0);
+        let mut ids = Vec::with_capacity(all);
         let before = (words.len(), words.bytes.len());
-        for (row, ends) in offsets.windows(2).enumerate() {
-            let text = &bytes[ends[0] as usize..ends[1] as usize];
+        for (count, row) in (1..).zip(rows) {
+            let text = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+            plain += text.len() + 4;
             if text.len() >= LONG {
                 return None;
             }
@@ -152,10 +163,9 @@ impl Repeats {
                 self.table.insert_unique(hash, id, |id| xxh3_64(words.get(*id)));
                 id
             }));
-            if row + 1 == SAMPLE || row + 1 == texts.len() {
-                let plain = (ends[1] - offsets[0]) as usize + row * 4;
+            if count == SAMPLE || count == all {
                 let added = words.bytes.len() - before.1 + (words.len() - before.0) * BESIDE;
-                if (added + row * 4) * 5 > plain * 4 {
+                if (added + count * 4) * 5 > plain * 4 {
                     return None;
                 }
             }
@@ -262,6 +272,10 @@ mod tests {
         numbers.map(|n| Some(format!("a text that is long enough to be worth it: {n}"))).collect()
     }
 
+    fn code(repeats: &mut Repeats, texts: &StringArray) -> Option<Repeated> {
+        repeats.code(texts, Chosen::All(texts.len()))
+    }
+
     fn read(repeats: &Repeats, coded: &Repeated) -> StringArray {
         let indices: Vec<(usize, usize)> = (0..coded.len()).map(|row| (0, row)).collect();
         gathered(&[repeats.texts(coded.words).meant_by(coded)], &indices).unwrap()
@@ -273,7 +287,7 @@ mod tests {
         let (mut tried, mut rests) = (0, Vec::new());
         for round in 0..300 {
             let resting = repeats.resting;
-            assert!(repeats.code(&texts((0..4096).map(|n| round * 4096 + n))).is_none());
+            assert!(code(&mut repeats, &texts((0..4096).map(|n| round * 4096 + n))).is_none());
             if resting == 0 {
                 tried += 1;
                 rests.push(repeats.resting);
@@ -284,7 +298,7 @@ mod tests {
         assert!(rests.windows(2).all(|pair| pair[1] == 2 * pair[0]), "{rests:?}");
         repeats.resting = 0;
         let same = texts((0..4096).map(|n| n % 10));
-        let coded = repeats.code(&same).unwrap();
+        let coded = code(&mut repeats, &same).unwrap();
         assert_eq!((read(&repeats, &coded), repeats.rest), (same, 0));
     }
 
@@ -294,7 +308,7 @@ mod tests {
         let all: Vec<(StringArray, Repeated)> = (0..60)
             .map(|round| {
                 let texts = texts((0..8192).map(|n| round * 4096 + n / 2));
-                let coded = repeats.code(&texts).unwrap();
+                let coded = code(&mut repeats, &texts).unwrap();
                 (texts, coded)
             })
             .collect();
@@ -307,17 +321,17 @@ mod tests {
         all.iter().for_each(|(_, coded)| repeats.release(coded));
         assert!(repeats.bytes() < held / 2, "{} of {held}", repeats.bytes());
         let again = texts((0..8192).map(|n| n % 7));
-        let coded = repeats.code(&again).unwrap();
+        let coded = code(&mut repeats, &again).unwrap();
         assert_eq!(read(&repeats, &coded), again);
     }
 
     #[test]
     fn words_are_frozen_as_they_were() {
         let mut repeats = Repeats::default();
-        let first = repeats.code(&texts((0..2000).map(|n| n % 5))).unwrap();
+        let first = code(&mut repeats, &texts((0..2000).map(|n| n % 5))).unwrap();
         let frozen = repeats.frozen(first.words).unwrap();
         assert!(Arc::ptr_eq(&frozen, &repeats.frozen(first.words).unwrap()), "nothing has come");
-        repeats.code(&texts((0..2000).map(|n| 5 + n % 5))).unwrap();
+        code(&mut repeats, &texts((0..2000).map(|n| 5 + n % 5))).unwrap();
         assert_eq!((frozen.len(), repeats.frozen(first.words).unwrap().len()), (5, 10));
     }
 
@@ -325,11 +339,11 @@ mod tests {
     fn long_texts_and_nulls_are_what_they_were() {
         let mut repeats = Repeats::default();
         let long = "x".repeat(LONG);
-        assert!(repeats.code(&(0..2000).map(|_| Some(long.as_str())).collect()).is_none());
+        assert!(code(&mut repeats, &(0..2000).map(|_| Some(long.as_str())).collect()).is_none());
         repeats.resting = 0;
         let some: StringArray =
             (0..2000).map(|n| (n % 3 > 0).then_some(if n % 2 == 0 { "" } else { "a longer text" })).collect();
-        let coded = repeats.code(&some).unwrap();
+        let coded = code(&mut repeats, &some).unwrap();
         assert_eq!(read(&repeats, &coded), some);
     }
 }

@@ -1,7 +1,9 @@
 //! Rows in columns: they are what they were, however they came, are packed and go.
 
 use super::*;
-use arrow::array::{AsArray, BooleanArray, Int64Array, StringArray, TimestampMillisecondArray, UInt64Array};
+use arrow::array::{
+    AsArray, BooleanArray, Int64Array, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
+};
 use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -33,6 +35,11 @@ fn columns(numbers: &[i64]) -> Vec<ArrayRef> {
     ]
 }
 
+/// Pushes all rows of columns.
+fn push(store: &mut ColumnStore, columns: &[ArrayRef]) -> Place {
+    store.push(columns, Chosen::All(columns[0].len())).unwrap()
+}
+
 fn none() -> Vec<ArrayRef> {
     columns(&[])
 }
@@ -43,7 +50,7 @@ fn chunks_whose_rows_have_gone_are_used_again() {
     let mut old: Vec<Place> = Vec::new();
     for round in 0..40i64 {
         let numbers: Vec<i64> = (0..5_000).map(|n| round * 5_000 + n).collect();
-        let first = store.push(columns(&numbers), numbers.len()).unwrap();
+        let first = push(&mut store, &columns(&numbers));
         old.drain(..).for_each(|place| store.free(place));
         old = (0..5_000).map(|n| first + n).collect();
         let got = store.gather(&old[4_990..], &none()).unwrap();
@@ -57,13 +64,12 @@ fn chunks_whose_rows_have_gone_are_used_again() {
 fn rows_that_are_held_stay_what_they_were() {
     let mut store = ColumnStore::default();
     let numbers: Vec<i64> = (0..6_000).collect();
-    let firsts: Vec<Place> =
-        numbers.chunks(60).map(|some| store.push(columns(some), some.len()).unwrap()).collect();
+    let firsts: Vec<Place> = numbers.chunks(60).map(|some| push(&mut store, &columns(some))).collect();
     let mut places: Vec<Place> = firsts.iter().flat_map(|first| *first..*first + 60).collect();
     let held = store.hold(places.clone(), &none()).unwrap();
     places.drain(..5_000).for_each(|place| store.free(place));
     store.rewrite(places.iter_mut().collect(), &none()).unwrap();
-    store.push(columns(&[7; 3_000]), 3_000).unwrap();
+    push(&mut store, &columns(&[7; 3_000]));
     assert_eq!(held.take(&[5_999, 0, 61, 60, 4_242]).unwrap(), columns(&[5_999, 0, 61, 60, 4_242]));
     assert_eq!(held.take(&[]).unwrap(), none());
 }
@@ -76,7 +82,7 @@ fn a_chunk_is_closed_before_its_texts_are_too_long() {
         vec![Arc::new(StringArray::from(vec![text]))]
     };
     let none: Vec<ArrayRef> = vec![Arc::new(StringArray::from(Vec::<&str>::new()))];
-    let places: Vec<Place> = (0..4).map(|n| store.push(long(n), 1).unwrap()).collect();
+    let places: Vec<Place> = (0..4).map(|n| push(&mut store, &long(n))).collect();
     assert!(store.chunks.len() > 1);
     for (n, place) in (0..4).zip(places) {
         assert_eq!(store.gather(&[place], &none).unwrap(), long(n));
@@ -91,7 +97,7 @@ fn a_row_is_a_copy_of_its_own() {
     let many = columns(&(0..100_000).collect::<Vec<_>>());
     for i in 0..10 {
         let one: Vec<ArrayRef> = many.iter().map(|c| c.slice(i * 1_000, 1)).collect();
-        store.push(one, 1).unwrap();
+        push(&mut store, &one);
     }
     let held = |piece: &Piece| {
         piece.columns.iter().map(|c| c.plain().unwrap().get_array_memory_size()).sum::<usize>()
@@ -116,7 +122,14 @@ proptest! {
         for size in sizes {
             let numbers: Vec<i64> = (next..next + size as i64).collect();
             next += size as i64;
-            let first = store.push(columns(&numbers), size).unwrap();
+            // Half of the pushes are of rows among others.
+            let first = if size % 2 == 0 {
+                push(&mut store, &columns(&numbers))
+            } else {
+                let among: Vec<i64> = numbers.iter().rev().flat_map(|n| [-n, *n, 5 - n]).collect();
+                let chosen: UInt32Array = (0..size as u32).rev().map(|row| row * 3 + 1).collect::<Vec<_>>().into();
+                store.push(&columns(&among), Chosen::These(&chosen)).unwrap()
+            };
             held.extend((first..).zip(numbers));
             held.retain(|(place, n)| {
                 let goes = (*n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54 < gone;
