@@ -12,6 +12,8 @@ pub struct Part {
     delta: Delta,
     /// The numbers of its rows, in order; `None` = all.
     rows: Option<UInt32Array>,
+    /// Its other rows have gone to others, each to one.
+    dealt: bool,
 }
 
 /// Which rows of some columns.
@@ -21,6 +23,9 @@ pub enum Chosen<'a> {
     All(usize),
     /// Those of these numbers, which may be any of the columns' rows in any order.
     These(&'a UInt32Array),
+    /// The same, and the columns' other rows are kept by others: a column that all keep takes no more memory than the copies of
+    /// its parts that each would make.
+    Dealt(&'a UInt32Array),
 }
 
 impl Chosen<'_> {
@@ -28,7 +33,7 @@ impl Chosen<'_> {
     pub fn len(&self) -> usize {
         match self {
             Chosen::All(rows) => *rows,
-            Chosen::These(rows) => rows.len(),
+            Chosen::These(rows) | Chosen::Dealt(rows) => rows.len(),
         }
     }
 
@@ -41,21 +46,21 @@ impl Chosen<'_> {
     pub fn taken(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, ArrowError> {
         match self {
             Chosen::All(_) => Ok(columns.to_vec()),
-            Chosen::These(rows) => take_arrays(columns, rows, None),
+            Chosen::These(rows) | Chosen::Dealt(rows) => take_arrays(columns, rows, None),
         }
     }
 }
 
 impl From<Delta> for Part {
     fn from(delta: Delta) -> Self {
-        Part { delta, rows: None }
+        Part { delta, rows: None, dealt: false }
     }
 }
 
 impl Part {
-    /// The rows of these numbers, in order.
-    pub fn of(delta: Delta, rows: UInt32Array) -> Self {
-        Part { delta, rows: Some(rows) }
+    /// The rows of these numbers, in order; each of the others is in another part.
+    pub fn dealt(delta: Delta, rows: UInt32Array) -> Self {
+        Part { delta, rows: Some(rows), dealt: true }
     }
 
     /// Number of rows (not the sum of weights).
@@ -91,6 +96,14 @@ impl Part {
         }
     }
 
+    /// The same for who keeps all of them as long as the other parts' rows are kept.
+    pub fn to_keep(&self) -> Chosen<'_> {
+        match &self.rows {
+            Some(rows) if self.dealt => Chosen::Dealt(rows),
+            _ => self.chosen(),
+        }
+    }
+
     /// One column.
     pub fn column(&self, column: usize) -> Result<ArrayRef, ArrowError> {
         let whole = self.delta.batch.column(column);
@@ -106,7 +119,7 @@ impl Part {
             Some(own) => rows.iter().map(|row| own.value(*row as usize)).collect::<Vec<u32>>().into(),
             None => UInt32Array::from(rows.to_vec()),
         };
-        Part { delta: self.delta.clone(), rows: Some(rows) }
+        Part { delta: self.delta.clone(), rows: Some(rows), dealt: false }
     }
 
     /// The rows alone, copied unless they are all of the delta's.
@@ -140,7 +153,7 @@ mod tests {
         let fields = vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)];
         let schema = Arc::new(Schema::new(fields));
         let delta = drawn(&schema, "+ 1 x\n- 2 y\n+3 3 null\n+ 4 z\n");
-        let part = Part::of(delta.clone(), UInt32Array::from(vec![1, 2, 3]));
+        let part = Part::dealt(delta.clone(), UInt32Array::from(vec![1, 2, 3]));
         assert_eq!(draw(&[part.delta().unwrap()]), "- 2 y\n+3 3 null\n+ 4 z\n");
         let some = part.some(&[2, 1, 1]);
         assert_eq!(draw(&[some.delta().unwrap()]), "+ 4 z\n+3 3 null\n+3 3 null\n");

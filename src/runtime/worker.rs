@@ -519,7 +519,7 @@ fn spread(
     let parts = partition(&hash_columns(&columns, rows)?, parcels.len());
     for (parcel, indices) in parcels.iter_mut().zip(parts) {
         if !indices.is_empty() {
-            parcel.push(Part::of(delta.clone(), indices));
+            parcel.push(Part::dealt(delta.clone(), indices));
         }
     }
     Ok(())

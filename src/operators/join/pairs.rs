@@ -234,7 +234,7 @@ impl Join {
         let until = self.until(side, part)?;
         let incoming = match self.counts_only[side] {
             true => None,
-            false => Some(self.rows[side].incoming(part.columns(), part.chosen())?),
+            false => Some(self.rows[side].incoming(part.columns(), part.to_keep())?),
         };
         let only_grows = incoming.is_some() && self.rows[side].only_grows();
         for (row, slot) in slots.iter().enumerate() {

@@ -2,13 +2,14 @@
 //!
 //! A row is copied once when it comes and once when it is gathered, both a column at a time. Where many have come, numbers and
 //! times are kept by what they are more than the least ([`near`]), and texts that repeat once ([`repeats`]); other columns that are
-//! nothing but the rows are kept as they came. A chunk whose rows have all gone is dropped; others are rewritten when most of
+//! nothing but the rows are kept as they came, texts whose other rows others keep with these together ([`shared`]). A chunk whose rows have all gone is dropped; others are rewritten when most of
 //! what they hold has gone.
 
 mod held;
 mod near;
 mod piece;
 mod repeats;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -92,6 +93,7 @@ impl ColumnStore {
             let len = (all - begin).min(Self::MOST);
             firsts.push(match rows {
                 Chosen::These(rows) => self.push(columns, Chosen::These(&rows.slice(begin, len)))?,
+                Chosen::Dealt(rows) => self.push(columns, Chosen::Dealt(&rows.slice(begin, len)))?,
                 Chosen::All(_) => {
                     let columns: Vec<ArrayRef> = columns.iter().map(|c| c.slice(begin, len)).collect();
                     self.push(&columns, Chosen::All(len))?

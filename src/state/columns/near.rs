@@ -48,7 +48,7 @@ impl Near {
         let (values, nulls) = (whole(&data), chosen_nulls(column.nulls(), rows));
         let (least, more) = match rows {
             Chosen::All(_) => near(values.iter().copied(), nulls.as_ref())?,
-            Chosen::These(rows) => {
+            Chosen::These(rows) | Chosen::Dealt(rows) => {
                 near(rows.values().iter().map(|row| values[*row as usize]), nulls.as_ref())?
             }
         };

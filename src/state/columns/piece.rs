@@ -2,6 +2,7 @@
 
 use super::near::{self, Near, Numbers};
 use super::repeats::{self, Repeated, Repeats, Texts};
+use super::shared::Shared;
 use crate::delta::Chosen;
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, StringArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
@@ -19,6 +20,8 @@ pub(super) enum Column {
     Near(Near),
     /// Texts of which many are equal.
     Repeated(Repeated),
+    /// Texts among those of others.
+    Shared(Shared),
 }
 
 impl Column {
@@ -26,7 +29,7 @@ impl Column {
     pub(super) fn plain(&self) -> Option<&ArrayRef> {
         match self {
             Column::Plain(column) => Some(column),
-            Column::Near(_) | Column::Repeated(_) => None,
+            Column::Near(_) | Column::Repeated(_) | Column::Shared(_) => None,
         }
     }
 }
@@ -69,6 +72,13 @@ impl Packing {
         let column = match rows {
             Chosen::All(_) => column.clone(),
             Chosen::These(rows) => take(column, rows, None)?,
+            Chosen::Dealt(rows) => match Shared::of(column, rows)? {
+                Some(shared) => {
+                    let bytes = shared.bytes();
+                    return Ok((Column::Shared(shared), bytes));
+                }
+                None => take(column, rows, None)?,
+            },
         };
         let bytes = bytes_of(&column)?;
         // What comes may be a small part of large buffers.
@@ -135,6 +145,7 @@ pub(super) fn gathered<'a>(
         Column::Repeated(texts) => {
             words(texts.words).map(|words| words.meant_by(texts)).ok_or_else(other_kind)
         }
+        Column::Shared(shared) => Ok(shared.texts()),
         Column::Plain(column) => column.as_string_opt().map(Texts::of).ok_or_else(other_kind),
         Column::Near(_) => Err(other_kind()),
     });
@@ -152,11 +163,9 @@ pub(super) fn joined(columns: &[&Column], packing: &Packing) -> Result<ArrayRef,
         Column::Near(near) => near.whole(),
         Column::Repeated(texts) => {
             let words = packing.texts(texts.words).ok_or_else(other_kind)?;
-            Ok(Arc::new(repeats::gathered(
-                &[words.meant_by(texts)],
-                &(0..texts.len()).map(|row| (0, row)).collect::<Vec<_>>(),
-            )?) as ArrayRef)
+            repeats::whole(words.meant_by(texts), texts.len())
         }
+        Column::Shared(shared) => repeats::whole(shared.texts(), shared.len()),
     });
     copied(&unpacked.collect::<Result<Vec<_>, _>>()?)
 }
@@ -171,7 +180,7 @@ pub(super) fn chosen_nulls(nulls: Option<&NullBuffer>, rows: Chosen) -> Option<N
     let nulls = nulls.filter(|nulls| nulls.null_count() > 0)?;
     let chosen = match rows {
         Chosen::All(_) => nulls.clone(),
-        Chosen::These(rows) => {
+        Chosen::These(rows) | Chosen::Dealt(rows) => {
             let is_valid = |i: usize| nulls.is_valid(rows.value(i) as usize);
             NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), is_valid))
         }

@@ -5,7 +5,7 @@
 
 use super::piece::{chosen_nulls, nulls_of};
 use crate::delta::Chosen;
-use arrow::array::{Array, StringArray};
+use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::error::ArrowError;
 use hashbrown::HashTable;
@@ -110,7 +110,9 @@ impl Repeats {
         let before = self.words[self.open].len();
         let ids = match rows {
             Chosen::All(rows) => self.numbers(texts, 0..rows),
-            Chosen::These(rows) => self.numbers(texts, rows.values().iter().map(|row| *row as usize)),
+            Chosen::These(rows) | Chosen::Dealt(rows) => {
+                self.numbers(texts, rows.values().iter().map(|row| *row as usize))
+            }
         };
         let Some(ids) = ids else {
             self.words[self.open].truncate(before);
@@ -231,6 +233,12 @@ pub(super) fn gathered(places: &[Texts], indices: &[(usize, usize)]) -> Result<S
     StringArray::try_new(OffsetBuffer::new(offsets.into()), Buffer::from_vec(bytes), nulls)
 }
 
+/// So many texts from the first on.
+pub(super) fn whole(texts: Texts, rows: usize) -> Result<ArrayRef, ArrowError> {
+    let all: Vec<(usize, usize)> = (0..rows).map(|row| (0, row)).collect();
+    Ok(Arc::new(gathered(&[texts], &all)?))
+}
+
 /// Where texts are looked up.
 #[derive(Clone, Copy)]
 pub(super) struct Texts<'a> {
@@ -254,7 +262,12 @@ impl<'a> Texts<'a> {
 
     /// Those of rows among these words.
     pub(super) fn meant_by(self, rows: &'a Repeated) -> Texts<'a> {
-        Texts { ids: Some(&rows.ids), nulls: rows.nulls.as_ref(), ..self }
+        self.at(&rows.ids, rows.nulls.as_ref())
+    }
+
+    /// Those of rows of which each is one of these, or null.
+    pub(super) fn at(self, ids: &'a [u32], nulls: Option<&'a NullBuffer>) -> Texts<'a> {
+        Texts { ids: Some(ids), nulls, ..self }
     }
 
     /// The row's text; of a null any.

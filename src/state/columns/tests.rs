@@ -4,6 +4,7 @@ use super::*;
 use arrow::array::{
     AsArray, BooleanArray, Int64Array, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
 };
+use arrow::compute::take;
 use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -106,6 +107,28 @@ fn a_row_is_a_copy_of_its_own() {
     assert!(held < 10_000, "{held} bytes");
 }
 
+#[test]
+fn texts_that_are_dealt_out_are_kept_once() {
+    let all: StringArray = (0..9_000).map(|n| Some(format!("a text that no other row has: {n}"))).collect();
+    let all: ArrayRef = piece::copied(&[Arc::new(all)]).unwrap();
+    let none = vec![all.slice(0, 0)];
+    let mut stores = [ColumnStore::default(), ColumnStore::default(), ColumnStore::default()];
+    let mut places: Vec<Place> = Vec::new();
+    for (n, store) in (0u32..).zip(&mut stores) {
+        let rows: UInt32Array = (0..3_000).map(|row| Some(row * 3 + n)).collect();
+        places.push(store.push(&[all.clone()], Chosen::Dealt(&rows)).unwrap());
+    }
+    // The stores hold it, and this test.
+    let buffer = &all.to_data().buffers()[1].clone();
+    assert_eq!(buffer.strong_count(), 3 + 3, "no store has a copy");
+    let bytes: usize = stores.iter().flat_map(|store| &store.chunks).map(|chunk| chunk.bytes).sum();
+    assert_eq!(bytes, bytes_of(&all).unwrap() - 4 + 4 * 9_000);
+    for ((n, store), first) in (0..).zip(&stores).zip(places) {
+        let got = store.gather(&[first + 2_999, first], &none).unwrap();
+        assert_eq!(got, [take(&all, &UInt32Array::from(vec![8_997 + n, n]), None).unwrap()]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -128,7 +151,10 @@ proptest! {
             } else {
                 let among: Vec<i64> = numbers.iter().rev().flat_map(|n| [-n, *n, 5 - n]).collect();
                 let chosen: UInt32Array = (0..size as u32).rev().map(|row| row * 3 + 1).collect::<Vec<_>>().into();
-                store.push(&columns(&among), Chosen::These(&chosen)).unwrap()
+                let chosen = if size % 4 == 1 { Chosen::These(&chosen) } else { Chosen::Dealt(&chosen) };
+                // Without room for more in their buffers.
+                let among = columns(&among).iter().map(|c| piece::copied(&[c.clone()]).unwrap()).collect::<Vec<_>>();
+                store.push(&among, chosen).unwrap()
             };
             held.extend((first..).zip(numbers));
             held.retain(|(place, n)| {
