@@ -69,6 +69,9 @@ impl Baseline {
     }
 }
 
+/// By how many of a hundred there may be fewer before they have to be written down.
+const FEWER: f64 = 10.0;
+
 /// A kernel that was counted.
 pub(crate) struct Counted {
     pub(crate) kernel: &'static Kernel,
@@ -82,9 +85,15 @@ impl Counted {
         self.kept.map(|kept| (self.now as f64 / kept as f64 - 1.0) * 100.0)
     }
 
-    /// Whether it differs from what is kept by more than is allowed, or is not kept.
+    /// Whether there are more than is allowed, or so few that what is kept guards nothing, or it is not kept.
     pub(crate) fn is_off(&self) -> bool {
-        self.more().is_none_or(|more| more.abs() > self.kernel.tolerance)
+        self.more()
+            .is_none_or(|more| more > self.kernel.tolerance || -more > self.kernel.tolerance.max(FEWER))
+    }
+
+    /// Whether there are clearly fewer.
+    pub(crate) fn is_fewer(&self) -> bool {
+        self.more().is_some_and(|more| -more > self.kernel.tolerance)
     }
 }
 

@@ -121,6 +121,9 @@ fn judged(kept: &Baseline, counted: &[Counted], all: bool) -> bool {
     let gone: Vec<&str> = kept.names().filter(|n| !KERNELS.iter().any(|k| k.name == *n)).collect();
     if off.is_empty() && (gone.is_empty() || !all) {
         println!("\nall as they were, within what is allowed");
+        if counted.iter().any(Counted::is_fewer) {
+            println!("some are fewer: to hold them there, write them down: {}", baseline::BLESS);
+        }
         return true;
     }
     println!("\nOff:");

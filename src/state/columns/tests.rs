@@ -116,7 +116,7 @@ fn texts_that_are_dealt_out_are_kept_once() {
     let mut places: Vec<Place> = Vec::new();
     for (n, store) in (0u32..).zip(&mut stores) {
         let rows: UInt32Array = (0..3_000).map(|row| Some(row * 3 + n)).collect();
-        places.push(store.push(&[all.clone()], Chosen::Dealt(&rows)).unwrap());
+        places.push(store.push(std::slice::from_ref(&all), Chosen::Dealt(&rows)).unwrap());
     }
     // The stores hold it, and this test.
     let buffer = &all.to_data().buffers()[1].clone();
@@ -153,7 +153,7 @@ proptest! {
                 let chosen: UInt32Array = (0..size as u32).rev().map(|row| row * 3 + 1).collect::<Vec<_>>().into();
                 let chosen = if size % 4 == 1 { Chosen::These(&chosen) } else { Chosen::Dealt(&chosen) };
                 // Without room for more in their buffers.
-                let among = columns(&among).iter().map(|c| piece::copied(&[c.clone()]).unwrap()).collect::<Vec<_>>();
+                let among = columns(&among).iter().map(|c| piece::copied(std::slice::from_ref(c)).unwrap()).collect::<Vec<_>>();
                 store.push(&among, chosen).unwrap()
             };
             held.extend((first..).zip(numbers));
