@@ -112,11 +112,10 @@ impl KeptRows {
     }
 }
 
-#[cfg(test)]
+/// Rows that are there.
 impl From<RecordBatch> for KeptRows {
     fn from(batch: RecordBatch) -> Self {
-        let (schema, columns, rows) = batch.into_parts();
-        let kept = Held::of(&[], rows).unwrap();
-        KeptRows { schema, before: columns, kept, behind: vec![], rows }
+        let (schema, before, rows) = batch.into_parts();
+        KeptRows { schema, before, kept: Held::default(), behind: vec![], rows }
     }
 }

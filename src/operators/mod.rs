@@ -77,9 +77,11 @@ pub struct TableChange {
     pub name: String,
     /// How many leading columns are the key, at least one.
     pub key_columns: usize,
-    /// All rows that the changed keys have now; `None` = they have none.
+    /// All rows that the changed keys have now, with those of `kept`; `None` = they have none.
     pub rows: Option<RecordBatch>,
-    /// The keys (key columns only) that had rows and may have none now. Those that are also among `rows` or `added` have those.
+    /// Such rows that stay where they are until they are written; of a key either these or others.
+    pub kept: Option<KeptRows>,
+    /// The keys (key columns only) that had rows and may have none now. Those that are also among the rows have those.
     pub removed: Option<RecordBatch>,
     /// Rows that have come beside what their keys have besides.
     pub added: Option<KeptRows>,

@@ -174,6 +174,7 @@ impl Operator for Upsert {
             name: ROWS.into(),
             key_columns,
             rows,
+            kept: None,
             removed,
             added: None,
         }]))

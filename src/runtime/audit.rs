@@ -72,13 +72,15 @@ fn fold(tables: &[StateTable]) -> Option<Saved> {
 
 fn apply(mut saved: Saved, change: &TableChange) -> Option<Saved> {
     let table = saved.entry(change.name.clone()).or_default();
-    for batch in change.rows.iter().chain(&change.removed) {
+    let [kept, added] =
+        [&change.kept, &change.added].map(|rows| rows.as_ref().map(KeptRows::batch).transpose());
+    let (kept, added) = (kept.ok()?, added.ok()?);
+    for batch in change.rows.iter().chain(&kept).chain(&change.removed) {
         for key in rows(&batch.columns()[..change.key_columns])? {
             table.remove(&key);
         }
     }
-    let added = change.added.as_ref().map(KeptRows::batch).transpose().ok()?;
-    for batch in change.rows.iter().chain(&added) {
+    for batch in change.rows.iter().chain(&kept).chain(&added) {
         add(table, batch, change.key_columns)?;
     }
     Some(saved)
@@ -186,6 +188,7 @@ mod tests {
             name: "t".into(),
             key_columns: 1,
             rows: Some(batch("+ 1 5\n+ 1 6\n+ 4 0")),
+            kept: None,
             removed: Some(removed),
             added: Some(batch("+ 3 4\n+ 2 9").into()),
         };

@@ -126,7 +126,14 @@ fn changes(then: &Table, now: &Table) -> Vec<Vec<NodeState>> {
     let changed: Table = now.iter().filter(|(k, v)| then.get(k) != Some(v)).map(|(k, v)| (*k, *v)).collect();
     let gone: Table = then.iter().filter(|(k, _)| !now.contains_key(k)).map(|(k, v)| (*k, *v)).collect();
     let removed = rows(&gone).map(|rows| rows.project(&[0]).unwrap());
-    let change = TableChange { name: "t".into(), key_columns: 1, rows: rows(&changed), removed, added: None };
+    let change = TableChange {
+        name: "t".into(),
+        key_columns: 1,
+        rows: rows(&changed),
+        kept: None,
+        removed,
+        added: None,
+    };
     vec![vec![(0, StateChange::Some(vec![change]))]]
 }
 

@@ -66,6 +66,7 @@ struct Changed {
     name: String,
     key_columns: usize,
     rows: Vec<RecordBatch>,
+    kept: Vec<KeptRows>,
     removed: Vec<RecordBatch>,
     added: Vec<KeptRows>,
     whole: bool,
@@ -94,8 +95,14 @@ pub(super) fn write(
             StateChange::Whole(whole) => {
                 next.retain(|table| table.node != node);
                 for StateTable { name, batch, key_columns } in whole {
-                    let change =
-                        TableChange { name, key_columns, rows: Some(batch), removed: None, added: None };
+                    let change = TableChange {
+                        name,
+                        key_columns,
+                        rows: Some(batch),
+                        kept: None,
+                        removed: None,
+                        added: None,
+                    };
                     gather(&mut changed, node, change, true);
                 }
             }
@@ -105,21 +112,26 @@ pub(super) fn write(
         }
     }
     for change in changed {
-        let Changed { rows, mut removed, added, .. } = change;
+        let Changed { rows, mut kept, mut removed, added, .. } = change;
         let place = next.iter().position(|t| t.node == change.node && t.name == change.name);
         if change.whole || place.is_none() {
             // There is nothing that could go.
             removed.clear();
         }
-        let none_is_added = added.iter().all(|kept| kept.num_rows() == 0);
-        if none_is_added && rows.iter().chain(&removed).all(|batch| batch.num_rows() == 0) {
+        let none_is_kept = kept.iter().chain(&added).all(|kept| kept.num_rows() == 0);
+        if none_is_kept && rows.iter().chain(&removed).all(|batch| batch.num_rows() == 0) {
             continue;
         }
         let stem = format!("{stem}-{}-{}", change.node, change.name);
         let mut file = NewFile::new(store, &stem, change.key_columns);
-        file.add_unsorted(0, &rows)?;
+        if kept.is_empty() {
+            file.add_unsorted(0, &rows)?;
+        } else {
+            kept.extend(rows.into_iter().map(KeptRows::from));
+            file.add_kept(0, &kept)?;
+        }
         file.add_unsorted(1, &removed)?;
-        file.add_kept(&added)?;
+        file.add_kept(2, &added)?;
         let file = file.finish()?;
         match place.and_then(|place| next.get_mut(place)) {
             Some(table) => table.files.push(file),
@@ -142,10 +154,11 @@ pub(super) fn write(
 
 /// Puts a change to those of the same table.
 fn gather(all: &mut Vec<Changed>, node: usize, change: TableChange, whole: bool) {
-    let TableChange { name, key_columns, rows, removed, added } = change;
+    let TableChange { name, key_columns, rows, kept, removed, added } = change;
     match all.iter_mut().find(|c| c.node == node && c.name == name) {
         Some(same) => {
             same.rows.extend(rows);
+            same.kept.extend(kept);
             same.removed.extend(removed);
             same.added.extend(added);
         }
@@ -154,6 +167,7 @@ fn gather(all: &mut Vec<Changed>, node: usize, change: TableChange, whole: bool)
             name,
             key_columns,
             rows: rows.into_iter().collect(),
+            kept: kept.into_iter().collect(),
             removed: removed.into_iter().collect(),
             added: added.into_iter().collect(),
             whole,
@@ -393,11 +407,11 @@ impl<'a> NewFile<'a> {
         hashes.sorted(&some, |rows| writer.write(&rows))
     }
 
-    /// Adds all added rows, in whatever order.
-    fn add_kept(&mut self, all: &[KeptRows]) -> Result<()> {
+    /// Adds all rows (part 0) or added rows (part 2), in whatever order.
+    fn add_kept(&mut self, part: usize, all: &[KeptRows]) -> Result<()> {
         let Some(first) = all.iter().find(|kept| kept.num_rows() > 0) else { return Ok(()) };
         self.count += all.iter().map(|kept| kept.num_rows() as u64).sum::<u64>();
-        let (writer, hashes) = self.writer(2, first.schema())?;
+        let (writer, hashes) = self.writer(part, first.schema())?;
         hashes.sorted_kept(all, |rows| writer.write(&rows))
     }
 
@@ -478,15 +492,18 @@ mod tests {
     fn change_and_add(changed: &Rows, added: &Rows) -> NodeState {
         let (there, gone): (Rows, Rows) = changed.clone().into_iter().partition(|(_, rows)| !rows.is_empty());
         let batch = |rows: RecordBatch| (rows.num_rows() > 0).then_some(rows);
-        let (rows, removed, added) = (batch(rows(&there)), batch(keys(gone.into_keys())), batch(rows(added)));
+        let (kept, there): (Rows, Rows) = there.into_iter().partition(|(key, _)| key % 2 == 0);
+        let [kept, added] = [&kept, added].map(|all| batch(rows(all)).map(KeptRows::from));
+        let (rows, removed) = (batch(rows(&there)), batch(keys(gone.into_keys())));
         (
             4,
             StateChange::Some(vec![TableChange {
                 name: "rows".into(),
                 key_columns: 1,
                 rows,
+                kept,
                 removed,
-                added: added.map(KeptRows::from),
+                added,
             }]),
         )
     }

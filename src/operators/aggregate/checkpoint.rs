@@ -76,6 +76,7 @@ impl Aggregate {
                     name: table_name(call),
                     key_columns: self.plan.keys(),
                     rows,
+                    kept: None,
                     removed,
                     added: None,
                 });

@@ -68,7 +68,14 @@ impl Join {
                 removed = Some(RecordBatch::try_new(Arc::new(Schema::new(fields)), keys)?);
             }
             if rows.is_some() || removed.is_some() || added.is_some() {
-                changes.push(TableChange { name: name.into(), key_columns, rows, removed, added });
+                changes.push(TableChange {
+                    name: name.into(),
+                    key_columns,
+                    rows,
+                    kept: None,
+                    removed,
+                    added,
+                });
             }
         }
         for slot in noted.iter().flat_map(Noted::slots).filter(|slot| self.keys.is_used(**slot)) {

@@ -49,7 +49,7 @@ impl SessionWindow {
         }
         Ok(StateChange::Some(match (&rows, &removed) {
             (None, None) => vec![],
-            _ => vec![TableChange { name: ROWS.into(), key_columns, rows, removed, added: None }],
+            _ => vec![TableChange { name: ROWS.into(), key_columns, rows, kept: None, removed, added: None }],
         }))
     }
 

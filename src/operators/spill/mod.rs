@@ -317,7 +317,11 @@ impl Spilling {
         for change in self.shapes.changes(&gathered)? {
             match changes.iter_mut().find(|own| own.name == change.name) {
                 Some(own) => {
-                    own.rows = both(own.rows.take(), change.rows)?;
+                    let rows = match (&own.kept, change.rows) {
+                        (Some(kept), Some(rows)) => Some(rows.with_schema(kept.schema().clone())?),
+                        (_, rows) => rows,
+                    };
+                    own.rows = both(own.rows.take(), rows)?;
                     own.removed = both(own.removed.take(), change.removed)?;
                 }
                 None => changes.push(change),
@@ -396,6 +400,9 @@ impl Operator for Spilling {
                 for change in &changes {
                     if let Some(rows) = &change.rows {
                         self.shapes.note_saved(&change.name, &rows.schema(), change.key_columns);
+                    }
+                    if let Some(kept) = &change.kept {
+                        self.shapes.note_saved(&change.name, kept.schema(), change.key_columns);
                     }
                 }
                 StateChange::Some(match self.unsaved.is_empty() {

@@ -248,6 +248,7 @@ impl Shapes {
                     name: shape.name.clone(),
                     key_columns: self.key_types.len(),
                     rows,
+                    kept: None,
                     removed,
                     added: None,
                 });
@@ -262,6 +263,7 @@ impl Shapes {
                     name: name.clone(),
                     key_columns,
                     rows: None,
+                    kept: None,
                     removed,
                     added: None,
                 });

@@ -115,6 +115,7 @@ impl Saved {
                     name: t.name,
                     key_columns: t.key_columns,
                     rows: Some(t.batch),
+                    kept: None,
                     removed: None,
                     added: None,
                 };
@@ -122,11 +123,14 @@ impl Saved {
             }
             StateChange::Some(changes) => changes,
         };
-        for TableChange { name, rows, removed, added, .. } in changes {
+        for TableChange { name, rows, kept, removed, added, .. } in changes {
             let of = |batch: Option<RecordBatch>| {
                 batch.map_or(String::new(), |batch| draw(&[Delta::insert(batch)]))
             };
-            let (rows, removed, added) = (of(rows), of(removed), of(added.map(|kept| kept.batch().unwrap())));
+            let all = |kept: Option<crate::operators::kept_rows::KeptRows>| {
+                of(kept.map(|kept| kept.batch().unwrap()))
+            };
+            let (rows, removed, added) = (of(rows) + &all(kept), of(removed), all(added));
             let key = |line: &str| line.split(' ').nth(1).unwrap().to_string();
             removed.lines().chain(rows.lines()).for_each(|line| {
                 self.0.remove(&(name.clone(), key(line)));

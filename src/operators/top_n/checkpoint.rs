@@ -4,6 +4,7 @@ use super::rows::Outgoing;
 use super::walk::{Takes, send_all};
 use super::{TopN, TopNUse};
 use crate::delta::Delta;
+use crate::operators::kept_rows::{Beside, KeptRows};
 use crate::operators::{Emit, OperatorError, Result, StateChange, StateTable, TableChange};
 use crate::state::ranked::Entry;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -48,7 +49,12 @@ impl TopN {
         let entries = |number: &u32| self.partitions.get(*number).into_iter().flat_map(|p| p.entries());
         let empty: Vec<u32> = changed.iter().filter(|n| entries(n).next().is_none()).copied().collect();
         let entries: Vec<&Entry> = changed.iter().flat_map(entries).collect();
-        let rows = if entries.is_empty() { None } else { Some(self.table(&entries)?) };
+        let (mut rows, mut kept) = (None, None);
+        if self.columns.is_some() {
+            kept = self.kept(&changed)?;
+        } else if !entries.is_empty() {
+            rows = Some(self.table(&entries)?);
+        }
         let empty_keys = self.partitions.keys_of(&empty)?;
         let (gone, count) = self.partitions.take_gone()?;
         let removed = match count + empty.len() {
@@ -61,16 +67,46 @@ impl TopN {
                 Some(RecordBatch::try_from_iter_with_nullable(named.collect::<Result<Vec<_>>>()?)?)
             }
         };
-        if rows.is_none() && removed.is_none() {
+        if rows.is_none() && kept.is_none() && removed.is_none() {
             return Ok(StateChange::Some(vec![]));
         }
         Ok(StateChange::Some(vec![TableChange {
             name: ROWS.into(),
             key_columns,
             rows,
+            kept,
             removed,
             added: None,
         }]))
+    }
+
+    /// All entries of partitions as the table, where their rows are kept as columns; `None` = there is no entry.
+    fn kept(&mut self, partitions: &[u32]) -> Result<Option<KeptRows>> {
+        let Some(columns) = &mut self.columns else { return Ok(None) };
+        let (mut numbers, mut entries): (Vec<u32>, Vec<&Entry>) = (Vec::new(), Vec::new());
+        for number in partitions {
+            entries.extend(self.partitions.get(*number).into_iter().flat_map(|p| p.entries()));
+            numbers.resize(entries.len(), *number);
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let keys = self.partitions.keys_of(&numbers)?;
+        let held = columns.hold(entries.iter().map(|e| e.place).collect())?;
+        let named = |name: &'static str| {
+            move |(i, column): (usize, &ArrayRef)| {
+                Field::new(format!("{name}{i}"), column.data_type().clone(), true)
+            }
+        };
+        let mut fields: Vec<Field> = keys.iter().enumerate().map(named("key")).collect();
+        fields.extend(held.none().iter().enumerate().map(named("column")));
+        fields.push(Field::new("weight", DataType::Int64, false));
+        let mut behind: Vec<Beside> = vec![entries.iter().map(|e| e.weight).collect()];
+        if self.spec.unbounded {
+            fields.push(Field::new("came", DataType::Int64, false));
+            behind.push(entries.iter().map(|e| e.came).collect());
+        }
+        Ok(Some(KeptRows::new(fields, keys, held, behind, entries.len())?))
     }
 
     /// Entries as the table.

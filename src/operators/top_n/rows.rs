@@ -6,7 +6,7 @@ use super::walk::Takes;
 use crate::delta::{Delta, Part};
 use crate::operators::{Emit, Result};
 use crate::state::bag::RowCodec;
-use crate::state::columns::{ColumnStore, Place, Pushed};
+use crate::state::columns::{ColumnStore, Held, Place, Pushed};
 use crate::state::ranked::Entry;
 use arrow::array::{
     ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array, new_empty_array,
@@ -168,6 +168,11 @@ impl Columns {
 
     pub(super) fn gather(&self, places: &[Place]) -> Result<Vec<ArrayRef>> {
         Ok(self.store.gather(places, &self.none)?)
+    }
+
+    /// The rows at these places as they are now, whatever becomes of them.
+    pub(super) fn hold(&mut self, places: Vec<Place>) -> Result<Held> {
+        Ok(self.store.hold(places, &self.none)?)
     }
 
     /// Writes the rows of `entries`, all that are kept, together, if most of what is held has gone.

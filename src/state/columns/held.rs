@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows of a store as they were at some time; their columns are not copied until they are wanted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Held {
     /// The pieces of each chunk, of those chunks that are wanted.
     chunks: Vec<Vec<Piece>>,
@@ -54,7 +54,7 @@ impl Held {
 
     /// The columns of some of the rows, in their order as given.
     pub fn take(&self, rows: &[u32]) -> Result<Vec<ArrayRef>, ArrowError> {
-        if rows.is_empty() {
+        if rows.is_empty() || self.none.is_empty() {
             return Ok(self.none.clone());
         }
         let places = rows.iter().map(|row| self.places[*row as usize]);
