@@ -308,8 +308,10 @@ impl Join {
         if part.is_empty() {
             return Ok(());
         }
-        // Rows become bytes of all their columns; what is kept as columns is copied once, to where it stays.
+        // Rows become bytes of all their columns; what is kept as columns is copied once, to where it stays. A key that is
+        // worked out wants whole rows.
         let whole = self.rows[port].decodes_whole() && !self.counts_only[port];
+        let whole = whole || self.spec.inputs[port].keys.iter().any(|key| !key.is::<Column>());
         let part = if whole { part.delta()?.into() } else { part };
         let keys = self.key_columns(port, &part)?;
         self.intern(&keys, part.num_rows())?;

@@ -48,12 +48,12 @@ impl TopN {
         };
         let entries = |number: &u32| self.partitions.get(*number).into_iter().flat_map(|p| p.entries());
         let empty: Vec<u32> = changed.iter().filter(|n| entries(n).next().is_none()).copied().collect();
-        let entries: Vec<&Entry> = changed.iter().flat_map(entries).collect();
         let (mut rows, mut kept) = (None, None);
         if self.columns.is_some() {
             kept = self.kept(&changed)?;
-        } else if !entries.is_empty() {
-            rows = Some(self.table(&entries)?);
+        } else {
+            let entries: Vec<&Entry> = changed.iter().flat_map(entries).collect();
+            rows = (!entries.is_empty()).then(|| self.table(&entries)).transpose()?;
         }
         let empty_keys = self.partitions.keys_of(&empty)?;
         let (gone, count) = self.partitions.take_gone()?;

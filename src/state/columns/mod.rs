@@ -2,8 +2,8 @@
 //!
 //! A row is copied once when it comes and once when it is gathered, both a column at a time. Where many have come, numbers and
 //! times are kept by what they are more than the least ([`near`]), and texts that repeat once ([`repeats`]); other columns that are
-//! nothing but the rows are kept as they came, texts whose other rows others keep with these together ([`shared`]). A chunk whose rows have all gone is dropped; others are rewritten when most of
-//! what they hold has gone.
+//! nothing but the rows are kept as they came, texts whose other rows others keep with these together ([`shared`]). A chunk
+//! whose rows have all gone is dropped; others are rewritten when most of what they hold has gone.
 
 mod held;
 mod near;
