@@ -1,9 +1,8 @@
 //! Per slot the different values and how often each is there: `count(DISTINCT x)` in one look-up a
 //! row, over rows that come and go.
 
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, Int32Array, Int64Array, make_array};
-use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::SortField;
 use hashbrown::{Equivalent, HashMap};
@@ -11,6 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::bag::RowCodec;
+use super::words;
 
 /// Different values per slot.
 #[derive(Debug)]
@@ -25,17 +25,18 @@ pub struct DistinctValues {
 /// (slot, value) → weight.
 #[derive(Debug)]
 enum Values {
-    /// Types of 4 or 8 bytes, by their bits.
-    Bits(HashMap<(usize, i64), i64>),
+    /// Numbers and times, by their bits.
+    Words(HashMap<(usize, u64), i64>),
     /// All other types, by their row bytes.
     Rows(RowCodec, HashMap<RowKey, i64>),
 }
 
+/// A slot and the bytes of a value.
 #[derive(Debug, PartialEq, Eq)]
-struct RowKey(usize, Box<[u8]>);
+pub(super) struct RowKey(pub(super) usize, pub(super) Box<[u8]>);
 
 /// A [`RowKey`] that borrows its bytes, for look-ups.
-struct RowRef<'a>(usize, &'a [u8]);
+pub(super) struct RowRef<'a>(pub(super) usize, pub(super) &'a [u8]);
 
 impl Hash for RowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -59,8 +60,8 @@ impl Equivalent<RowKey> for RowRef<'_> {
 impl DistinctValues {
     /// No values yet, of type `data_type`; an error if values of the type cannot be kept.
     pub fn new(data_type: &DataType) -> Result<Self, ArrowError> {
-        let values = if matches!(data_type.primitive_width(), Some(4 | 8)) {
-            Values::Bits(HashMap::new())
+        let values = if words::fits(data_type) {
+            Values::Words(HashMap::new())
         } else {
             let fields = vec![SortField::new(data_type.clone())];
             Values::Rows(RowCodec::new(fields, vec![data_type.clone()])?, HashMap::new())
@@ -86,9 +87,9 @@ impl DistinctValues {
             return Err(ArrowError::InvalidArgumentError(reason));
         }
         match &mut self.values {
-            Values::Bits(map) => {
-                let bits = to_bits(column)?;
-                let bits = bits.values();
+            Values::Words(map) => {
+                let mut bits = Vec::new();
+                words::words(column, &mut bits);
                 for i in rows {
                     let kept = map.entry((slots[i], bits[i])).or_insert(0);
                     let w = weight(i);
@@ -134,7 +135,7 @@ impl DistinctValues {
         let slot = |old: usize| Some(renumbered[old]).filter(|new| *new != usize::MAX);
         self.counts = ids.iter().map(|id| self.counts[*id]).collect();
         match &mut self.values {
-            Values::Bits(map) => {
+            Values::Words(map) => {
                 let old = std::mem::take(map);
                 *map = old.into_iter().filter_map(|((s, v), w)| Some(((slot(s)?, v), w))).collect();
             }
@@ -153,11 +154,12 @@ impl DistinctValues {
         slots.iter().enumerate().for_each(|(i, slot)| places[*slot] = i);
         let place = |slot: usize| Some(places[slot]).filter(|place| *place != usize::MAX);
         let (slots, values, weights): (Vec<usize>, ArrayRef, Vec<i64>) = match &self.values {
-            Values::Bits(map) => {
+            Values::Words(map) => {
                 let some = map.iter().filter_map(|((s, v), w)| Some((place(*s)?, *v, *w)));
-                let mut all: Vec<(usize, i64, i64)> = some.collect();
+                let mut all: Vec<(usize, u64, i64)> = some.collect();
                 all.sort_unstable();
-                let values = from_bits(all.iter().map(|e| e.1), &self.data_type)?;
+                let values: Vec<u64> = all.iter().map(|e| e.1).collect();
+                let values = words::column(&self.data_type, &values, None)?;
                 (all.iter().map(|e| e.0).collect(), values, all.iter().map(|e| e.2).collect())
             }
             Values::Rows(codec, map) => {
@@ -174,7 +176,7 @@ impl DistinctValues {
     /// Number of (slot, value) pairs.
     pub fn entries(&self) -> usize {
         match &self.values {
-            Values::Bits(map) => map.len(),
+            Values::Words(map) => map.len(),
             Values::Rows(_, map) => map.len(),
         }
     }
@@ -182,7 +184,7 @@ impl DistinctValues {
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
         let table = match &self.values {
-            Values::Bits(map) => map.allocation_size(),
+            Values::Words(map) => map.allocation_size(),
             Values::Rows(_, map) => map.allocation_size(),
         };
         table + self.bytes + self.counts.capacity() * 8
@@ -192,29 +194,6 @@ impl DistinctValues {
 /// How the number of values that are there changes when a weight goes from `before` to `after`.
 fn stepped(before: i64, after: i64) -> i64 {
     i64::from(after > 0) - i64::from(before > 0)
-}
-
-/// The bits of a primitive array of 4 or 8 bytes a value.
-fn to_bits(column: &ArrayRef) -> Result<Int64Array, ArrowError> {
-    let wide = column.data_type().primitive_width() == Some(8);
-    let bits = if wide { DataType::Int64 } else { DataType::Int32 };
-    let array = make_array(column.to_data().into_builder().data_type(bits).build()?);
-    if wide {
-        return Ok(array.as_primitive::<Int64Type>().clone());
-    }
-    Ok(array.as_primitive::<Int32Type>().unary(i64::from))
-}
-
-/// The array of type `data_type` whose values have these bits.
-fn from_bits(values: impl Iterator<Item = i64>, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
-    let (len, buffer): (usize, Buffer) = if data_type.primitive_width() == Some(8) {
-        let array = Int64Array::from_iter_values(values);
-        (array.len(), array.values().inner().clone())
-    } else {
-        let array = Int32Array::from_iter_values(values.map(|v| v as i32));
-        (array.len(), array.values().inner().clone())
-    };
-    Ok(make_array(ArrayData::builder(data_type.clone()).len(len).add_buffer(buffer).build()?))
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! What one aggregate call keeps for its groups: the trait [`CallState`], and walking a batch's rows.
+//! What an aggregate call, or several that share a state, keeps for its groups: the trait [`CallState`], and walking a batch's rows.
 
 use crate::operators::{OperatorError, Result};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 
-/// A batch's rows for one call.
+/// A batch's rows for one state.
 pub(super) struct Input<'a> {
     /// The columns that the call asked for (its `inputs`).
     pub(super) values: &'a [ArrayRef],
-    /// Rows that pass the call's FILTER; `None` = all.
-    pub(super) filter: Option<&'a BooleanBuffer>,
+    /// For each call of the state the rows that pass its FILTER; `None` = all.
+    pub(super) filters: &'a [Option<&'a BooleanBuffer>],
     /// Weight of each row; `None` = all +1.
     pub(super) weights: Option<&'a [i64]>,
     /// Group of each row.
@@ -19,9 +19,14 @@ pub(super) struct Input<'a> {
 }
 
 impl Input<'_> {
+    /// Rows that pass the FILTER of the state's only call; `None` = all.
+    pub(super) fn filter(&self) -> Option<&BooleanBuffer> {
+        self.filters.first().copied().flatten()
+    }
+
     /// The rows that pass the FILTER and are valid in `nulls`; `None` = all.
     pub(super) fn mask(&self, nulls: Option<&NullBuffer>) -> Option<BooleanBuffer> {
-        match (self.filter, nulls.filter(|n| n.null_count() > 0)) {
+        match (self.filter(), nulls.filter(|n| n.null_count() > 0)) {
             (None, None) => None,
             (Some(filter), None) => Some(filter.clone()),
             (None, Some(nulls)) => Some(nulls.inner().clone()),
@@ -66,7 +71,7 @@ pub(super) struct Saved {
     pub(super) columns: Vec<ArrayRef>,
 }
 
-/// The state of one aggregate call for the groups `0..total` of a pane.
+/// The state of one aggregate call, or of several that read the same, for the groups `0..total` of a pane.
 pub(super) trait CallState: Send {
     /// Makes groups `0..total` exist, empty.
     fn grow(&mut self, total: usize) -> Result<()>;
@@ -83,6 +88,12 @@ pub(super) trait CallState: Send {
         self.evaluate(groups)
     }
 
+    /// The results of the state's call number `call`, like [`CallState::evaluate`]; a state of one call has only 0.
+    fn evaluate_call(&mut self, call: usize, groups: &[usize]) -> Result<ArrayRef> {
+        debug_assert_eq!(call, 0, "a state of one call");
+        self.evaluate(groups)
+    }
+
     /// Keeps `groups` as groups `0..`, in that order, and drops the others.
     fn retain(&mut self, groups: &[usize]) -> Result<()>;
 
@@ -91,6 +102,11 @@ pub(super) trait CallState: Send {
 
     /// Adds saved state to groups that exist: row i belongs to group `groups[i]`.
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()>;
+
+    /// Adds state that an older build saved for the state's call number `call` alone. Whether it was such.
+    fn load_older(&mut self, _call: usize, _groups: &[usize], _columns: &[ArrayRef]) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Number of rows kept beside the groups themselves.
     fn entries(&self) -> usize {

@@ -19,6 +19,8 @@ pub(super) const WEIGHT: &str = "weight";
 pub(super) const STATE: &str = "state";
 /// The tables `rows<call>` of calls that keep rows: keys, the rows' columns, mostly a weight.
 const ROWS: &str = "rows";
+/// The tables `seen<call>` of counts of different values: keys, the value, as bits for which of the calls it counts.
+const SEEN: &str = "seen";
 /// There if the row of a global aggregate has gone out and the input has ended.
 const ENDED: &str = "ended";
 
@@ -47,7 +49,8 @@ impl Aggregate {
         if self.plan.keys() == 0 {
             return Ok(StateChange::Whole(self.save()?));
         }
-        if !std::mem::replace(&mut self.notes_unsaved, true) {
+        let noted = std::mem::replace(&mut self.notes_unsaved, true);
+        if std::mem::take(&mut self.is_older) || !noted {
             self.panes.values_mut().for_each(|pane| pane.begin_unsaved(pane.groups() > 0));
             return Ok(StateChange::Whole(self.save()?));
         }
@@ -63,7 +66,8 @@ impl Aggregate {
         let changed: Vec<KeyColumns> =
             parts.get(&None).map_or(vec![], |groups| groups.iter().map(|part| part.keys.clone()).collect());
         let mut changes = Vec::new();
-        for call in [None].into_iter().chain((0..self.plan.calls.len()).map(Some)) {
+        let calls: Vec<usize> = self.plan.states.iter().map(|state| state.call).collect();
+        for call in [None].into_iter().chain(calls.into_iter().map(Some)) {
             let rows = match parts.get(&call) {
                 Some(parts) => Some(self.table(call, parts)?.batch),
                 None => None,
@@ -73,7 +77,7 @@ impl Aggregate {
             let removed = self.removed(gone.iter().chain(may_have_none))?;
             if rows.is_some() || removed.is_some() {
                 changes.push(TableChange {
-                    name: table_name(call),
+                    name: self.table_name(call),
                     key_columns: self.plan.keys(),
                     rows,
                     kept: None,
@@ -113,7 +117,7 @@ impl Aggregate {
         }
         let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        Ok(StateTable { name: table_name(call), batch, key_columns })
+        Ok(StateTable { name: self.table_name(call), batch, key_columns })
     }
 
     /// Takes state tables in, whatever panes they came from. They are what the checkpoint has.
@@ -159,8 +163,7 @@ impl Aggregate {
                 self.load_groups(&batch)?;
                 continue;
             }
-            let call = name.strip_prefix(ROWS).and_then(|n| n.parse::<usize>().ok());
-            let Some(call) = call.filter(|call| *call < self.plan.calls.len()) else {
+            let Some(call) = call_of(&name).filter(|call| *call < self.plan.calls.len()) else {
                 return Err(misfit(format!("no table {name}")));
             };
             let (keys, columns) = batch.columns().split_at(self.plan.keys());
@@ -169,7 +172,7 @@ impl Aggregate {
                 let (keys, columns) = (of(keys)?, of(columns)?);
                 self.pane(pane, &keys)?;
                 let Some(pane) = self.panes.get_mut(&pane) else { continue };
-                pane.load(&self.plan, call, &keys, &columns, part.len(batch.num_rows()))?;
+                self.is_older |= pane.load(&self.plan, call, &keys, &columns, part.len(batch.num_rows()))?;
             }
         }
         Ok(())
@@ -196,11 +199,18 @@ impl Aggregate {
                 let own = fields.iter().zip(columns).filter(|(f, _)| f.name().starts_with(&prefix));
                 let own = own.map(|(_, c)| part.of(c)).collect::<Result<Vec<_>>>()?;
                 if !own.is_empty() {
-                    pane.load(&self.plan, call, &keys, &own, part.len(batch.num_rows()))?;
+                    self.is_older |= pane.load(&self.plan, call, &keys, &own, part.len(batch.num_rows()))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The table of the groups, or of the rows that a call keeps.
+    fn table_name(&self, call: Option<usize>) -> String {
+        let Some(call) = call else { return GROUPS.into() };
+        let is_seen = self.plan.states[self.plan.calls[call].0].is_seen();
+        format!("{}{call}", if is_seen { SEEN } else { ROWS })
     }
 
     fn check_keys(&self, name: &str, batch: &RecordBatch, key_columns: usize) -> Result<()> {
@@ -215,9 +225,9 @@ impl Aggregate {
     }
 }
 
-/// The table of the groups, or of the rows that a call keeps.
-fn table_name(call: Option<usize>) -> String {
-    call.map_or(GROUPS.into(), |call| format!("{ROWS}{call}"))
+/// The call of a table of rows that a call keeps.
+fn call_of(name: &str) -> Option<usize> {
+    name.strip_prefix(ROWS).or(name.strip_prefix(SEEN))?.parse().ok()
 }
 
 fn join<'a>(parts: &'a [PaneTable], column: impl Fn(&'a PaneTable) -> &'a ArrayRef) -> Result<ArrayRef> {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | any | first/last/any_value, min/max | one value or row; all rows if they may be taken back |
 //! | any | array_agg, string_agg, nth_value, approximate percentiles | all rows, in order |
+//! | only grows | count(distinct) | the values; for all calls that count the same values one state, see [`super::seen`] |
 //! | only grows, final | the others but count | DataFusion's vectorised accumulators |
 //! | otherwise | count, count(distinct), sum, avg, bool_and/or | our own, exact vectors |
 //! | only grows, changes | the others | a DataFusion accumulator a group |
@@ -16,12 +17,14 @@ use super::call::CallState;
 use super::extremes::{BagEnd, BestRow, End, EndOf, PrimitiveExtreme};
 use super::kept::{Argument, CountDistinct, Kept, Recompute};
 use super::native::{PerGroup, Vectorised};
+use super::seen::CountSeen;
 use super::spec::{AggregateCall, AggregateSpec, EmitMode};
 use super::sums::{BoolFold, Count, ExactFloat, Factor, Outcome, Sum, Widened};
 use crate::operators::Result;
 use crate::operators::shown::shown;
 use crate::state::bag::{Bags, RowCodec};
 use crate::state::distinct::DistinctValues;
+use crate::state::seen::{self, SeenValues};
 use arrow::array::{ArrowNativeTypeOp, ArrowPrimitiveType, downcast_primitive};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{
@@ -50,6 +53,7 @@ pub(super) struct CallPlan {
 enum Kind {
     Count,
     CountDistinct(DataType),
+    Seen(DataType),
     Sum(DataType),
     AvgInteger(DataType),
     AvgFloat,
@@ -75,12 +79,17 @@ impl CallPlan {
         }
         let chooser = Chooser { expr, schema: &spec.input_schema, append_only: spec.input_append_only };
         let plan = chooser.choose(spec.mode)?;
-        plan.state(&spec.input_schema)?;
+        plan.state(&spec.input_schema, 1)?;
         Ok(plan)
     }
 
-    /// An empty state.
-    pub(super) fn state(&self, schema: &Schema) -> Result<State> {
+    /// How many calls of this kind that read the same may share a state.
+    pub(super) fn shared_by(&self) -> usize {
+        if matches!(self.kind, Kind::Seen(_)) { seen::MOST } else { 1 }
+    }
+
+    /// An empty state of `calls` calls.
+    pub(super) fn state(&self, schema: &Schema, calls: usize) -> Result<State> {
         let codec = |fields: &[SortField]| {
             let types = self.inputs.iter().map(|e| e.data_type(schema)).collect::<Result<Vec<_>, _>>()?;
             Ok::<_, crate::operators::OperatorError>(RowCodec::new(fields.to_vec(), types)?)
@@ -88,6 +97,7 @@ impl CallPlan {
         Ok(match &self.kind {
             Kind::Count => Box::new(Count::default()),
             Kind::CountDistinct(data_type) => Box::new(CountDistinct::new(DistinctValues::new(data_type)?)),
+            Kind::Seen(data_type) => Box::new(CountSeen::new(SeenValues::new(data_type, calls)?, calls)),
             Kind::Sum(data_type) => sum_state(data_type, Outcome::Sum)?,
             Kind::AvgInteger(data_type) => integer_average(data_type)?,
             Kind::AvgFloat => Box::new(Sum::<Float64Type, Float64Type>::new(
@@ -115,7 +125,8 @@ impl AggregateSpec {
         let mut values = Vec::new();
         for call in &self.aggregates {
             let Ok(plan) = CallPlan::new(call, self) else { continue };
-            if matches!(plan.kind, Kind::CountDistinct(_) | Kind::BagEnd(..) | Kind::Kept(..)) {
+            if matches!(plan.kind, Kind::CountDistinct(_) | Kind::Seen(_) | Kind::BagEnd(..) | Kind::Kept(..))
+            {
                 let names: Vec<String> = plan.inputs.iter().map(shown).collect();
                 let value = if names.len() == 1 { names.concat() } else { format!("({})", names.join(", ")) };
                 if !values.contains(&value) {
@@ -153,6 +164,13 @@ impl Chooser<'_> {
             }
             _ => {}
         }
+        if let (true, "count", [value]) =
+            (self.expr.is_distinct(), self.expr.fun().name(), &self.expr.expressions()[..])
+        {
+            let data_type = value.data_type(self.schema)?;
+            let kind = if self.append_only { Kind::Seen(data_type) } else { Kind::CountDistinct(data_type) };
+            return Ok(CallPlan { inputs: self.expr.expressions(), kind });
+        }
         // A row that is only counted may stand for several, which the library's functions do not know.
         let counts = self.expr.fun().name() == "count" && !self.expr.is_distinct();
         if self.append_only && mode == EmitMode::Final && !counts {
@@ -178,7 +196,6 @@ impl Chooser<'_> {
                 inputs.retain(|e| e.downcast_ref::<Literal>().is_none_or(|l| l.value().is_null()));
                 Kind::Count
             }
-            ("count", true) if inputs.len() == 1 => Kind::CountDistinct(inputs[0].data_type(self.schema)?),
             ("sum", _) => match self.expr.field().data_type() {
                 DataType::Float64 if !self.append_only => Kind::ExactFloat { mean: false },
                 DataType::Interval(_) => return Ok(None),

@@ -22,6 +22,7 @@ mod kept;
 mod native;
 mod pane;
 mod plan;
+mod seen;
 mod spec;
 mod spill;
 mod sums;
@@ -63,6 +64,8 @@ pub struct Aggregate {
     ended: bool,
     /// Whether it is noted what changes since the last checkpoint: somebody has asked.
     notes_unsaved: bool,
+    /// Whether some of the state came from an older build in a form that is saved no more: the next checkpoint is to hold all.
+    is_older: bool,
     /// Keys of groups that have gone with their panes since then.
     gone: Vec<unsaved::KeyColumns>,
 }
@@ -82,6 +85,7 @@ impl Aggregate {
             begun: false,
             ended: false,
             notes_unsaved: false,
+            is_older: false,
             gone: vec![],
         })
     }

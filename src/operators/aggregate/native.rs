@@ -71,7 +71,7 @@ impl CallState for Vectorised {
     }
 
     fn update(&mut self, input: &Input) -> Result<()> {
-        let filter = input.filter.map(|f| BooleanArray::new(f.clone(), None));
+        let filter = input.filter().map(|f| BooleanArray::new(f.clone(), None));
         Ok(self.accumulator.update_batch(input.values, input.groups, filter.as_ref(), input.total)?)
     }
 

@@ -1,5 +1,5 @@
-//! The groups of one window (or of a range of small windows, or of all input): keys, weights, one
-//! state a call, and what the running step has touched.
+//! The groups of one window (or of a range of small windows, or of all input): keys, weights, a
+//! state for each call or several, and what the running step has touched.
 
 use super::call::{CallState, Input, Saved};
 use super::checkpoint::{STATE, WEIGHT};
@@ -76,7 +76,7 @@ impl Pane {
             total: 0,
             weights: vec![],
             dead: 0,
-            states: plan.states()?,
+            states: plan.new_states()?,
             is_touched: vec![],
             touched: vec![],
             slots: vec![],
@@ -153,12 +153,13 @@ impl Pane {
         if !plan.append_only {
             self.weigh(|row| rows.weight(row));
         }
-        for (state, call) in self.states.iter_mut().zip(&plan.calls) {
-            let filter: Option<&BooleanBuffer> = call.filter.map(|i| rows.filter(i));
-            let values: Vec<ArrayRef> = call.inputs.iter().map(|i| rows.columns[*i].clone()).collect();
+        for (state, its) in self.states.iter_mut().zip(&plan.states) {
+            let filters: Vec<Option<&BooleanBuffer>> =
+                its.filters.iter().map(|filter| filter.map(|i| rows.filter(i))).collect();
+            let values: Vec<ArrayRef> = its.inputs.iter().map(|i| rows.columns[*i].clone()).collect();
             let weights = rows.weights.as_ref().map(|w| &w.values()[..]);
             let (groups, total) = (&self.slots[..], self.total);
-            state.update(&Input { values: &values, filter, weights, groups, total })?;
+            state.update(&Input { values: &values, filters: &filters, weights, groups, total })?;
         }
         Ok(first && !self.touched.is_empty())
     }
@@ -217,8 +218,7 @@ impl Pane {
 
     /// The results of groups, as columns of the output.
     fn evaluate(&mut self, plan: &Plan, groups: &[usize]) -> Result<Vec<ArrayRef>> {
-        let states = self.states.iter_mut().enumerate();
-        states.map(|(i, state)| plan.result(i, state.evaluate(groups)?)).collect()
+        plan.results(|state, call| self.states[state].evaluate_call(call, groups))
     }
 
     /// The row of a global aggregate, before any input.
@@ -322,9 +322,10 @@ impl Pane {
         let keys = self.keys.take()?;
         let keys = self.output_keys(plan, keys, self.total)?;
         let mut columns = take_rows(&keys, &groups, self.total)?;
-        for (i, state) in self.states.iter_mut().enumerate() {
-            columns.push(plan.result(i, state.finish(&groups, self.total)?)?);
-        }
+        columns.extend(plan.results(|state, call| match call {
+            0 => self.states[state].finish(&groups, self.total),
+            _ => self.states[state].evaluate_call(call, &groups),
+        })?);
         let mut gone = vec![];
         if let Some(unsaved) = self.unsaved.take().filter(|unsaved| unsaved.in_checkpoint) {
             gone = unsaved.gone;
@@ -417,8 +418,9 @@ impl Pane {
         let mut groups = PaneTable { call: None, keys: keys.clone(), columns: vec![], groups: numbers };
         groups.columns.push((WEIGHT.into(), Arc::new(weights)));
         let mut tables = Vec::new();
-        for (call, state) in self.states.iter_mut().enumerate() {
+        for (state, its) in self.states.iter_mut().zip(&plan.states) {
             let Saved { groups: slots, columns } = state.save(all)?;
+            let call = its.call;
             let named = columns.into_iter().enumerate();
             match slots {
                 None => groups.columns.extend(named.map(|(i, c)| (format!("{STATE}{call}.{i}"), c))),
@@ -442,7 +444,7 @@ impl Pane {
         }
     }
 
-    /// Takes saved state of call `call` in, for the groups of these keys.
+    /// Takes saved state of call `call` in, for the groups of these keys. Whether an older build saved it, in another form.
     pub(super) fn load(
         &mut self,
         plan: &Plan,
@@ -450,9 +452,14 @@ impl Pane {
         keys: &[ArrayRef],
         columns: &[ArrayRef],
         rows: usize,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.intern(plan, keys, rows)?;
-        self.states[call].load(&self.slots, columns)
+        let (state, number) = plan.calls[call];
+        let older = self.states[state].load_older(number, &self.slots, columns)?;
+        if !older {
+            self.states[state].load(&self.slots, columns)?;
+        }
+        Ok(older)
     }
 
     /// Takes saved groups in.

@@ -23,18 +23,35 @@ pub(super) struct Plan {
     expressions: Vec<Arc<dyn PhysicalExpr>>,
     /// Which of them are FILTERs.
     is_filter: Vec<bool>,
-    pub(super) calls: Vec<Call>,
+    pub(super) states: Vec<StatePlan>,
+    /// For each call its state, and which of that state's calls it is.
+    pub(super) calls: Vec<(usize, usize)>,
     /// Types of the keys.
     key_types: Vec<DataType>,
     /// Nanoseconds in a unit of the window key.
     unit: i64,
 }
 
-/// A call: its kind of state, and what it reads of [`Rows::columns`].
-pub(super) struct Call {
+/// The state of a call, or of several that share it, and what it reads of [`Rows::columns`].
+pub(super) struct StatePlan {
     plan: CallPlan,
+    /// The first of its calls: what it saves is named by it.
+    pub(super) call: usize,
     pub(super) inputs: Vec<usize>,
-    pub(super) filter: Option<usize>,
+    /// The FILTER of each of its calls.
+    pub(super) filters: Vec<Option<usize>>,
+}
+
+impl StatePlan {
+    /// Whether a call with this plan may share the state.
+    fn takes(&self, plan: &CallPlan, inputs: &[usize]) -> bool {
+        self.filters.len() < self.plan.shared_by() && plan.shared_by() > 1 && self.inputs == inputs
+    }
+
+    /// Whether its calls are counts of different values that have been seen.
+    pub(super) fn is_seen(&self) -> bool {
+        self.plan.shared_by() > 1
+    }
 }
 
 impl Plan {
@@ -51,13 +68,19 @@ impl Plan {
             return Ok(internal_err!("an aggregation's columns are not its keys and aggregates")?);
         }
         let append_only = spec.input_append_only;
-        let (expressions, is_filter, calls) = (vec![], vec![], vec![]);
-        let mut plan = Plan { spec, append_only, expressions, is_filter, calls, key_types, unit };
-        for call in plan.spec.aggregates.clone() {
-            let chosen = CallPlan::new(&call, &plan.spec)?;
-            let inputs = chosen.inputs.iter().map(|e| plan.expression(e, false)).collect();
+        let (expressions, is_filter, states, calls) = (vec![], vec![], vec![], vec![]);
+        let mut plan = Plan { spec, append_only, expressions, is_filter, states, calls, key_types, unit };
+        for (i, call) in plan.spec.aggregates.clone().iter().enumerate() {
+            let chosen = CallPlan::new(call, &plan.spec)?;
+            let inputs: Vec<usize> = chosen.inputs.iter().map(|e| plan.expression(e, false)).collect();
             let filter = call.filter.as_ref().map(|e| plan.expression(e, true));
-            plan.calls.push(Call { plan: chosen, inputs, filter });
+            let shared = plan.states.iter().position(|state| state.takes(&chosen, &inputs));
+            let state = shared.unwrap_or_else(|| {
+                plan.states.push(StatePlan { plan: chosen, call: i, inputs, filters: vec![] });
+                plan.states.len() - 1
+            });
+            plan.states[state].filters.push(filter);
+            plan.calls.push((state, plan.states[state].filters.len() - 1));
         }
         Ok(plan)
     }
@@ -109,13 +132,22 @@ impl Plan {
         Arc::new(Schema::new(fields))
     }
 
-    /// An empty state for each call.
-    pub(super) fn states(&self) -> Result<Vec<Box<dyn CallState>>> {
-        self.calls.iter().map(|call| call.plan.state(&self.spec.input_schema)).collect()
+    /// The states, empty.
+    pub(super) fn new_states(&self) -> Result<Vec<Box<dyn CallState>>> {
+        let schema = &self.spec.input_schema;
+        self.states.iter().map(|state| state.plan.state(schema, state.filters.len())).collect()
+    }
+
+    /// The results of all calls in their output types; `of` gives those of a state's call.
+    pub(super) fn results(
+        &self,
+        mut of: impl FnMut(usize, usize) -> Result<ArrayRef>,
+    ) -> Result<Vec<ArrayRef>> {
+        self.calls.iter().enumerate().map(|(i, (state, call))| self.result(i, of(*state, *call)?)).collect()
     }
 
     /// The result column of call `i` in its output type.
-    pub(super) fn result(&self, i: usize, column: ArrayRef) -> Result<ArrayRef> {
+    fn result(&self, i: usize, column: ArrayRef) -> Result<ArrayRef> {
         let wanted = self.spec.schema.field(self.keys() + i).data_type();
         Ok(if column.data_type() == wanted { column } else { cast(&column, wanted)? })
     }

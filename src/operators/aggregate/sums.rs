@@ -306,8 +306,8 @@ impl<C: CallState> CallState for Widened<C> {
 
     fn update(&mut self, input: &Input) -> Result<()> {
         let values = [cast(&input.values[0], &self.to)?];
-        let Input { filter, weights, groups, total, .. } = *input;
-        self.inner.update(&Input { values: &values, filter, weights, groups, total })
+        let Input { filters, weights, groups, total, .. } = *input;
+        self.inner.update(&Input { values: &values, filters, weights, groups, total })
     }
 
     fn evaluate(&mut self, groups: &[usize]) -> Result<ArrayRef> {
