@@ -58,8 +58,11 @@ impl From<Delta> for Part {
 }
 
 impl Part {
-    /// The rows of these numbers, in order; each of the others is in another part.
+    /// The rows of these numbers, in order and each once; each of the others is in another part.
     pub fn dealt(delta: Delta, rows: UInt32Array) -> Self {
+        if rows.len() == delta.num_rows() {
+            return Part::from(delta);
+        }
         Part { delta, rows: Some(rows), dealt: true }
     }
 
@@ -159,6 +162,10 @@ mod tests {
         assert_eq!(draw(&[some.delta().unwrap()]), "+ 4 z\n+3 3 null\n+3 3 null\n");
         assert_eq!((0..3).map(|row| some.weight(row)).collect::<Vec<_>>(), [1, 3, 3]);
         assert_eq!(&some.column(1).unwrap(), some.delta().unwrap().batch.column(1));
+        assert!(matches!(
+            Part::dealt(delta.clone(), UInt32Array::from(vec![0, 1, 2, 3])).chosen(),
+            Chosen::All(4)
+        ));
         let whole = Part::from(delta.clone());
         assert_eq!((whole.num_rows(), draw(&[whole.delta().unwrap()])), (4, draw(&[delta])));
         assert_eq!(draw(&[whole.some(&[3]).delta().unwrap()]), "+ 4 z\n");

@@ -29,6 +29,9 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(super) const ORDER: &str = "xxh3-row-1";
 /// Rows that are read at once.
 const READ_ROWS: usize = 8192;
+/// Rows that are put together at once where they are still kept: each time all chunks in which rows are kept are looked at,
+/// and they are thousands.
+const GATHERED_ROWS: usize = 1 << 16;
 /// Rows of a row group: so many are held encoded while a file is written.
 const GROUP_ROWS: usize = 1 << 17;
 /// Bytes that are read at once where only their checksum is looked at.
@@ -78,7 +81,7 @@ impl KeyHashes {
         {
             return give((*batch).clone());
         }
-        in_order(&hashes, |some| give(interleave_record_batch(batches, some)?))
+        in_order(&hashes, READ_ROWS, |some| give(interleave_record_batch(batches, some)?))
     }
 
     /// The same of rows that are put together only then.
@@ -88,7 +91,7 @@ impl KeyHashes {
         mut give: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let hashes = all.iter().map(|kept| self.of_columns(kept.keys(), kept.num_rows()));
-        in_order(&hashes.collect::<Result<Vec<_>, _>>()?, |some| {
+        in_order(&hashes.collect::<Result<Vec<_>, _>>()?, GATHERED_ROWS, |some| {
             let mut of_each: Vec<Vec<u32>> = vec![Vec::new(); all.len()];
             let places = some.iter().map(|(n, row)| {
                 let of_this = &mut of_each[*n];
@@ -106,11 +109,15 @@ impl KeyHashes {
     }
 }
 
-/// Gives the rows of batches with these hashes in the order of the hashes, some at a time: of each its batch and its row. Those
-/// of one hash stay in their order.
-fn in_order(hashes: &[Vec<u64>], mut give: impl FnMut(&[(usize, usize)]) -> Result<()>) -> Result<()> {
-    // Rows with the same first bits come together first, as their numbers alone, about as many as are given at once: what is
-    // sorted is little at a time, and in the processor's caches.
+/// Gives the rows of batches with these hashes in the order of the hashes, `at_once` at a time: of each its batch and its row.
+/// Those of one hash stay in their order.
+fn in_order(
+    hashes: &[Vec<u64>],
+    at_once: usize,
+    mut give: impl FnMut(&[(usize, usize)]) -> Result<()>,
+) -> Result<()> {
+    // Rows with the same first bits come together first, as their numbers alone: what is sorted is little at a time, and in
+    // the processor's caches.
     let rows: usize = hashes.iter().map(Vec::len).sum();
     let bits = (rows / READ_ROWS + 1).ilog2().min(20);
     let bucketed: Vec<Bucketed> = hashes.iter().map(|hashes| Bucketed::new(hashes, bits)).collect();
@@ -123,8 +130,8 @@ fn in_order(hashes: &[Vec<u64>], mut give: impl FnMut(&[(usize, usize)]) -> Resu
         bucket.sort_unstable();
         ready.extend(bucket.drain(..).map(|(_, batch, row)| (batch, row)));
         // A bucket may have many times as many: those of one key.
-        let whole = ready.len() - ready.len() % READ_ROWS;
-        ready[..whole].chunks(READ_ROWS).try_for_each(&mut give)?;
+        let whole = ready.len() - ready.len() % at_once;
+        ready[..whole].chunks(at_once).try_for_each(&mut give)?;
         ready.drain(..whole);
     }
     if ready.is_empty() { Ok(()) } else { give(&ready) }
@@ -377,6 +384,7 @@ mod tests {
         fn rows_come_in_the_order_of_their_hashes_and_as_they_stood(
             sizes in prop::collection::vec(0usize..30_000, 0..4),
             different in prop_oneof![Just(1u64), Just(50), Just(u64::MAX)],
+            at_once in prop_oneof![Just(READ_ROWS), Just(GATHERED_ROWS), Just(7)],
         ) {
             let hash = |batch: usize, row: usize| {
                 let number = xxh3_64(&[batch.to_le_bytes(), row.to_le_bytes()].concat()) % different;
@@ -389,8 +397,8 @@ mod tests {
             let mut expected: Vec<(u64, usize, usize)> = all.collect();
             expected.sort_unstable();
             let mut given = Vec::new();
-            in_order(&hashes, |some| {
-                assert!(!some.is_empty() && some.len() <= READ_ROWS);
+            in_order(&hashes, at_once, |some| {
+                assert!(!some.is_empty() && some.len() <= at_once);
                 given.extend_from_slice(some);
                 Ok(())
             })

@@ -41,7 +41,7 @@ impl CallState for CountSeen {
         for (call, filter) in input.filters.iter().enumerate() {
             match filter {
                 None => self.marks.iter_mut().for_each(|marks| *marks |= 1 << call),
-                Some(filter) => mark(&mut self.marks, filter, 1 << call),
+                Some(filter) => mark(&mut self.marks, filter, call),
             }
         }
         if let Some(nulls) = nulls_of(column).filter(|nulls| nulls.null_count() > 0) {
@@ -115,9 +115,11 @@ impl CallState for CountSeen {
     }
 }
 
-/// Adds `bit` to the marks of the rows of a filter.
-fn mark(marks: &mut [u32], filter: &BooleanBuffer, bit: u32) {
-    for (marks, passes) in marks.iter_mut().zip(filter) {
-        *marks |= if passes { bit } else { 0 };
+/// Adds the call to the marks of the rows of its filter.
+fn mark(marks: &mut [u32], filter: &BooleanBuffer, call: usize) {
+    for (marks, passing) in marks.chunks_mut(64).zip(filter.bit_chunks().iter_padded()) {
+        for (row, marks) in marks.iter_mut().enumerate() {
+            *marks |= ((passing >> row) as u32 & 1) << call;
+        }
     }
 }

@@ -214,6 +214,7 @@ const CASES: &[(&str, &str)] = &[
          string_agg(DISTINCT s, '|' ORDER BY s); sum(i) FILTER (WHERE b); count(*) FILTER (WHERE f > 0); \
          avg(i) FILTER (WHERE NOT b); max(s) FILTER (WHERE f > 0); median(f) FILTER (WHERE b); \
          first_value(s ORDER BY f, s) FILTER (WHERE b); count(DISTINCT s) FILTER (WHERE b); \
+         count(DISTINCT s) FILTER (WHERE NOT b); count(DISTINCT i) FILTER (WHERE f > 0); count(DISTINCT t); \
          stddev(f) FILTER (WHERE b); sum(f) FILTER (WHERE b); sum(f + g); count(NULL)",
     ),
     ("i NULLS FIRST", "last_value(i); last_value(i) IGNORE NULLS"),
@@ -544,6 +545,54 @@ fn a_state_that_does_not_fit_is_refused() {
         let (mut other, _) = small(true, EmitMode::Changes, other);
         let error = other.restore(tables.clone()).unwrap_err();
         assert!(error.to_string().starts_with("checkpoint does not fit operator Aggregate"), "{error}");
+    }
+}
+
+/// Counts of different values as they were saved before they shared a state: with weights, or by DataFusion as lists.
+#[test]
+fn what_older_builds_counted_is_taken_over() {
+    let sql = "SELECT k, count(DISTINCT x), count(DISTINCT x) FILTER (WHERE x > 5) FROM t GROUP BY k";
+    let keys: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 1]));
+    let groups = |states: Vec<(&'static str, ArrayRef)>| {
+        let columns =
+            [("key0", keys.slice(0, 2)), ("weight", Arc::new(Int64Array::from(vec![1, 1])) as ArrayRef)];
+        let batch = RecordBatch::try_from_iter(columns.into_iter().chain(states)).unwrap();
+        StateTable { name: "groups".into(), batch, key_columns: 1 }
+    };
+    let rows = |call: usize, rows: usize, values: Vec<i64>| {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("key0", keys.slice(0, rows)),
+            ("column0", Arc::new(Int64Array::from(values))),
+            ("column1", Arc::new(Int64Array::from(vec![3; rows]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        StateTable { name: format!("rows{call}"), batch, key_columns: 1 }
+    };
+    let list = |lists: Vec<Option<Vec<Option<i64>>>>| -> ArrayRef {
+        Arc::new(arrow::array::ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>(lists))
+    };
+    let lists = [
+        ("state0.0", list(vec![Some(vec![Some(4), Some(9)]), Some(vec![Some(6)])])),
+        ("state1.0", list(vec![Some(vec![Some(9), None]), None])),
+    ];
+    for (mode, tables) in [
+        (EmitMode::Changes, vec![rows(1, 1, vec![9]), groups(vec![]), rows(0, 3, vec![4, 6, 9])]),
+        (EmitMode::Final, vec![groups(lists.to_vec())]),
+    ] {
+        let (mut op, schema) = small(true, mode, sql);
+        op.restore(tables).unwrap();
+        // The next checkpoint has nothing of the old tables.
+        let StateChange::Whole(tables) = op.snapshot_changes().unwrap() else { panic!("not all is saved") };
+        let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["groups", "seen0"]);
+        let (mut op, _) = small(true, mode, sql);
+        op.restore(tables).unwrap();
+        let changes = step(&mut op, &schema, "+ 1 4 null\n+ 1 9 null\n+ 1 8 null\n+ 2 1 null", WATERMARK_END);
+        match mode {
+            EmitMode::Changes => assert_eq!(changes, "- 1 2 1\n+ 1 3 2\n- 2 1 0\n+ 2 2 0\n"),
+            EmitMode::Final => assert_eq!(changes, "+ 1 3 2\n+ 2 2 0\n"),
+        }
+        assert!(matches!(op.snapshot_changes().unwrap(), StateChange::Some(_)));
     }
 }
 

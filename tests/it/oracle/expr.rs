@@ -239,7 +239,7 @@ pub(super) fn aggregate(d: &mut Draw, calls: &Calls) -> (String, Type) {
     let (call, t) = match d.below(18) {
         0..=2 => ("count(*)@".into(), Int),
         3 => (format!("count({})@", any(d, cols).0), Int),
-        4 => (format!("count(DISTINCT {})@", any(d, cols).0), Int),
+        4 => (different(d, cols), Int),
         5 => sum(d, cols, calls.exact),
         6 => average(d, cols, calls.exact),
         7..=9 => {
@@ -268,6 +268,16 @@ pub(super) fn aggregate(d: &mut Draw, calls: &Calls) -> (String, Type) {
     let filter =
         if d.chance(25) { format!(" FILTER (WHERE {})", condition(d, cols, 1)) } else { String::new() };
     (call.replace('@', &filter), t)
+}
+
+/// A count of different values, or of one value two, which share what is kept for them.
+fn different(d: &mut Draw, cols: &[Col]) -> String {
+    let value = any(d, cols).0;
+    let count = format!("count(DISTINCT {value})");
+    match d.chance(50) {
+        true => format!("({count}@ + 1000 * {count} FILTER (WHERE {}))", condition(d, cols, 1)),
+        false => format!("{count}@"),
+    }
 }
 
 /// An expression of any type with an order.

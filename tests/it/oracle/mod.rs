@@ -58,6 +58,7 @@
 //! | aggregate, kept bag | a retraction adds the row | 213 |
 //! | aggregate, kept bag | an old result is given again | 5 |
 //! | aggregate, count of distinct | a retraction does not lower it | 1251 |
+//! | aggregate, counts of distinct that share a state | one has the FILTER of another | 225 |
 //! | aggregate, groups | a group without rows stays | 5 |
 //! | aggregate, global | over no input its row is missing | 78 |
 //! | emit final, close | windows close a second early | 34 |
