@@ -127,9 +127,12 @@ impl Making<'_> {
         both(&by(&written), &by(&whole))
     }
 
-    /// A rank over the rows.
-    fn over(&mut self, from: &Relation) -> String {
-        let function = self.d.pick(&["row_number", "row_number", "rank", "dense_rank"]);
+    /// A rank over the rows. `others`: those of the same SELECT. Rows that are equal in all that it reads may be numbered in any
+    /// order, so that of two numberings it is not decided which number goes with which: there is one.
+    fn over(&mut self, from: &Relation, others: &[String]) -> String {
+        let numbered = others.iter().any(|rank| rank.starts_with("row_number"));
+        let functions = ["row_number", "row_number", "rank", "dense_rank"];
+        let function = self.d.pick(if numbered { &functions[2..] } else { &functions[..] });
         let keys = self.partition(from);
         let by = if keys.is_empty() { String::new() } else { format!("PARTITION BY {} ", keys.join(", ")) };
         let order = self.order(from, function == "row_number");
@@ -163,9 +166,9 @@ impl Making<'_> {
         if listed.is_empty() {
             listed.push(self.d.one(&from.cols));
         }
-        let mut ranks = vec![format!("{} AS rank0", self.over(from))];
+        let mut ranks = vec![format!("{} AS rank0", self.over(from, &[]))];
         if self.d.chance(20) {
-            ranks.push(format!("{} AS rank1", self.over(from)));
+            ranks.push(format!("{} AS rank1", self.over(from, &ranks)));
         }
         let condition = if self.d.chance(88) {
             let rank = if ranks.len() > 1 { self.d.pick(&["rank0", "rank1"]) } else { "rank0" };
