@@ -13,7 +13,7 @@ mod types;
 pub use drawn::{draw, drawn};
 pub use fold::consolidate;
 pub use hash::{hash_columns, partition};
-pub use part::{Chosen, Part};
+pub use part::{Chosen, KEPT_WHOLE, Part};
 pub use types::{shown_type, type_name};
 
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};

@@ -6,13 +6,16 @@ use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::{take, take_arrays};
 use arrow::error::ArrowError;
 
+/// Rows from which on who keeps some of a column that others keep with him keeps it whole: fewer are copied, to lie with others.
+pub const KEPT_WHOLE: usize = 1 << 11;
+
 /// Rows of a delta.
 #[derive(Debug, Clone)]
 pub struct Part {
     delta: Delta,
     /// The numbers of its rows, in order; `None` = all.
     rows: Option<UInt32Array>,
-    /// Its other rows have gone to others, each to one.
+    /// Its other rows have gone to others, each to one, and nearly all to such as have [`KEPT_WHOLE`] or more.
     dealt: bool,
 }
 
@@ -58,12 +61,16 @@ impl From<Delta> for Part {
 }
 
 impl Part {
-    /// The rows of these numbers, in order and each once; each of the others is in another part.
-    pub fn dealt(delta: Delta, rows: UInt32Array) -> Self {
-        if rows.len() == delta.num_rows() {
-            return Part::from(delta);
-        }
-        Part { delta, rows: Some(rows), dealt: true }
+    /// All rows of a delta, each in one of the parts: of each the numbers of its rows, in order.
+    pub fn deal(delta: &Delta, parts: Vec<UInt32Array>) -> Vec<Part> {
+        // If few kept it whole and the others copied their rows, more would be kept than anybody counts as his.
+        let whole: usize = parts.iter().map(UInt32Array::len).filter(|rows| *rows >= KEPT_WHOLE).sum();
+        let dealt = whole >= delta.num_rows() - delta.num_rows() / 8;
+        let part = |rows: UInt32Array| match rows.len() == delta.num_rows() {
+            true => Part::from(delta.clone()),
+            false => Part { delta: delta.clone(), rows: Some(rows), dealt },
+        };
+        parts.into_iter().map(part).collect()
     }
 
     /// Number of rows (not the sum of weights).
@@ -156,18 +163,40 @@ mod tests {
         let fields = vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)];
         let schema = Arc::new(Schema::new(fields));
         let delta = drawn(&schema, "+ 1 x\n- 2 y\n+3 3 null\n+ 4 z\n");
-        let part = Part::dealt(delta.clone(), UInt32Array::from(vec![1, 2, 3]));
+        let parts = Part::deal(&delta, vec![UInt32Array::from(vec![1, 2, 3]), UInt32Array::from(vec![0])]);
+        let [part, other] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert_eq!(draw(&[other.delta().unwrap()]), "+ 1 x\n");
         assert_eq!(draw(&[part.delta().unwrap()]), "- 2 y\n+3 3 null\n+ 4 z\n");
         let some = part.some(&[2, 1, 1]);
         assert_eq!(draw(&[some.delta().unwrap()]), "+ 4 z\n+3 3 null\n+3 3 null\n");
         assert_eq!((0..3).map(|row| some.weight(row)).collect::<Vec<_>>(), [1, 3, 3]);
         assert_eq!(&some.column(1).unwrap(), some.delta().unwrap().batch.column(1));
-        assert!(matches!(
-            Part::dealt(delta.clone(), UInt32Array::from(vec![0, 1, 2, 3])).chosen(),
-            Chosen::All(4)
-        ));
+        let all = Part::deal(&delta, vec![UInt32Array::from(vec![0, 1, 2, 3])]);
+        assert!(matches!(all[0].chosen(), Chosen::All(4)));
         let whole = Part::from(delta.clone());
         assert_eq!((whole.num_rows(), draw(&[whole.delta().unwrap()])), (4, draw(&[delta])));
         assert_eq!(draw(&[whole.some(&[3]).delta().unwrap()]), "+ 4 z\n");
+    }
+
+    #[test]
+    fn columns_are_kept_together_only_if_nearly_all_keep_them() {
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
+        let rows = |n: usize| "+ 1\n".repeat(n);
+        let kept = |sizes: &[usize]| {
+            let delta = drawn(&schema, &rows(sizes.iter().sum()));
+            let mut next = 0..;
+            let parts = sizes.iter().map(|size| next.by_ref().take(*size).collect::<Vec<u32>>().into());
+            let parts = Part::deal(&delta, parts.collect());
+            parts.iter().map(|part| matches!(part.to_keep(), Chosen::Dealt(_))).collect::<Vec<bool>>()
+        };
+        // Sixteen workers: alike, one of them with much more than the others, one with less.
+        assert_eq!(kept(&[3_000; 16]), [true; 16]);
+        let mut sizes = [1_900; 16];
+        sizes[3] = 20_000;
+        assert_eq!(kept(&sizes), [false; 16]);
+        sizes = [3_000; 16];
+        sizes[7] = 500;
+        assert_eq!(kept(&sizes), [true; 16]);
+        assert_eq!(kept(&[500, 0, 1_000]), [false; 3]);
     }
 }

@@ -517,9 +517,9 @@ fn spread(
     let columns =
         keys.iter().map(|k| k.evaluate(&delta.batch)?.into_array(rows)).collect::<Result<Vec<_>, _>>()?;
     let parts = partition(&hash_columns(&columns, rows)?, parcels.len());
-    for (parcel, indices) in parcels.iter_mut().zip(parts) {
-        if !indices.is_empty() {
-            parcel.push(Part::dealt(delta.clone(), indices));
+    for (parcel, part) in parcels.iter_mut().zip(Part::deal(delta, parts)) {
+        if !part.is_empty() {
+            parcel.push(part);
         }
     }
     Ok(())

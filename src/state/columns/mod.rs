@@ -16,7 +16,7 @@ mod tests;
 pub use held::Held;
 
 use self::piece::{Column, Packing, bytes_of, is_tight};
-use crate::delta::Chosen;
+use crate::delta::{Chosen, KEPT_WHOLE};
 use arrow::array::ArrayRef;
 use arrow::error::ArrowError;
 
@@ -28,7 +28,8 @@ const ROW_MASK: u32 = (1 << ROW_BITS) - 1;
 /// Bytes of a chunk behind which no more rows come: offsets of texts have 31 bits.
 const CHUNK_BYTES: usize = 1 << 26;
 /// Rows from which on a piece of a chunk is packed and not copied into a larger one: few pieces do no harm.
-const PIECE_ROWS: usize = CHUNK_ROWS / 4;
+const PIECE_ROWS: usize = KEPT_WHOLE;
+const _: () = assert!(PIECE_ROWS * MOST_PIECES == CHUNK_ROWS, "a chunk of pieces is no longer than others");
 /// Pieces of a chunk that is closed, at most.
 const MOST_PIECES: usize = 4;
 /// Rows that have gone from chunks that are held, from which on they are worth a rewriting.
