@@ -38,40 +38,38 @@ impl Words {
         mut new: impl FnMut(usize, u32),
     ) {
         let mut homes = [0; AHEAD];
-        for start in (0..values.len()).step_by(AHEAD) {
-            let rows = start..values.len().min(start + AHEAD);
-            self.reserve(rows.len());
+        let rows = values.chunks(AHEAD).zip(slots.chunks(AHEAD)).zip(marks.chunks(AHEAD));
+        for (n, ((values, slots), marks)) in rows.enumerate() {
+            self.reserve(values.len());
             // Looking at the homes of all first lets the processor fetch them side by side.
             let mut touched = 0;
-            for (home, row) in homes.iter_mut().zip(rows.clone()) {
-                *home = self.home(slots[row] as u32, values[row]);
+            for ((home, value), slot) in homes.iter_mut().zip(values).zip(slots) {
+                *home = self.home(*slot as u32, *value);
                 touched |= self.entries[*home][1];
             }
             std::hint::black_box(touched);
-            for (home, row) in homes.into_iter().zip(rows) {
-                if marks[row] == 0 {
-                    continue;
-                }
-                let place = self.place(home, slots[row] as u32, values[row]);
-                let entry = &mut self.entries[place];
-                let known = entry[1] as u32;
-                let added = marks[row] & !known;
+            let rows = homes.iter().zip(values).zip(slots).zip(marks).enumerate();
+            for (i, (((home, value), slot), marks)) in rows.filter(|(_, (_, marks))| **marks != 0) {
+                let of = (*slot as u64) << 32;
+                let place = self.place(*home, *value, of);
+                let known = self.entries[place][1] as u32;
+                let added = marks & !known;
                 if added != 0 {
-                    *entry = [values[row], (slots[row] as u64) << 32 | u64::from(known | added)];
+                    self.entries[place] = [*value, of | u64::from(known | added)];
                     self.used += usize::from(known == 0);
-                    new(row, added);
+                    new(n * AHEAD + i, added);
                 }
             }
         }
     }
 
-    /// Where the entry of a value is, or else the free place for it, looked for from its home on.
-    fn place(&self, home: usize, slot: u32, value: u64) -> usize {
+    /// Where the entry of a value is, or else the free place for it, looked for from its home on. `of`: the slot as it is kept.
+    fn place(&self, home: usize, value: u64, of: u64) -> usize {
         let last = self.entries.len() - 1;
         let mut at = home;
         loop {
-            let [known, of] = self.entries[at];
-            if of == 0 || known == value && (of >> 32) as u32 == slot {
+            let [known, known_of] = self.entries[at];
+            if known_of == 0 || known == value && (known_of ^ of) >> 32 == 0 {
                 return at;
             }
             at = (at + 1) & last;
@@ -88,31 +86,39 @@ impl Words {
     /// Makes room for so many entries more.
     fn reserve(&mut self, more: usize) {
         if room(self.used + more) > self.entries.len() {
-            self.rebuild(self.used + more, Some);
+            let old = self.renew(self.used + more);
+            old.into_iter().filter(|[_, of]| *of != 0).for_each(|entry| self.put(entry));
         }
     }
 
-    /// A table with room for `entries` entries, of what `keep` makes of those that are there.
-    fn rebuild(&mut self, entries: usize, keep: impl Fn(Word) -> Option<Word>) {
+    /// Becomes an empty table with room for so many entries; gives the old one's.
+    fn renew(&mut self, entries: usize) -> Vec<Entry> {
         let bits = room(entries).next_power_of_two().trailing_zeros().max(LEAST);
         // Zeros that are written: a page that the system has not given yet, and that is read before it is written to, costs two
         // faults, the second of which stops all threads.
         let mut fresh = Vec::with_capacity(1 << bits);
         fresh.resize(1 << bits, [0; 2]);
-        let old = std::mem::replace(&mut self.entries, fresh);
         self.shift = u64::BITS - bits;
         self.used = 0;
-        for Word { slot, value, marks } in old.into_iter().filter_map(word).filter_map(keep) {
-            let place = self.place(self.home(slot, value), slot, value);
-            self.entries[place] = [value, u64::from(slot) << 32 | u64::from(marks)];
-            self.used += 1;
-        }
+        std::mem::replace(&mut self.entries, fresh)
+    }
+
+    /// Adds an entry that is not there; there is room.
+    fn put(&mut self, entry: Entry) {
+        let [value, of] = entry;
+        let place = self.place(self.home((of >> 32) as u32, value), value, of);
+        self.entries[place] = entry;
+        self.used += 1;
     }
 
     /// Keeps the entries of slots that `renumbered` gives a new number.
     pub(super) fn retain(&mut self, renumbered: impl Fn(u32) -> Option<u32>) {
         let stay = self.iter().filter(|word| renumbered(word.slot).is_some()).count();
-        self.rebuild(stay, |word| Some(Word { slot: renumbered(word.slot)?, ..word }));
+        for Word { slot, value, marks } in self.renew(stay).into_iter().filter_map(word) {
+            if let Some(slot) = renumbered(slot) {
+                self.put([value, u64::from(slot) << 32 | u64::from(marks)]);
+            }
+        }
     }
 
     /// All entries, in no order.
