@@ -12,6 +12,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, RowParser, SortField};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Turns columns into order-preserving row bytes and back.
@@ -42,6 +43,50 @@ impl RowCodec {
         // The row format may give a dictionary's plain values back.
         let typed = columns.into_iter().zip(&self.types);
         typed.map(|(c, t)| if c.data_type() == t { Ok(plain_nulls(c)) } else { cast(&c, t) }).collect()
+    }
+}
+
+/// Columns of a codec's rows that can be decoded without those before them: of rows of numbers and times, by where they lie.
+#[derive(Debug)]
+pub struct FixedColumns {
+    /// Of each column from where to where its bytes lie, and the codec of it alone; `None` = that differs from row to row.
+    columns: Vec<Option<(Range<usize>, RowCodec)>>,
+}
+
+impl FixedColumns {
+    /// Of rows of these types, each sorted as by default. Errors: the row format lacks a type.
+    pub fn new(types: &[DataType]) -> Result<Self, ArrowError> {
+        let mut columns = Vec::new();
+        let mut begin = Some(0);
+        for data_type in types {
+            // A byte that tells nulls, and the value.
+            let end = data_type.primitive_width().and_then(|width| Some(begin? + 1 + width));
+            columns.push(match (begin, end) {
+                (Some(begin), Some(end)) => {
+                    let field = SortField::new(data_type.clone());
+                    Some((begin..end, RowCodec::new(vec![field], vec![data_type.clone()])?))
+                }
+                _ => None,
+            });
+            begin = end;
+        }
+        Ok(FixedColumns { columns })
+    }
+
+    /// Whether all of these columns are such.
+    pub fn has(&self, columns: &[usize]) -> bool {
+        columns.iter().all(|column| matches!(self.columns.get(*column), Some(Some(_))))
+    }
+
+    /// One column of rows; `None` = it is no such column.
+    pub fn decode<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a [u8]>,
+        column: usize,
+    ) -> Option<Result<ArrayRef, ArrowError>> {
+        let (bytes, codec) = self.columns.get(column)?.as_ref()?;
+        let decoded = codec.decode(rows.map(|row| &row[bytes.clone()]));
+        Some(decoded.map(|mut columns| columns.swap_remove(0)))
     }
 }
 
@@ -211,5 +256,53 @@ mod tests {
         assert_eq!(bags.rows(0).count(), 0);
         bags.add(&[value], &[0], 0..1, |_| 1).unwrap();
         assert_eq!((bags.entries(), bags.bytes()), (0, size_of::<Bag>()));
+    }
+
+    /// Columns of all kinds, with nulls: alone they are what they are with the others.
+    #[test]
+    fn columns_are_decoded_without_the_others() {
+        use arrow::array::*;
+        use arrow::datatypes::i256;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(7)])),
+            Arc::new(UInt16Array::from(vec![Some(9), Some(u16::MAX), None])),
+            Arc::new(Int8Array::from(vec![None, Some(-1), Some(3)])),
+            Arc::new(Float32Array::from(vec![Some(-0.0), None, Some(f32::INFINITY)])),
+            Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None])),
+            Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_000)])),
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(5), None, Some(-5)]).with_timezone("+00:00")),
+            Arc::new(IntervalMonthDayNanoArray::from(vec![
+                Some(arrow::datatypes::IntervalMonthDayNano::new(1, -2, 3)),
+                None,
+                Some(arrow::datatypes::IntervalMonthDayNano::new(0, 0, -1)),
+            ])),
+            Arc::new(DurationSecondArray::from(vec![Some(1), None, Some(-1)])),
+            Arc::new(
+                Decimal128Array::from(vec![Some(-12), None, Some(5)])
+                    .with_precision_and_scale(10, 2)
+                    .unwrap(),
+            ),
+            Arc::new(Decimal256Array::from(vec![Some(i256::from(-12)), None, Some(i256::MAX)])),
+            Arc::new(StringArray::from(vec![
+                Some("a"),
+                None,
+                Some("a longer one than thirty-two bytes it is"),
+            ])),
+            Arc::new(Int64Array::from(vec![1, 2, 3])),
+        ];
+        let types: Vec<DataType> = columns.iter().map(|c| c.data_type().clone()).collect();
+        let codec =
+            RowCodec::new(types.iter().cloned().map(SortField::new).collect(), types.clone()).unwrap();
+        let fixed = FixedColumns::new(&types).unwrap();
+        let rows = codec.encode(&columns).unwrap();
+        let all = codec.decode(rows.iter().map(|row| row.data())).unwrap();
+        for (i, column) in columns.iter().enumerate().take(11) {
+            assert!(fixed.has(&[0, i]));
+            let alone = fixed.decode(rows.iter().map(|row| row.data()), i).unwrap().unwrap();
+            assert_eq!((&alone, alone.to_data()), (column, all[i].to_data()));
+        }
+        for i in [11, 12, 13] {
+            assert!(!fixed.has(&[0, i]) && fixed.decode(rows.iter().map(|row| row.data()), i).is_none());
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! columns, so that nothing is encoded.
 
 use super::arena::{Arena, Span};
-use super::bag::RowCodec;
+use super::bag::{FixedColumns, RowCodec};
 use super::blocks::Blocks;
 use super::columns::{ColumnStore, Held, Place, Pushed};
 use super::key_table::{Encoded, codec};
@@ -84,7 +84,7 @@ impl Marks {
 #[derive(Debug)]
 enum Kept {
     /// As bytes, with an index of them by their hash.
-    Bytes { codec: RowCodec, arena: Arena, entries: Vec<Coded>, index: HashTable<u32> },
+    Bytes { codec: RowCodec, fixed: FixedColumns, arena: Arena, entries: Vec<Coded>, index: HashTable<u32> },
     /// As columns.
     Columns { store: ColumnStore, entries: Blocks<Placed>, marks: Marks },
 }
@@ -150,7 +150,8 @@ impl RowLists {
             Kept::Columns { store: ColumnStore::default(), entries: Blocks::default(), marks: Marks::new() }
         } else {
             let (arena, index) = (Arena::default(), HashTable::new());
-            Kept::Bytes { codec: codec(types)?, arena, entries: Vec::new(), index }
+            let fixed = FixedColumns::new(types)?;
+            Kept::Bytes { codec: codec(types)?, fixed, arena, entries: Vec::new(), index }
         };
         let none = types.iter().map(new_empty_array).collect();
         Ok(RowLists { kept, none, free: Vec::new(), removed: 0, heads: Vec::new() })
@@ -407,19 +408,30 @@ impl RowLists {
         matches!(self.kept, Kept::Columns { .. })
     }
 
-    /// Whether some columns cost as much as all of them.
-    pub fn decodes_whole(&self) -> bool {
-        matches!(self.kept, Kept::Bytes { .. })
+    /// Whether to decode these columns alone costs much less than to decode all.
+    pub fn decodes_alone(&self, columns: &[usize]) -> bool {
+        match &self.kept {
+            Kept::Bytes { fixed, .. } => columns.len() * 2 <= self.none.len() && fixed.has(columns),
+            Kept::Columns { .. } => true,
+        }
     }
 
     /// Some columns of entries, one row each.
     pub fn decode_some(
         &self,
-        ids: impl Iterator<Item = u32>,
+        ids: impl Iterator<Item = u32> + Clone,
         columns: &[usize],
     ) -> Result<Vec<ArrayRef>, ArrowError> {
         match &self.kept {
-            Kept::Bytes { .. } => {
+            Kept::Bytes { fixed, arena, entries, .. } => {
+                let rows = || ids.clone().map(|id| arena.get(entries[id as usize].span));
+                let alone: Option<Result<Vec<ArrayRef>, ArrowError>> = match self.decodes_alone(columns) {
+                    true => columns.iter().map(|column| fixed.decode(rows(), *column)).collect(),
+                    false => None,
+                };
+                if let Some(alone) = alone {
+                    return alone;
+                }
                 let all = self.decode(ids)?;
                 Ok(columns.iter().map(|c| all[*c].clone()).collect())
             }

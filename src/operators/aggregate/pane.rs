@@ -187,7 +187,8 @@ impl Pane {
     /// Notes the groups of `self.slots` that the step touches for the first time, with their results
     /// so far. Groups from `before` on are new.
     fn touch(&mut self, plan: &Plan, rows: &Rows, before: usize) -> Result<()> {
-        let (mut groups, mut first_rows) = (Vec::new(), Vec::new());
+        let most = self.slots.len().min(self.total);
+        let (mut groups, mut first_rows) = (Vec::with_capacity(most), Vec::with_capacity(most));
         let from = self.changes_from(plan, before);
         for (row, group) in self.slots.iter().enumerate() {
             if *group >= from && !self.is_touched[*group] {

@@ -310,7 +310,7 @@ impl Join {
         }
         // Rows become bytes of all their columns; what is kept as columns is copied once, to where it stays. A key that is
         // worked out wants whole rows.
-        let whole = self.rows[port].decodes_whole() && !self.counts_only[port];
+        let whole = !self.rows[port].only_grows() && !self.counts_only[port];
         let whole = whole || self.spec.inputs[port].keys.iter().any(|key| !key.is::<Column>());
         let part = if whole { part.delta()?.into() } else { part };
         let keys = self.key_columns(port, &part)?;

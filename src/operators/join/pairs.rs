@@ -129,8 +129,8 @@ impl Join {
         let mut decoded = None;
         let mut holds = None;
         if let Some(residual) = &self.residual {
-            // Of rows in bytes all columns come at once.
-            if self.rows[1 - side].decodes_whole() {
+            let (_, wanted) = self.by_side(side, residual.columns.iter().copied());
+            if !self.rows[1 - side].decodes_alone(&wanted) {
                 decoded = Some(self.rows[1 - side].decode(others.iter().copied())?);
             }
             let pairs = Pairs { side, part, rows: &rows, others: &others, decoded };
@@ -203,16 +203,22 @@ impl Join {
         }
     }
 
+    /// Which columns of a side, and of the other one, columns of pairs are: of the left ones followed by the right ones.
+    fn by_side(&self, side: usize, columns: impl Iterator<Item = usize>) -> (Vec<usize>, Vec<usize>) {
+        let left = self.spec.inputs[0].schema.fields().len();
+        let (mut own, mut other) = (Vec::new(), Vec::new());
+        for column in columns {
+            let (of, column) = if column < left { (0, column) } else { (1, column - left) };
+            if of == side { own.push(column) } else { other.push(column) }
+        }
+        (own, other)
+    }
+
     /// Some columns of pairs, of the left ones followed by the right ones.
     fn pair_columns(&self, pairs: &Pairs, wanted: impl Iterator<Item = usize>) -> Result<Vec<ArrayRef>> {
         let Pairs { side, part, rows, others, decoded } = pairs;
         let side = *side;
-        let left = self.spec.inputs[0].schema.fields().len();
-        let (mut own, mut other) = (Vec::new(), Vec::new());
-        for column in wanted {
-            let (of, column) = if column < left { (0, column) } else { (1, column - left) };
-            if of == side { own.push(column) } else { other.push(column) }
-        }
+        let (own, other) = self.by_side(side, wanted);
         let some = part.some(rows);
         let own: Vec<ArrayRef> = own.iter().map(|c| some.column(*c)).collect::<Result<_, _>>()?;
         let other = match decoded {
