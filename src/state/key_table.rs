@@ -6,7 +6,7 @@
 
 use super::arena::{Arena, Span};
 use super::bag::RowCodec;
-use super::words;
+use super::words::{self, spread};
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
@@ -363,13 +363,6 @@ fn put<T>(values: &mut Vec<T>, slot: u32, value: T) {
         Some(there) => *there = value,
         None => values.push(value),
     }
-}
-
-/// The hash of a word: a bijection that spreads to all bits (the finisher of SplitMix64).
-fn spread(word: u64) -> u64 {
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 /// Which values are none, as Arrow says it.

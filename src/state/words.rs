@@ -38,6 +38,13 @@ pub fn column(
     Ok(make_array(data.build()?))
 }
 
+/// The hash of a word: a bijection that spreads to all bits (the finisher of SplitMix64).
+pub fn spread(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
