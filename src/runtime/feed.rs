@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How many slices of a partition are read ahead.
 const READ_AHEAD: usize = 3;
+/// How long a step waits for partitions that are being read while others have rows already.
+const FOR_OTHERS: Duration = Duration::from_millis(50);
 /// How often a partition at its end is looked at again.
 const POLL: Duration = Duration::from_millis(5);
 /// The same where partitions tell when they have more: only in case something was missed.
@@ -198,6 +200,15 @@ struct Slot {
     pending: Option<u64>,
     ended: bool,
     failed: Option<RuntimeError>,
+    /// It has been waited for in vain since it last had rows.
+    is_slow: bool,
+}
+
+impl Slot {
+    /// Whether its next rows are being read.
+    fn is_read(&self) -> bool {
+        self.ready.is_empty() && !self.ended && self.pending.is_none() && self.failed.is_none()
+    }
 }
 
 struct Shared {
@@ -272,7 +283,13 @@ impl Feed {
         let (patience, over) = patience.until_over();
         let slots = partitions
             .iter()
-            .map(|_| Slot { ready: VecDeque::new(), pending: None, ended: false, failed: None })
+            .map(|_| Slot {
+                ready: VecDeque::new(),
+                pending: None,
+                ended: false,
+                failed: None,
+                is_slow: false,
+            })
             .collect();
         let shared = Arc::new(Shared {
             slots: Mutex::new(SharedSlots { slots, news: 0, round: 0, stopped: false }),
@@ -297,8 +314,11 @@ impl Feed {
 
     /// What is ready: for each partition slices of together at most `max_rows` rows (but at least one slice if
     /// there is any), and whether it has ended behind them.
+    ///
+    /// Waits a moment for partitions of which more is being read: where reading is slower than what follows, steps of what
+    /// just one partition has are half as large and twice as many, and partitions drift apart in time.
     pub fn take(&self, max_rows: usize) -> Result<Vec<(Vec<Prepared>, bool)>> {
-        let mut shared = self.shared.lock();
+        let mut shared = self.wait_for_others();
         let mut taken = Vec::with_capacity(shared.slots.len());
         for slot in &mut shared.slots {
             let mut slices = Vec::new();
@@ -320,6 +340,20 @@ impl Feed {
         drop(shared);
         self.shared.changed.notify_all();
         Ok(taken)
+    }
+
+    fn wait_for_others(&self) -> MutexGuard<'_, SharedSlots> {
+        let waits = |shared: &mut SharedSlots| {
+            let has_rows = shared.slots.iter().any(|slot| !slot.ready.is_empty());
+            has_rows && shared.slots.iter().any(|slot| slot.is_read() && !slot.is_slow)
+        };
+        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), FOR_OTHERS, waits);
+        let (mut shared, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            // Its reader may hang, on a pipe say: the others are not held up again.
+            shared.slots.iter_mut().filter(|slot| slot.is_read()).for_each(|slot| slot.is_slow = true);
+        }
+        shared
     }
 
     /// Whether each partition has nothing more to give, by a look since the last [`Feed::look_again`].
@@ -391,8 +425,12 @@ fn read_ahead(
                 Ok(Next::Rows(prepared)) => {
                     read_any = true;
                     slot.ready.push_back(*prepared);
+                    slot.is_slow = false;
                 }
-                Ok(Next::Pending) => continue,
+                Ok(Next::Pending) => {
+                    shared.changed.notify_all();
+                    continue;
+                }
                 Ok(Next::End) => {
                     slot.ended = true;
                     finished.push(at);
@@ -403,6 +441,7 @@ fn read_ahead(
                 }
             }
             drop(shared_slots);
+            shared.changed.notify_all();
             bell.ring();
         }
         for at in finished.into_iter().rev() {
@@ -482,6 +521,49 @@ mod tests {
         assert_eq!(bell.heard(), heard + 1);
         bell.wait(heard, Duration::from_secs(60));
         bell.wait(heard + 1, Duration::from_millis(1));
+    }
+
+    /// A step of partitions of which one is being read has its rows, too, unless they take too long.
+    #[test]
+    fn a_step_waits_a_moment_for_rows_that_are_being_read() {
+        let rows = || Prepared {
+            delta: Delta::insert(RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()))),
+            asked: 1,
+            end: Position::default(),
+            running: WATERMARK_NONE,
+            behind: 0,
+            bad: vec![],
+            late: None,
+        };
+        let slot = |ready: Option<Prepared>, pending| Slot {
+            ready: ready.into_iter().collect(),
+            pending,
+            ended: false,
+            failed: None,
+            is_slow: false,
+        };
+        let slots = vec![slot(Some(rows()), None), slot(None, None), slot(None, Some(0))];
+        let slots = Mutex::new(SharedSlots { slots, news: 0, round: 0, stopped: false });
+        let shared = Arc::new(Shared { slots, changed: Condvar::new() });
+        let feed = Feed { shared: shared.clone(), threads: vec![], over: None };
+        let counts = || feed.take(1).unwrap().iter().map(|(slices, _)| slices.len()).collect::<Vec<_>>();
+        let give = |partition: usize| {
+            shared.lock().slots[partition].ready.push_back(rows());
+            shared.changed.notify_all();
+        };
+        // Nobody gives the second any: the step goes without, and the next one does not wait.
+        assert_eq!(counts(), [1, 0, 0]);
+        assert!(shared.lock().slots[1].is_slow && !shared.lock().slots[2].is_slow);
+        give(0);
+        assert_eq!(counts(), [1, 0, 0]);
+        shared.lock().slots[1].is_slow = false;
+        give(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| give(1));
+            // Whether they come before or while they are waited for, or never: the third has none.
+            let taken = counts();
+            assert!(taken == [1, 1, 0] || shared.lock().slots[1].is_slow, "{taken:?}");
+        });
     }
 
     fn partition(running: EventTime, idle: bool, ended: bool) -> PartitionState {
