@@ -23,7 +23,7 @@ use std::time::Duration;
 /// How many slices of a partition are read ahead.
 const READ_AHEAD: usize = 3;
 /// How long a step waits for partitions that are being read while others have rows already.
-const FOR_OTHERS: Duration = Duration::from_millis(50);
+const FOR_OTHERS: Duration = Duration::from_millis(200);
 /// How often a partition at its end is looked at again.
 const POLL: Duration = Duration::from_millis(5);
 /// The same where partitions tell when they have more: only in case something was missed.
@@ -213,7 +213,10 @@ impl Slot {
 
 struct Shared {
     slots: Mutex<SharedSlots>,
+    /// Tells the readers that they may have something to do.
     changed: Condvar,
+    /// Tells who takes that a reader has looked at a partition. Readers do not wait for that: they would wake each other.
+    looked: Condvar,
 }
 
 struct SharedSlots {
@@ -294,6 +297,7 @@ impl Feed {
         let shared = Arc::new(Shared {
             slots: Mutex::new(SharedSlots { slots, news: 0, round: 0, stopped: false }),
             changed: Condvar::new(),
+            looked: Condvar::new(),
         });
         let threads = threads.clamp(1, partitions.len().max(1));
         let mut dealt: Vec<Vec<(usize, PartitionFeed)>> = (0..threads).map(|_| Vec::new()).collect();
@@ -347,7 +351,7 @@ impl Feed {
             let has_rows = shared.slots.iter().any(|slot| !slot.ready.is_empty());
             has_rows && shared.slots.iter().any(|slot| slot.is_read() && !slot.is_slow)
         };
-        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), FOR_OTHERS, waits);
+        let waited = self.shared.looked.wait_timeout_while(self.shared.lock(), FOR_OTHERS, waits);
         let (mut shared, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             // Its reader may hang, on a pipe say: the others are not held up again.
@@ -428,7 +432,7 @@ fn read_ahead(
                     slot.is_slow = false;
                 }
                 Ok(Next::Pending) => {
-                    shared.changed.notify_all();
+                    shared.looked.notify_all();
                     continue;
                 }
                 Ok(Next::End) => {
@@ -441,7 +445,7 @@ fn read_ahead(
                 }
             }
             drop(shared_slots);
-            shared.changed.notify_all();
+            shared.looked.notify_all();
             bell.ring();
         }
         for at in finished.into_iter().rev() {
@@ -544,12 +548,12 @@ mod tests {
         };
         let slots = vec![slot(Some(rows()), None), slot(None, None), slot(None, Some(0))];
         let slots = Mutex::new(SharedSlots { slots, news: 0, round: 0, stopped: false });
-        let shared = Arc::new(Shared { slots, changed: Condvar::new() });
+        let shared = Arc::new(Shared { slots, changed: Condvar::new(), looked: Condvar::new() });
         let feed = Feed { shared: shared.clone(), threads: vec![], over: None };
         let counts = || feed.take(1).unwrap().iter().map(|(slices, _)| slices.len()).collect::<Vec<_>>();
         let give = |partition: usize| {
             shared.lock().slots[partition].ready.push_back(rows());
-            shared.changed.notify_all();
+            shared.looked.notify_all();
         };
         // Nobody gives the second any: the step goes without, and the next one does not wait.
         assert_eq!(counts(), [1, 0, 0]);
