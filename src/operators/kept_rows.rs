@@ -94,6 +94,11 @@ impl KeptRows {
         &self.before
     }
 
+    /// The numbers of all of them, those that lie near each other together.
+    pub fn as_they_lie(&self) -> Vec<u32> {
+        self.kept.as_they_lie().unwrap_or_else(|| (0..self.rows as u32).collect())
+    }
+
     /// Some of the rows, in their order as given.
     pub fn take(&self, rows: &[u32]) -> std::result::Result<RecordBatch, ArrowError> {
         let indices = UInt32Array::from(rows.to_vec());

@@ -1,6 +1,8 @@
 //! One Parquet file of a state table, written and read piece by piece: neither holds the file in memory.
 //!
-//! Its rows stand in the order of their keys' hashes, so that several files can be walked through side by side.
+//! Its rows stand in the order of their keys' hashes, so that several files can be walked through side by side: all of them in
+//! files that have been merged, in others those of each row group ("run") for itself. A run is made of rows that lie near each other in
+//! memory: to put gigabytes in one order takes each row from somewhere else.
 
 use super::checkpoint::JobStore;
 use super::tables::StoredFile;
@@ -15,25 +17,33 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How the rows of files are ordered that are written today: by XXH3 of the key in Arrow's row format. Files that say
-/// something else are read whole.
+/// How the rows of files are ordered: by XXH3 of the key in Arrow's row format. Files that say something else are read whole.
 pub(super) const ORDER: &str = "xxh3-row-1";
+/// The same of each row group for itself.
+pub(super) const ORDER_OF_RUNS: &str = "xxh3-row-1 by row group";
 /// Rows that are read at once.
 const READ_ROWS: usize = 8192;
-/// Rows that are put together at once where they are still kept: each time all chunks in which rows are kept are looked at,
-/// and they are thousands.
-const GATHERED_ROWS: usize = 1 << 16;
-/// Rows of a row group: so many are held encoded while a file is written.
-const GROUP_ROWS: usize = 1 << 17;
+/// The least that are read at once of each of many runs.
+const LEAST_READ_ROWS: usize = 256;
+/// Rows of a row group, and so of a run: so many are put together at once, and held encoded while a file is written. Few where it
+/// is tested that what is written can be read.
+const GROUP_ROWS: usize = if cfg!(debug_assertions) { 1 << 7 } else { 1 << 17 };
+/// A file has more runs only if they have four times as many rows.
+const MANY_RUNS: usize = 64;
+/// Rows of a page: one of each column is held for each run that is read.
+const PAGE_ROWS: usize = 2048;
 /// Bytes that are read at once where only their checksum is looked at.
 const CHECK_BYTES: usize = 1 << 20;
 
@@ -84,28 +94,41 @@ impl KeyHashes {
         in_order(&hashes, READ_ROWS, |some| give(interleave_record_batch(batches, some)?))
     }
 
-    /// The same of rows that are put together only then.
-    pub(super) fn sorted_kept(
+    /// Gives rows that are put together only then: runs of at most `run_rows` that lie near each other, each in the order of
+    /// their hashes. Those of a key stay in their order within it.
+    pub(super) fn runs(
         &self,
         all: &[KeptRows],
+        run_rows: usize,
         mut give: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let hashes = all.iter().map(|kept| self.of_columns(kept.keys(), kept.num_rows()));
-        in_order(&hashes.collect::<Result<Vec<_>, _>>()?, GATHERED_ROWS, |some| {
+        let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
+        let orders: Vec<Vec<u32>> = all.iter().map(KeptRows::as_they_lie).collect();
+        let rows = orders.iter().zip(&hashes).enumerate();
+        let mut rows = rows
+            .flat_map(|(n, (order, hashes))| order.iter().map(move |row| (hashes[*row as usize], n, *row)));
+        loop {
+            let mut run: Vec<(u64, usize, u32)> = rows.by_ref().take(run_rows).collect();
+            if run.is_empty() {
+                return Ok(());
+            }
+            run.sort_unstable();
             let mut of_each: Vec<Vec<u32>> = vec![Vec::new(); all.len()];
-            let places = some.iter().map(|(n, row)| {
+            let places = run.iter().map(|(_, n, row)| {
                 let of_this = &mut of_each[*n];
-                of_this.push(*row as u32);
+                of_this.push(*row);
                 (*n, of_this.len() - 1)
             });
             let places: Vec<(usize, usize)> = places.collect();
             let taken = all.iter().zip(&of_each).map(|(kept, rows)| kept.take(rows));
             let taken = taken.collect::<Result<Vec<_>, ArrowError>>()?;
-            give(match taken.as_slice() {
-                [one] => one.clone(),
-                several => interleave_record_batch(&several.iter().collect::<Vec<_>>(), &places)?,
-            })
-        })
+            let mut some = taken.iter().filter(|batch| batch.num_rows() > 0);
+            give(match (some.next(), some.next()) {
+                (Some(one), None) => one.clone(),
+                _ => interleave_record_batch(&taken.iter().collect::<Vec<_>>(), &places)?,
+            })?;
+        }
     }
 }
 
@@ -170,29 +193,62 @@ impl Bucketed {
 pub(super) struct FileWriter {
     name: String,
     writer: ArrowWriter<Beside>,
+    hashes_of: KeyHashes,
+    runs: usize,
 }
 
 impl FileWriter {
-    pub(super) fn begin(store: &JobStore, name: String, schema: SchemaRef) -> Result<Self> {
+    /// Begins one of rows whose first `key_columns` columns are their key.
+    pub(super) fn begin(
+        store: &JobStore,
+        name: String,
+        schema: SchemaRef,
+        key_columns: usize,
+    ) -> Result<Self> {
+        let hashes_of = KeyHashes::new(&schema, key_columns)?;
         // Nobody looks for values in these files: they are read from beginning to end. In the order of hashes, equal
         // values do not lie together, so dictionaries and statistics cost more than they save.
         let properties = WriterProperties::builder()
             .set_compression(Compression::LZ4_RAW)
             .set_dictionary_enabled(false)
             .set_statistics_enabled(EnabledStatistics::None)
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
+            .set_max_row_group_row_count(Some(4 * GROUP_ROWS))
+            .set_data_page_row_count_limit(PAGE_ROWS)
             .build();
         let beside = store.disk.begin_atomically(&store.dir.join(&name))?;
         let writer = ArrowWriter::try_new(beside, schema, Some(properties)).map_err(|e| failed(&name, e))?;
-        Ok(FileWriter { name, writer })
+        Ok(FileWriter { name, writer, hashes_of, runs: 0 })
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).map_err(|e| failed(&self.name, e))
+    /// Writes rows behind all that have been written: the hashes of their keys are not below theirs.
+    pub(super) fn write_behind(&mut self, batches: &[&RecordBatch]) -> Result<()> {
+        self.hashes_of.sorted(batches, |rows| {
+            let written = self.writer.write(&rows).and_then(|()| match self.writer.in_progress_rows() {
+                GROUP_ROWS.. => self.writer.flush(),
+                _ => Ok(()),
+            });
+            written.map_err(|error| failed(&self.name, error))
+        })
+    }
+
+    /// Writes rows in whatever order.
+    pub(super) fn write_runs(&mut self, all: &[KeptRows]) -> Result<()> {
+        let rows: usize = all.iter().map(KeptRows::num_rows).sum();
+        let run_rows = (rows / MANY_RUNS).clamp(GROUP_ROWS, 4 * GROUP_ROWS);
+        self.hashes_of.runs(all, run_rows, |run| {
+            self.runs += 1;
+            let written = self.writer.write(&run).and_then(|()| self.writer.flush());
+            written.map_err(|error| failed(&self.name, error))
+        })
+    }
+
+    /// Whether all rows are in one order.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.runs < 2
     }
 
     pub(super) fn finish(self) -> Result<StoredFile> {
-        let FileWriter { name, writer } = self;
+        let FileWriter { name, writer, .. } = self;
         let beside = writer.into_inner().map_err(|e| failed(&name, e))?;
         let crc32c = Some(format!("{:08x}", beside.commit()?));
         Ok(StoredFile { name, crc32c })
@@ -214,6 +270,7 @@ fn failed(name: &str, error: ParquetError) -> RuntimeError {
 }
 
 /// Bytes of a file as the Parquet reader wants them.
+#[derive(Clone)]
 struct Chunks {
     file: Arc<DiskFile>,
     len: u64,
@@ -256,23 +313,16 @@ impl Read for ChunkRead {
     }
 }
 
-/// A walk through a file.
-pub(super) struct FileCursor<'a> {
+/// A file whose checksum is right.
+pub(super) struct OpenFile<'a> {
     store: &'a JobStore,
     name: String,
-    reader: ParquetRecordBatchReader,
-    schema: SchemaRef,
-    hashes_of: KeyHashes,
-    /// Rows that have been read and not been taken, and their hashes.
-    rows: RecordBatch,
-    hashes: Vec<u64>,
-    /// Whether the reader may have more.
-    more: bool,
+    chunks: Chunks,
+    metadata: ArrowReaderMetadata,
 }
 
-impl<'a> FileCursor<'a> {
-    /// Opens a file whose checksum is right.
-    pub(super) fn open(store: &'a JobStore, file: &StoredFile, key_columns: usize) -> Result<Self> {
+impl<'a> OpenFile<'a> {
+    pub(super) fn open(store: &'a JobStore, file: &StoredFile) -> Result<Self> {
         let path = store.dir.join(&file.name);
         let opened = Arc::new(store.disk.open(&path, Open::Read)?);
         let len = opened.len()?;
@@ -290,47 +340,103 @@ impl<'a> FileCursor<'a> {
                 return Err(store.damaged(&path, "its checksum is wrong"));
             }
         }
-        let damaged = |e: &dyn std::fmt::Display| store.damaged(&path, e);
-        let builder = ParquetRecordBatchReaderBuilder::try_new(Chunks { file: opened, len })
-            .map_err(|e| damaged(&e))?;
-        let schema = builder.schema().clone();
-        let reader = builder.with_batch_size(READ_ROWS).build().map_err(|e| damaged(&e))?;
-        let hashes_of = KeyHashes::new(&schema, key_columns).map_err(|e| damaged(&e))?;
-        let rows = RecordBatch::new_empty(schema.clone());
-        let name = file.name.clone();
-        Ok(FileCursor { store, name, reader, schema, hashes_of, rows, hashes: vec![], more: true })
+        let chunks = Chunks { file: opened, len };
+        let metadata = ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::new());
+        let metadata = metadata.map_err(|e| store.damaged(&path, e))?;
+        Ok(OpenFile { store, name: file.name.clone(), chunks, metadata })
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.metadata.schema()
     }
 
-    /// Reads on until it has rows of more than one hash, or has read all. Gives the hash up to which, but not with which, its
+    /// How many row groups it has.
+    pub(super) fn groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    /// Its rows, some at a time, in whatever order they are.
+    pub(super) fn rows(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<'a>> {
+        let reader = self.reader(None, READ_ROWS)?;
+        let (store, path) = (self.store, self.store.dir.join(&self.name));
+        Ok(reader.map(move |batch| batch.map_err(|e| store.damaged(&path, e))))
+    }
+
+    /// Walks through its runs side by side, where there are `runs` in all that are walked through: those of its row groups, or
+    /// itself.
+    pub(super) fn cursors(
+        &self,
+        by_group: bool,
+        key_columns: usize,
+        runs: usize,
+    ) -> Result<Vec<FileCursor<'a>>> {
+        let at_once = (READ_ROWS * 16 / runs.max(1)).clamp(LEAST_READ_ROWS, READ_ROWS);
+        let cursor = |group: Option<usize>| {
+            let (store, path) = (self.store, self.store.dir.join(&self.name));
+            let hashes_of =
+                KeyHashes::new(self.schema(), key_columns).map_err(|e| store.damaged(&path, e))?;
+            let rows = RecordBatch::new_empty(self.schema().clone());
+            let reader = self.reader(group, at_once)?;
+            Ok(FileCursor { store, path, reader, at_once, hashes_of, rows, hashes: vec![], more: true })
+        };
+        match by_group {
+            true => (0..self.groups()).map(|group| cursor(Some(group))).collect(),
+            false => Ok(vec![cursor(None)?]),
+        }
+    }
+
+    fn reader(&self, group: Option<usize>, at_once: usize) -> Result<ParquetRecordBatchReader> {
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.chunks.clone(), self.metadata.clone());
+        let builder = match group {
+            Some(group) => builder.with_row_groups(vec![group]),
+            None => builder,
+        };
+        let reader = builder.with_batch_size(at_once).build();
+        reader.map_err(|e| self.store.damaged(&self.store.dir.join(&self.name), e))
+    }
+}
+
+/// A walk through a run of a file.
+pub(super) struct FileCursor<'a> {
+    store: &'a JobStore,
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    at_once: usize,
+    hashes_of: KeyHashes,
+    /// Rows that have been read and not been taken, and their hashes.
+    rows: RecordBatch,
+    hashes: Vec<u64>,
+    /// Whether the reader may have more.
+    more: bool,
+}
+
+impl FileCursor<'_> {
+    /// Reads on until it has enough rows, of more than one hash, or has read all. Gives the hash up to which, but not with which, its
     /// rows are complete; none if all of them are.
     pub(super) fn fill(&mut self) -> Result<Option<u64>> {
-        while self.more && self.hashes.first() == self.hashes.last() {
-            self.read()?;
+        let damaged = |e: &dyn std::fmt::Display| self.store.damaged(&self.path, e);
+        let mut read = Vec::new();
+        // All runs go on to where the first of them ends: from one with few rows left, little way.
+        let enough = |hashes: &[u64]| hashes.len() >= self.at_once && hashes.first() != hashes.last();
+        while self.more && !enough(&self.hashes) {
+            let Some(batch) = self.reader.next().transpose().map_err(|e| damaged(&e))? else {
+                self.more = false;
+                break;
+            };
+            self.hashes.extend(self.hashes_of.of(&batch).map_err(|e| damaged(&e))?);
+            if !self.hashes.is_sorted() {
+                return Err(damaged(&"its rows are out of order"));
+            }
+            read.push(batch);
+        }
+        if !read.is_empty() {
+            if self.rows.num_rows() > 0 {
+                read.insert(0, self.rows.clone());
+            }
+            self.rows = concat_batches(self.rows.schema_ref(), &read).map_err(|e| damaged(&e))?;
         }
         Ok(if self.more { self.hashes.last().copied() } else { None })
-    }
-
-    fn read(&mut self) -> Result<()> {
-        let path = self.store.dir.join(&self.name);
-        let Some(batch) = self.reader.next().transpose().map_err(|e| self.store.damaged(&path, e))? else {
-            self.more = false;
-            return Ok(());
-        };
-        let hashes = self.hashes_of.of(&batch).map_err(|e| self.store.damaged(&path, e))?;
-        self.hashes.extend(hashes);
-        if !self.hashes.is_sorted() {
-            return Err(self.store.damaged(&path, "its rows are out of order"));
-        }
-        self.rows = match self.rows.num_rows() {
-            0 => batch,
-            _ => concat_batches(&self.schema, [&self.rows, &batch])
-                .map_err(|e| self.store.damaged(&path, e))?,
-        };
-        Ok(())
     }
 
     /// Takes the rows whose hash is below `bound`; without one all that have been read.
@@ -345,14 +451,6 @@ impl<'a> FileCursor<'a> {
         Some(taken)
     }
 
-    /// All of its rows, in whatever order they are.
-    pub(super) fn whole(self) -> Result<RecordBatch> {
-        let path = self.store.dir.join(&self.name);
-        let batches = self.reader.collect::<std::result::Result<Vec<_>, _>>();
-        let batches = batches.map_err(|e| self.store.damaged(&path, e))?;
-        concat_batches(&self.schema, &batches).map_err(|e| self.store.damaged(&path, e))
-    }
-
     /// Whether all rows have been taken.
     pub(super) fn is_over(&self) -> bool {
         !self.more && self.hashes.is_empty()
@@ -362,7 +460,8 @@ impl<'a> FileCursor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
     use proptest::prelude::*;
 
     /// Files of other versions are walked through by these hashes: if the row format comes to be another one, so must
@@ -384,7 +483,7 @@ mod tests {
         fn rows_come_in_the_order_of_their_hashes_and_as_they_stood(
             sizes in prop::collection::vec(0usize..30_000, 0..4),
             different in prop_oneof![Just(1u64), Just(50), Just(u64::MAX)],
-            at_once in prop_oneof![Just(READ_ROWS), Just(GATHERED_ROWS), Just(7)],
+            at_once in prop_oneof![Just(READ_ROWS), Just(1 << 16), Just(7)],
         ) {
             let hash = |batch: usize, row: usize| {
                 let number = xxh3_64(&[batch.to_le_bytes(), row.to_le_bytes()].concat()) % different;
@@ -404,6 +503,42 @@ mod tests {
             })
             .unwrap();
             prop_assert_eq!(given, expected.into_iter().map(|(_, n, row)| (n, row)).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn runs_are_all_rows_and_each_is_in_the_order_of_its_hashes(
+            batches in prop::collection::vec(prop::collection::vec((0i64..40, 0i64..9), 0..90), 0..4),
+            run_rows in 1usize..100,
+        ) {
+            let column = |values: &mut dyn Iterator<Item = i64>| -> ArrayRef {
+                Arc::new(Int64Array::from_iter_values(values))
+            };
+            let batch = |rows: &Vec<(i64, i64)>| {
+                let keys = column(&mut rows.iter().map(|row| row.0));
+                let values = column(&mut rows.iter().map(|row| row.1));
+                RecordBatch::try_from_iter([("key0", keys), ("value", values)]).unwrap()
+            };
+            let given: Vec<RecordBatch> = batches.iter().map(batch).collect();
+            let rows_of = |batch: &RecordBatch| {
+                let [keys, values] = [0, 1].map(|c| batch.column(c).as_primitive::<Int64Type>().clone());
+                (0..batch.num_rows()).map(|i| (keys.value(i), values.value(i))).collect::<Vec<_>>()
+            };
+            let all: Vec<KeptRows> = given.iter().cloned().map(KeptRows::from).collect();
+            let hashes_of = KeyHashes::new(&batch(&vec![]).schema(), 1).unwrap();
+            let mut rows = batches.concat().into_iter();
+            hashes_of
+                .runs(&all, run_rows, |run| {
+                    assert!(hashes_of.of(&run)?.is_sorted());
+                    // Of each key its rows as they stood.
+                    let mut expected: Vec<_> = rows.by_ref().take(run_rows).collect();
+                    let mut found = rows_of(&run);
+                    expected.sort_by_key(|row| row.0);
+                    found.sort_by_key(|row| row.0);
+                    assert_eq!(found, expected);
+                    Ok(())
+                })
+                .unwrap();
+            prop_assert_eq!(rows.next(), None);
         }
     }
 }

@@ -3,13 +3,15 @@
 //! A table is a list of Parquet files, the oldest first. The first may be all of it; each further one holds, for the keys
 //! that changed until its checkpoint, all rows that they had then, and beside it stand the keys that had none any more.
 //! So of a key the newest file counts that names it, and besides the rows that this and newer ones add. Files are merged as
-//! in a log-structured merge tree (O'Neil et al. 1996): as soon as those behind a file are as large as it is, they become one. What a checkpoint costs thus follows what
+//! in a log-structured merge tree (O'Neil et al. 1996): as soon as those behind a file are as large as it is, they become one, or,
+//! where rows have only been added and all of them count, seven times as large. What a checkpoint costs thus follows what
 //! has changed, times the logarithm of the state's size at most, and a table has few files. They
-//! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
+//! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole; one behind the
+//! other where rows have only been added.
 
 use super::Result;
 use super::checkpoint::{JobStore, TableManifest};
-use super::table_files::{FileCursor, FileWriter, KeyHashes, ORDER};
+use super::table_files::{FileCursor, FileWriter, ORDER, ORDER_OF_RUNS, OpenFile};
 use super::worker::NodeState;
 use crate::operators::kept_rows::KeptRows;
 use crate::operators::{StateChange, StateTable, TableChange};
@@ -21,6 +23,9 @@ use serde::{Deserialize, Serialize};
 
 /// Files of fewer rows count as if they had so many: below that, a file costs what it costs.
 const FEW_ROWS: u64 = 64;
+/// How many times as large as a file those behind it are when they are merged with it, where they only add to it: nothing is on
+/// disk that does not count, and a row is written less often.
+const TIMES_ADDED: u64 = 7;
 
 /// A file in the job's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +58,11 @@ pub struct TableFile {
 }
 
 impl TableFile {
+    /// Whether all that it says is said beside older files.
+    fn only_adds(&self) -> bool {
+        self.rows.is_none() && self.removed.is_none()
+    }
+
     /// The names of its files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.rows.iter().chain(&self.removed).chain(&self.added).map(|file| file.name.as_str())
@@ -125,13 +135,13 @@ pub(super) fn write(
         let stem = format!("{stem}-{}-{}", change.node, change.name);
         let mut file = NewFile::new(store, &stem, change.key_columns);
         if kept.is_empty() {
-            file.add_unsorted(0, &rows)?;
+            file.add_behind(0, &rows)?;
         } else {
             kept.extend(rows.into_iter().map(KeptRows::from));
-            file.add_kept(0, &kept)?;
+            file.add_runs(0, &kept)?;
         }
-        file.add_unsorted(1, &removed)?;
-        file.add_kept(2, &added)?;
+        file.add_behind(1, &removed)?;
+        file.add_runs(2, &added)?;
         let file = file.finish()?;
         match place.and_then(|place| next.get_mut(place)) {
             Some(table) => table.files.push(file),
@@ -175,18 +185,24 @@ fn gather(all: &mut Vec<Changed>, node: usize, change: TableChange, whole: bool)
     }
 }
 
-/// Merges the files of a table that are due.
-fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> {
+/// From which file on a table's files are due to be merged.
+fn due(files: &[TableFile]) -> Option<usize> {
     let size = |file: &TableFile| file.count.max(FEW_ROWS);
-    let mut behind = 0;
-    let mut first = None;
-    for (i, file) in table.files.iter().enumerate().rev() {
-        if behind >= size(file) {
+    let (mut behind, mut added, mut first) = (0, true, None);
+    for (i, file) in files.iter().enumerate().rev() {
+        let times = if added { TIMES_ADDED } else { 1 };
+        if behind >= size(file) * times {
             first = Some(i);
         }
         behind += size(file);
+        added &= file.only_adds();
     }
-    let Some(first) = first else { return Ok(()) };
+    first
+}
+
+/// Merges the files of a table that are due.
+fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> {
+    let Some(first) = due(&table.files) else { return Ok(()) };
     let mut walk = Walk::open(store, &table.files[first..], table.key_columns)?;
     if !walk.is_of_one_kind() {
         // The operator has begun to keep something more of its rows. The next time there may be one kind only.
@@ -218,12 +234,19 @@ fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> 
     Ok(())
 }
 
-/// Gives the rows of a table's files that count, some at a time; all rows of a key come together.
+/// Gives the rows of a table's files that count, some at a time; those of a key may come in several.
 pub(super) fn read(
     store: &JobStore,
     table: &TableManifest,
     give: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
+    if table.files.iter().skip(1).all(TableFile::only_adds) {
+        // All rows count, in whatever order.
+        for stored in table.files.iter().flat_map(|file| [&file.rows, &file.added]).flatten() {
+            OpenFile::open(store, stored)?.rows()?.try_for_each(|batch| give(batch?))?;
+        }
+        return Ok(());
+    }
     let mut walk = Walk::open(store, &table.files, table.key_columns)?;
     while let Some(contents) = walk.next()? {
         let parts = contents.into_iter().flat_map(|content| [content.rows, content.added]);
@@ -235,28 +258,49 @@ pub(super) fn read(
 /// A walk through some files of a table side by side.
 struct Walk<'a> {
     /// Rows, removed keys and added rows of each file, the newest first.
-    files: Vec<[Option<FileCursor<'a>>; 3]>,
+    files: Vec<[Option<OpenFile<'a>>; 3]>,
+    /// Their runs. None if not all of them are in the order of hashes: then all rows come at once.
+    runs: Option<Vec<[Vec<FileCursor<'a>>; 3]>>,
     key_columns: usize,
-    /// Whether all of them are in the order of hashes; else they come all at once.
-    ordered: bool,
     over: bool,
 }
 
 impl<'a> Walk<'a> {
     fn open(store: &'a JobStore, files: &[TableFile], key_columns: usize) -> Result<Self> {
-        let open = |file: &Option<StoredFile>| {
-            file.as_ref().map(|file| FileCursor::open(store, file, key_columns)).transpose()
-        };
+        let open =
+            |file: &Option<StoredFile>| file.as_ref().map(|file| OpenFile::open(store, file)).transpose();
         let newest = files.iter().rev();
-        let cursors = newest.map(|file| Ok([open(&file.rows)?, open(&file.removed)?, open(&file.added)?]));
-        let ordered = files.iter().all(|file| file.order.as_deref() == Some(ORDER)) && key_columns > 0;
-        Ok(Walk { files: cursors.collect::<Result<_>>()?, key_columns, ordered, over: false })
+        let opened = newest.map(|file| Ok([open(&file.rows)?, open(&file.removed)?, open(&file.added)?]));
+        let opened = opened.collect::<Result<Vec<_>>>()?;
+        // Whether each file is made of runs, and how many there are in all.
+        let by_group = files.iter().rev().map(|file| match file.order.as_deref() {
+            Some(ORDER) => Some(false),
+            Some(ORDER_OF_RUNS) => Some(true),
+            _ => None,
+        });
+        let by_group = by_group.collect::<Option<Vec<bool>>>().filter(|_| key_columns > 0);
+        let runs = by_group.map(|by_group| {
+            let all = || opened.iter().zip(&by_group);
+            let of = |file: &OpenFile, by_group: bool| if by_group { file.groups() } else { 1 };
+            let count =
+                all().flat_map(|(parts, by_group)| parts.iter().flatten().map(|file| of(file, *by_group)));
+            let count = count.sum();
+            let cursors = |file: &Option<OpenFile<'a>>, by_group: bool| match file {
+                Some(file) => file.cursors(by_group, key_columns, count),
+                None => Ok(vec![]),
+            };
+            let of_each = all().map(|([rows, removed, added], by_group)| {
+                Ok([cursors(rows, *by_group)?, cursors(removed, *by_group)?, cursors(added, *by_group)?])
+            });
+            of_each.collect::<Result<Vec<_>>>()
+        });
+        Ok(Walk { runs: runs.transpose()?, files: opened, key_columns, over: false })
     }
 
     /// Whether all files with rows have the same columns.
     fn is_of_one_kind(&self) -> bool {
         let with_rows = self.files.iter().flat_map(|[rows, _, added]| rows.iter().chain(added));
-        let schemas: Vec<_> = with_rows.map(FileCursor::schema).collect();
+        let schemas: Vec<_> = with_rows.map(OpenFile::schema).collect();
         schemas.windows(2).all(|pair| pair[0] == pair[1])
     }
 
@@ -267,22 +311,27 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let mut contents = Vec::with_capacity(self.files.len());
-        if self.ordered {
+        if let Some(runs) = &mut self.runs {
             let mut bound: Option<u64> = None;
-            for cursor in self.files.iter_mut().flatten().flatten() {
+            for cursor in runs.iter_mut().flatten().flatten() {
                 if let Some(own) = cursor.fill()? {
                     bound = Some(bound.map_or(own, |bound| bound.min(own)));
                 }
             }
-            for file in &mut self.files {
-                let [rows, removed, added] =
-                    file.each_mut().map(|cursor| cursor.as_mut().and_then(|cursor| cursor.take(bound)));
-                contents.push(Content { rows, removed, added });
+            let take = |part: &mut Vec<FileCursor>| {
+                let taken: Vec<_> = part.iter_mut().filter_map(|cursor| cursor.take(bound)).collect();
+                one_batch(&taken)
+            };
+            for [rows, removed, added] in runs.iter_mut() {
+                contents.push(Content { rows: take(rows)?, removed: take(removed)?, added: take(added)? });
             }
-            self.over = self.files.iter().flatten().flatten().all(FileCursor::is_over);
+            self.over = runs.iter().flatten().flatten().all(FileCursor::is_over);
         } else {
-            for [rows, removed, added] in std::mem::take(&mut self.files) {
-                let whole = |cursor: Option<FileCursor>| cursor.map(FileCursor::whole).transpose();
+            let whole = |file: &Option<OpenFile>| match file {
+                Some(file) => one_batch(&file.rows()?.collect::<Result<Vec<_>>>()?),
+                None => Ok(None),
+            };
+            for [rows, removed, added] in &self.files {
                 contents.push(Content { rows: whole(rows)?, removed: whole(removed)?, added: whole(added)? });
             }
             self.over = true;
@@ -371,6 +420,9 @@ fn known_apart(
 /// Batches of one schema as one; none if there are no rows.
 fn one_batch(batches: &[RecordBatch]) -> Result<Option<RecordBatch>> {
     let Some(first) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
+    if let [one] = batches {
+        return Ok(Some(one.clone()));
+    }
     Ok(Some(concat_batches(first.schema_ref(), batches)?))
 }
 
@@ -380,7 +432,7 @@ struct NewFile<'a> {
     stem: &'a str,
     key_columns: usize,
     /// The rows, the removed keys, and the added rows.
-    writers: [Option<(FileWriter, KeyHashes)>; 3],
+    writers: [Option<FileWriter>; 3],
     count: u64,
 }
 
@@ -392,45 +444,43 @@ impl<'a> NewFile<'a> {
     /// Adds contents, whose keys' hashes are above those that have been added.
     fn add(&mut self, content: Content) -> Result<()> {
         for (part, batch) in [content.rows, content.removed, content.added].into_iter().enumerate() {
-            self.add_unsorted(part, batch.as_slice())?;
+            self.add_behind(part, batch.as_slice())?;
         }
         Ok(())
     }
 
     /// Adds rows (part 0), removed keys (part 1) or added rows (part 2) in whatever order, their keys' hashes above those that
     /// have been added.
-    fn add_unsorted(&mut self, part: usize, batches: &[RecordBatch]) -> Result<()> {
+    fn add_behind(&mut self, part: usize, batches: &[RecordBatch]) -> Result<()> {
         let some: Vec<&RecordBatch> = batches.iter().filter(|batch| batch.num_rows() > 0).collect();
         let Some(first) = some.first() else { return Ok(()) };
         self.count += some.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-        let (writer, hashes) = self.writer(part, &first.schema())?;
-        hashes.sorted(&some, |rows| writer.write(&rows))
+        self.writer(part, first.schema_ref())?.write_behind(&some)
     }
 
     /// Adds all rows (part 0) or added rows (part 2), in whatever order.
-    fn add_kept(&mut self, part: usize, all: &[KeptRows]) -> Result<()> {
+    fn add_runs(&mut self, part: usize, all: &[KeptRows]) -> Result<()> {
         let Some(first) = all.iter().find(|kept| kept.num_rows() > 0) else { return Ok(()) };
         self.count += all.iter().map(|kept| kept.num_rows() as u64).sum::<u64>();
-        let (writer, hashes) = self.writer(part, first.schema())?;
-        hashes.sorted_kept(all, |rows| writer.write(&rows))
+        self.writer(part, first.schema())?.write_runs(all)
     }
 
-    fn writer(&mut self, part: usize, schema: &SchemaRef) -> Result<&mut (FileWriter, KeyHashes)> {
+    fn writer(&mut self, part: usize, schema: &SchemaRef) -> Result<&mut FileWriter> {
         Ok(match &mut self.writers[part] {
             Some(writer) => writer,
             none => {
                 let name = format!("{}{}.parquet", self.stem, ["", ".removed", ".added"][part]);
-                let begun = FileWriter::begin(self.store, name, schema.clone())?;
-                none.insert((begun, KeyHashes::new(schema, self.key_columns)?))
+                none.insert(FileWriter::begin(self.store, name, schema.clone(), self.key_columns)?)
             }
         })
     }
 
     fn finish(self) -> Result<TableFile> {
-        let [rows, removed, added] =
-            self.writers.map(|writer| writer.map(|(writer, _)| writer.finish()).transpose());
+        let is_ordered = self.writers.iter().flatten().all(FileWriter::is_ordered);
+        let order = if is_ordered { ORDER } else { ORDER_OF_RUNS };
+        let [rows, removed, added] = self.writers.map(|writer| writer.map(FileWriter::finish).transpose());
         let (rows, removed, added) = (rows?, removed?, added?);
-        Ok(TableFile { rows, removed, added, count: self.count, order: Some(ORDER.into()) })
+        Ok(TableFile { rows, removed, added, count: self.count, order: Some(order.into()) })
     }
 }
 
@@ -573,6 +623,35 @@ mod tests {
             assert_eq!(tables[0].files[0], before[0].files[0], "the large file stays as it is");
         }
         assert!(written < 50 * 100 * 8, "{written} rows for 50 changes of 100");
+        assert_eq!(held(&store, &tables), model);
+    }
+
+    #[test]
+    fn rows_that_only_come_are_written_again_seldom() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let (mut model, mut tables) = (Rows::new(), Vec::<TableManifest>::new());
+        let (mut came, mut written) = (0, 0);
+        for i in 0..60 {
+            let added: Rows = (0..500).map(|key| (key, vec![i; 2])).collect();
+            for (key, values) in &added {
+                model.entry(*key).or_default().extend(values);
+            }
+            let workers = vec![vec![change_and_add(&Rows::new(), &added)]];
+            let next = write(&store, &format!("s{i}"), &tables, workers).unwrap();
+            let before: Vec<&TableFile> = tables.iter().flat_map(|table| &table.files).collect();
+            let new = next[0].files.iter().filter(|file| !before.contains(file));
+            written += new.map(|file| file.count).sum::<u64>();
+            came += 1000;
+            tables = next;
+            assert!(tables[0].files.len() <= 16, "{:?}", tables[0].files);
+        }
+        assert!(written <= came * 3, "{written} rows for {came}");
+        assert_eq!(held(&store, &tables), model);
+        // Were rows of them to go, each file would be walked through run by run.
+        let gone: Rows = (0..250).map(|key| (key, vec![])).collect();
+        tables = write(&store, "gone", &tables, vec![vec![change(&gone)]]).unwrap();
+        model.retain(|key, _| *key >= 250);
         assert_eq!(held(&store, &tables), model);
     }
 

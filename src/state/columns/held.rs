@@ -52,6 +52,16 @@ impl Held {
         &self.none
     }
 
+    /// The numbers of all rows in the order of their places; none if they have no place or are in order as they are.
+    pub fn as_they_lie(&self) -> Option<Vec<u32>> {
+        if self.places.is_sorted() {
+            return None;
+        }
+        let mut rows: Vec<u32> = (0..self.places.len() as u32).collect();
+        rows.sort_unstable_by_key(|row| self.places[*row as usize]);
+        Some(rows)
+    }
+
     /// The columns of some of the rows, in their order as given.
     pub fn take(&self, rows: &[u32]) -> Result<Vec<ArrayRef>, ArrowError> {
         if rows.is_empty() || self.none.is_empty() {
