@@ -6,8 +6,7 @@
 //! in a log-structured merge tree (O'Neil et al. 1996): as soon as those behind a file are as large as it is, they become one, or,
 //! where rows have only been added and all of them count, seven times as large. What a checkpoint costs thus follows what
 //! has changed, times the logarithm of the state's size at most, and a table has few files. They
-//! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole; one behind the
-//! other where rows have only been added.
+//! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
 
 use super::Result;
 use super::checkpoint::{JobStore, TableManifest};
@@ -234,19 +233,13 @@ fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> 
     Ok(())
 }
 
-/// Gives the rows of a table's files that count, some at a time; those of a key may come in several.
+/// Gives the rows of a table's files that count, some at a time; all rows of a key come together: it may go to disk then, and need not
+/// be taken back.
 pub(super) fn read(
     store: &JobStore,
     table: &TableManifest,
     give: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
-    if table.files.iter().skip(1).all(TableFile::only_adds) {
-        // All rows count, in whatever order.
-        for stored in table.files.iter().flat_map(|file| [&file.rows, &file.added]).flatten() {
-            OpenFile::open(store, stored)?.rows()?.try_for_each(|batch| give(batch?))?;
-        }
-        return Ok(());
-    }
     let mut walk = Walk::open(store, &table.files, table.key_columns)?;
     while let Some(contents) = walk.next()? {
         let parts = contents.into_iter().flat_map(|content| [content.rows, content.added]);
@@ -648,7 +641,6 @@ mod tests {
         }
         assert!(written <= came * 3, "{written} rows for {came}");
         assert_eq!(held(&store, &tables), model);
-        // Were rows of them to go, each file would be walked through run by run.
         let gone: Rows = (0..250).map(|key| (key, vec![])).collect();
         tables = write(&store, "gone", &tables, vec![vec![change(&gone)]]).unwrap();
         model.retain(|key, _| *key >= 250);
