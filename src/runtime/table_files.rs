@@ -37,10 +37,12 @@ pub(super) const ORDER_OF_RUNS: &str = "xxh3-row-1 by row group";
 const READ_ROWS: usize = 8192;
 /// The least that are read at once of each of many runs.
 const LEAST_READ_ROWS: usize = 256;
-/// Rows of a row group, and so of a run: so many are put together at once, and held encoded while a file is written. Few where it
-/// is tested that what is written can be read.
+/// Rows of a row group, and so of a run, of which a file has few: so many are put together at once, and held encoded while a file is
+/// written. Few where it is tested that what is written can be read.
 const GROUP_ROWS: usize = if cfg!(debug_assertions) { 1 << 7 } else { 1 << 17 };
-/// A file has more runs only if they have four times as many rows.
+/// The same where it would have many.
+const MOST_GROUP_ROWS: usize = 4 * GROUP_ROWS;
+/// A file has more runs only if they have [`MOST_GROUP_ROWS`].
 const MANY_RUNS: usize = 64;
 /// Rows of a page: one of each column is held for each run that is read.
 const PAGE_ROWS: usize = 2048;
@@ -212,7 +214,7 @@ impl FileWriter {
             .set_compression(Compression::LZ4_RAW)
             .set_dictionary_enabled(false)
             .set_statistics_enabled(EnabledStatistics::None)
-            .set_max_row_group_row_count(Some(4 * GROUP_ROWS))
+            .set_max_row_group_row_count(Some(MOST_GROUP_ROWS))
             .set_data_page_row_count_limit(PAGE_ROWS)
             .build();
         let beside = store.disk.begin_atomically(&store.dir.join(&name))?;
@@ -234,7 +236,7 @@ impl FileWriter {
     /// Writes rows in whatever order.
     pub(super) fn write_runs(&mut self, all: &[KeptRows]) -> Result<()> {
         let rows: usize = all.iter().map(KeptRows::num_rows).sum();
-        let run_rows = (rows / MANY_RUNS).clamp(GROUP_ROWS, 4 * GROUP_ROWS);
+        let run_rows = (rows / MANY_RUNS).clamp(GROUP_ROWS, MOST_GROUP_ROWS);
         self.hashes_of.runs(all, run_rows, |run| {
             self.runs += 1;
             let written = self.writer.write(&run).and_then(|()| self.writer.flush());
@@ -424,8 +426,10 @@ impl FileCursor<'_> {
                 self.more = false;
                 break;
             };
+            let last = self.hashes.len().saturating_sub(1);
             self.hashes.extend(self.hashes_of.of(&batch).map_err(|e| damaged(&e))?);
-            if !self.hashes.is_sorted() {
+            // All before the last one have been looked at.
+            if !self.hashes[last..].is_sorted() {
                 return Err(damaged(&"its rows are out of order"));
             }
             read.push(batch);
