@@ -54,7 +54,7 @@ pub(crate) fn manifest(bytes: &[u8]) {
 fn read(store: &JobStore) {
     let Ok(Some(manifest)) = store.manifest() else { return };
     let nodes: Vec<Option<usize>> = (0..16).map(Some).collect();
-    let _ = store.read(&manifest, &nodes, 2, &mut |_| Ok(()));
+    let _ = store.read(&manifest, &nodes, &[], 2, &mut |_| Ok(()));
 }
 
 /// A file of a state table, whose checksum the manifest knows.
@@ -70,7 +70,7 @@ pub(crate) fn state(bytes: &[u8]) {
     let store = store("state-1", bytes);
     store.disk.write_atomically(&store.dir.join("checkpoint.json"), sealed.as_bytes()).unwrap();
     let manifest = store.manifest().unwrap().unwrap();
-    let state = store.read(&manifest, &[Some(0)], 2, &mut |_| Ok(()));
+    let state = store.read(&manifest, &[Some(0)], &[], 2, &mut |_| Ok(()));
     assert_eq!(state.is_ok(), bytes == sound, "other bytes are told");
 }
 

@@ -36,6 +36,24 @@ pub struct SourceSpec {
     pub late_rule: Option<LateRule>,
 }
 
+/// Rows that are equal in some keys come to one worker; without keys, all to the first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExchangeSpec {
+    /// The keys.
+    pub keys: Vec<Arc<dyn PhysicalExpr>>,
+    /// Which of them, by their hash in this order, name the worker; so do they in the state of what comes next.
+    pub by: Vec<usize>,
+    /// Whether the rows are there already, as they were sent by the same before: then none is moved.
+    pub there: bool,
+}
+
+impl ExchangeSpec {
+    /// The keys whose hash names the worker.
+    pub fn hashed(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        self.by.iter().filter_map(|key| self.keys.get(*key))
+    }
+}
+
 /// What a node does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
@@ -63,8 +81,8 @@ pub enum Spec {
     SingleRow,
     /// All rows of all inputs.
     Union,
-    /// Sends each row to the worker that its keys' hash names; no keys: to the first.
-    Exchange(Vec<Arc<dyn PhysicalExpr>>),
+    /// See [`ExchangeSpec`].
+    Exchange(ExchangeSpec),
     /// See [`AggregateSpec`].
     Aggregate(AggregateSpec),
     /// See [`JoinSpec`].

@@ -1,7 +1,7 @@
 //! The text of EXPLAIN: the dataflow as a tree, the result first, with what matters of each operator:
 //! whether it only adds rows, which column the watermark speaks of, what bounds its state.
 
-use super::dataflow::{Dataflow, Node, SourceSpec, Spec};
+use super::dataflow::{Dataflow, ExchangeSpec, Node, SourceSpec, Spec};
 use crate::operators::shown::shown;
 use crate::sql::StartAt;
 use std::fmt::Write;
@@ -49,6 +49,10 @@ pub fn explain_text(flow: &Dataflow) -> String {
 
 fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut Vec<ExplainLine>) {
     let node = &flow.nodes[index];
+    if let (Spec::Exchange(ExchangeSpec { there: true, .. }), [input]) = (&node.spec, node.inputs.as_slice())
+    {
+        return walk(flow, *input, head, tail, lines);
+    }
     lines.push(ExplainLine {
         operator: format!("{head}{}", operator_text(&flow.nodes, &flow.sources, index)),
         changes: if node.append_only { "append-only" } else { "updates" },
@@ -86,16 +90,19 @@ pub fn operator_text(nodes: &[Node], sources: &[SourceSpec], index: usize) -> St
         Spec::Upsert(spec) => spec.to_string(),
         Spec::SingleRow => "SingleRow".into(),
         Spec::Union => "Union".into(),
-        Spec::Exchange(keys) if keys.is_empty() => "Exchange to one worker".into(),
-        Spec::Exchange(keys) => {
+        Spec::Exchange(spec) if spec.keys.is_empty() => "Exchange to one worker".into(),
+        Spec::Exchange(spec) => {
             let keys: Vec<String> = match node.inputs.first().map(|i| &nodes[*i].spec) {
                 // The keys that an expansion adds have no names of their own.
                 Some(Spec::Expand(expand)) => {
-                    expand.keys.iter().map(shown).chain(["grouping set".into()]).collect()
+                    let names: Vec<String> =
+                        expand.keys.iter().map(shown).chain(["grouping set".into()]).collect();
+                    spec.by.iter().filter_map(|key| names.get(*key).cloned()).collect()
                 }
-                _ => keys.iter().map(shown).collect(),
+                _ => spec.hashed().map(shown).collect(),
             };
-            format!("Exchange by hash({})", keys.join(", "))
+            let how = if spec.there { "In place" } else { "Exchange" };
+            format!("{how} by hash({})", keys.join(", "))
         }
         Spec::Aggregate(spec) => spec.to_string(),
         Spec::Join(spec) => spec.to_string(),

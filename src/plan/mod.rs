@@ -38,7 +38,7 @@ pub mod window;
 mod within;
 mod wording;
 
-pub use dataflow::{Dataflow, Node, SourceSpec, Spec};
+pub use dataflow::{Dataflow, ExchangeSpec, Node, SourceSpec, Spec};
 pub use share::{FlowPart, SharedFlow};
 pub use state_bound::{BoundKind, StateBound};
 

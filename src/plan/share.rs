@@ -127,6 +127,14 @@ impl SharedFlow {
         self.nodes.len() - 1
     }
 
+    /// Which of the keys that a node's state is kept by name the worker of a row; `None` = all, as nothing else is said.
+    pub fn dealt_by(&self, node: usize) -> Option<&[usize]> {
+        match &self.nodes.get(*self.nodes.get(node)?.inputs.first()?)?.spec {
+            Spec::Exchange(spec) => Some(&spec.by),
+            _ => None,
+        }
+    }
+
     fn reached(&self, root: Option<usize>) -> BTreeSet<usize> {
         let mut reached: BTreeSet<usize> = root.into_iter().collect();
         for i in (0..self.nodes.len()).rev() {

@@ -315,11 +315,13 @@ impl JobStore {
     }
 
     /// The checkpoint's state, spread over `workers` workers by the tables' keys: `give` takes some of it at a time, for
-    /// each worker. `nodes`: for each of its nodes the one that takes its state.
+    /// each worker. `nodes`: for each of its nodes the one that takes its state; `by`: for each of those which of its
+    /// keys name the worker, if not all.
     pub fn read(
         &self,
         manifest: &Manifest,
         nodes: &[Option<usize>],
+        by: &[Option<&[usize]>],
         workers: usize,
         give: &mut dyn FnMut(Vec<RestoredPart>) -> Result<()>,
     ) -> Result<()> {
@@ -327,7 +329,9 @@ impl JobStore {
             let Some(node) = nodes.get(table.node).copied().flatten() else { continue };
             tables::read(self, table, &mut |batch| {
                 let (name, key_columns) = (&table.name, table.key_columns);
-                let parts = parts(&batch, key_columns, workers).map_err(|e| self.damaged(&self.dir, e))?;
+                let by = by.get(node).copied().flatten();
+                let parts =
+                    parts(&batch, key_columns, by, workers).map_err(|e| self.damaged(&self.dir, e))?;
                 let part = |batch| (node, StateTable { name: name.clone(), batch, key_columns });
                 give(parts.into_iter().map(part).collect())
             })?;
@@ -362,6 +366,7 @@ pub fn split(from: &JobStore, names: &[&str], to: &JobStore) -> Result<()> {
 fn parts(
     batch: &RecordBatch,
     keys: usize,
+    by: Option<&[usize]>,
     workers: usize,
 ) -> std::result::Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
     if workers == 1 {
@@ -372,7 +377,11 @@ fn parts(
         return Ok(std::iter::once(batch.clone()).chain((1..workers).map(|_| empty.clone())).collect());
     }
     let keys = batch.columns().get(..keys).ok_or("it lacks key columns")?;
-    let hashes = hash_columns(keys, batch.num_rows())?;
+    let hashed = match by {
+        Some(by) => by.iter().map(|key| keys.get(*key).cloned()).collect::<Option<_>>(),
+        None => Some(keys.to_vec()),
+    };
+    let hashes = hash_columns(&hashed.ok_or("it lacks key columns")?, batch.num_rows())?;
     Ok(partition(&hashes, workers)
         .iter()
         .map(|p| take_record_batch(batch, p))
@@ -430,7 +439,7 @@ mod tests {
                 }
                 Ok(())
             };
-            store.read(&manifest, &[None, None, Some(2)], workers, give).unwrap();
+            store.read(&manifest, &[None, None, Some(2)], &[], workers, give).unwrap();
             assert_eq!(lines.len(), 102);
             lines.sort();
             lines.dedup();
@@ -456,7 +465,7 @@ mod tests {
                 std::fs::write(&path, &flipped).unwrap();
                 let seen = match store.manifest() {
                     Ok(Some(manifest)) if manifest == sound => {
-                        store.read(&manifest, &[Some(0)], 1, &mut |_| Ok(())).is_err()
+                        store.read(&manifest, &[Some(0)], &[], 1, &mut |_| Ok(())).is_err()
                     }
                     Ok(_) => false,
                     Err(_) => true,

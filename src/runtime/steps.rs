@@ -140,7 +140,8 @@ impl Run {
         if let (Some(store), Some(manifest)) = (&store, &manifest)
             && step > 0
         {
-            store.read(manifest, &moves.nodes, crew.len(), &mut |parts| crew.restore(parts))?;
+            let by: Vec<_> = (0..flow.nodes.len()).map(|node| flow.dealt_by(node)).collect();
+            store.read(manifest, &moves.nodes, &by, crew.len(), &mut |parts| crew.restore(parts))?;
             crew.end_restore()?;
         }
         let tables = manifest.as_ref().map_or(vec![], |m| renumbered(&m.tables, &moves.nodes));

@@ -28,7 +28,7 @@ use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
 use crate::operators::window::WindowAssign;
 use crate::operators::{Emit, Operator, OperatorError, StateChange, StateTable, StepStart};
-use crate::plan::{SharedFlow, Spec};
+use crate::plan::{ExchangeSpec, SharedFlow, Spec};
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -249,7 +249,7 @@ pub(super) fn build(
     let mut joined: Vec<Vec<Option<Exchange>>> = (0..workers).map(|_| Vec::new()).collect();
     for node in &flow.nodes {
         let ends: Vec<Option<Exchange>> = match &node.spec {
-            Spec::Exchange(keys) => join(keys, workers).into_iter().map(Some).collect(),
+            Spec::Exchange(spec) if !spec.there => join(spec, workers).into_iter().map(Some).collect(),
             _ => (0..workers).map(|_| None).collect(),
         };
         for (worker, end) in joined.iter_mut().zip(ends) {
@@ -280,12 +280,12 @@ pub(super) fn build(
     joined.into_iter().enumerate().map(build_one).collect()
 }
 
-fn join(keys: &[Arc<dyn PhysicalExpr>], workers: usize) -> Vec<Exchange> {
+fn join(spec: &ExchangeSpec, workers: usize) -> Vec<Exchange> {
     let (send, receive): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
     receive
         .into_iter()
         .map(|receive| Exchange {
-            keys: keys.to_vec(),
+            keys: spec.hashed().cloned().collect(),
             send: send.clone(),
             receive,
             held: Vec::new(),

@@ -37,7 +37,7 @@ impl Lowering {
         let grows = both && (hold || grows_only(join.join_type));
         // Nulls of a NOT IN matter to all keys; without keys, every row may meet every other.
         let spread = if join.null_aware { [&[][..], &[][..]] } else { [&left_keys[..], &right_keys[..]] };
-        let inputs = [self.exchange(nodes[0], spread[0]), self.exchange(nodes[1], spread[1])];
+        let inputs = self.exchange_pair(nodes, spread);
         let input = |plan: &LogicalPlan, keys, append_only| JoinInput {
             schema: arrow_schema(plan),
             keys,

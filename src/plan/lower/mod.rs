@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod bounds;
+mod distribution;
 mod join;
 mod join_state;
 mod rank;
@@ -272,20 +273,6 @@ impl Lowering {
         };
         let append_only = self.append_only(input);
         self.add(plan, Spec::Unnest(spec), vec![input], append_only, None)
-    }
-
-    fn exchange(&mut self, input: usize, keys: &[Arc<dyn PhysicalExpr>]) -> usize {
-        let from = &self.flow.nodes[input];
-        let node = Node {
-            spec: Spec::Exchange(keys.to_vec()),
-            inputs: vec![input],
-            schema: from.schema.clone(),
-            append_only: from.append_only,
-            event_time: from.event_time,
-            state: None,
-        };
-        self.flow.nodes.push(node);
-        self.flow.nodes.len() - 1
     }
 }
 

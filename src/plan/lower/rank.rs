@@ -166,7 +166,7 @@ impl Lowering {
             self.flow.nodes[node].state = Some(state);
         } else if spec.last.is_some() && keys.is_empty() {
             let all: Vec<Arc<dyn PhysicalExpr>> = columns_as_they_are(&input_schema);
-            node = self.exchange(node, &all);
+            node = self.spread(node, all);
             let mut spec = first(TopNUse::Spread);
             let state = self.rank_state(&spec, &named, limit, node);
             spec.unbounded = state.is_unbounded();
