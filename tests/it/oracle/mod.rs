@@ -87,6 +87,7 @@ mod rank;
 mod relational;
 pub(crate) mod rows;
 mod sessions;
+mod together;
 mod windows;
 
 use batch::Reference;
@@ -164,6 +165,12 @@ fn every_way_to_run_a_relational_query_gives_the_batch_answer() {
 fn every_way_to_rank_rows_gives_the_batch_answer() {
     let draw = rank::draw_ranking;
     run(Grammar { draw, cases: CASES / 2, small: false, unanswered: 4, refused: 0, finals: 15 });
+}
+
+#[test]
+fn every_way_to_bring_rows_together_gives_the_batch_answer() {
+    let draw = together::draw_together;
+    run(Grammar { draw, cases: CASES / 2, small: true, unanswered: 4, refused: 5, finals: 0 });
 }
 
 /// Runs the cases of many seeds.
