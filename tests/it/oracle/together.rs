@@ -67,6 +67,8 @@ impl Chain<'_> {
             "JOIN",
             "JOIN",
             "LEFT JOIN",
+            "LEFT JOIN",
+            "RIGHT JOIN",
             "RIGHT JOIN",
             "FULL JOIN",
             "LEFT SEMI JOIN",
@@ -75,13 +77,8 @@ impl Chain<'_> {
             "RIGHT ANTI JOIN",
         ];
         let (kind, right) = (self.0.pick(&kinds), self.side());
-        let on = self.0.pick(&[
-            "x.a = y.a",
-            "x.a = y.a",
-            "x.b = y.b",
-            "x.a = y.a AND x.b = y.b",
-            "x.b = y.b AND x.a = y.a",
-        ]);
+        let both = ["x.a = y.a AND x.b = y.b", "x.b = y.b AND x.a = y.a"];
+        let on = self.0.pick(&["x.a = y.a", "x.a = y.a", "x.b = y.b", both[0], both[0], both[1]]);
         let sides: &[&str] = match kind {
             "LEFT SEMI JOIN" | "LEFT ANTI JOIN" => &["x"],
             "RIGHT SEMI JOIN" | "RIGHT ANTI JOIN" => &["y"],
@@ -98,6 +95,8 @@ impl Chain<'_> {
             ("a, max(b) AS b", "a"),
             ("max(a) AS a, b", "b"),
             ("a, b", "a, b"),
+            ("a, b", "a, b"),
+            ("a, b", "b, a"),
             ("a, b", "b, a"),
         ]);
         format!("SELECT {items}, {call} AS c FROM ({from}) AS x GROUP BY {by}")
