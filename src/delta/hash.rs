@@ -2,6 +2,7 @@
 //! the hash is DataFusion's and may change with its version.
 
 use arrow::array::{ArrayRef, UInt32Array};
+use arrow::buffer::ScalarBuffer;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::error::Result;
 
@@ -17,13 +18,25 @@ pub fn hash_columns(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
 
 /// For each of `parts` parts the indices of its rows, in order.
 pub fn partition(hashes: &[u64], parts: usize) -> Vec<UInt32Array> {
-    let mut indices: Vec<Vec<u32>> = vec![Vec::with_capacity(hashes.len() / parts + 16); parts];
-    for (row, hash) in hashes.iter().enumerate() {
-        // The high half: tables within a worker use the low bits.
-        let part = ((hash >> 32) as usize * parts) >> 32;
-        indices[part].push(row as u32);
+    // The high half: tables within a worker use the low bits.
+    let part = |hash: &u64| ((hash >> 32) as usize * parts) >> 32;
+    let mut next = vec![0; parts];
+    hashes.iter().for_each(|hash| next[part(hash)] += 1);
+    let lengths = next.clone();
+    let mut first = 0;
+    for next in &mut next {
+        first += std::mem::replace(next, first);
     }
-    indices.into_iter().map(UInt32Array::from).collect()
+    // All in one piece: where a row goes is looked up, and no branch hangs on it.
+    let mut rows = vec![0; hashes.len()];
+    for (row, hash) in hashes.iter().enumerate() {
+        let next = &mut next[part(hash)];
+        rows[*next] = row as u32;
+        *next += 1;
+    }
+    let rows = ScalarBuffer::from(rows);
+    let part = |(end, length): (usize, usize)| UInt32Array::new(rows.slice(end - length, length), None);
+    next.into_iter().zip(lengths).map(part).collect()
 }
 
 #[cfg(test)]

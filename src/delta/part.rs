@@ -90,7 +90,8 @@ impl Part {
 
     /// The weight of row `row`.
     pub fn weight(&self, row: usize) -> i64 {
-        self.delta.weight(self.rows.as_ref().map_or(row, |rows| rows.value(row) as usize))
+        let Some(weights) = &self.delta.weights else { return 1 };
+        weights.value(self.rows.as_ref().map_or(row, |rows| rows.value(row) as usize))
     }
 
     /// The columns in which the rows are, with others.

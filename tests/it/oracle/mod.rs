@@ -73,7 +73,7 @@
 //! | bounded SELECT | a union loses the marks | 75 |
 //! | bounded SELECT | the rows of sessions have no marks | 8 |
 //!
-//! Queries with ranks have cases of their own: see `rank`.
+//! Queries with ranks, and chains by the same keys, have cases of their own: see `rank`, `together`.
 
 mod batch;
 mod data;
