@@ -169,15 +169,17 @@ fn common(mut known: Distribution, other: Distribution) -> Option<Distribution> 
     known.iter().all(|columns| !columns.is_empty()).then_some(known)
 }
 
-/// The keys that spread rows: what is computed of times alone, like the day, is nearly the same in all rows of a step, and a
-/// constant is. All, if there are no others.
+/// The keys that spread rows. Beside a whole number, which is most often an id, what is computed of times alone (the day) or of
+/// nothing is left out: it costs more to compute and to hash than it spreads. Beside a text or a truth value, of which there may be
+/// few, it counts: of rows that are years apart the hours spread what three states would not.
 fn spread_by(keys: &Keys, schema: &Schema) -> Vec<usize> {
     let of_times = |key: &Arc<dyn PhysicalExpr>| {
         let mut columns = collect_columns(key).into_iter();
         column(key).is_none() && columns.all(|c| is_time(schema.field(c.index()).data_type()))
     };
     let others: Vec<usize> = (0..keys.len()).filter(|key| !of_times(&keys[*key])).collect();
-    if others.is_empty() { (0..keys.len()).collect() } else { others }
+    let is_number = |key: &usize| keys[*key].data_type(schema).is_ok_and(|t| t.is_integer());
+    if others.iter().any(is_number) { others } else { (0..keys.len()).collect() }
 }
 
 fn is_time(data_type: &DataType) -> bool {

@@ -13,5 +13,6 @@ EXPLAIN SELECT k, a, n FROM (SELECT k, a, row_number() OVER (PARTITION BY k ORDE
 EXPLAIN SELECT u, count(*) AS n FROM (SELECT upper(k) AS u, k FROM (SELECT DISTINCT k FROM l) AS x) AS y GROUP BY u;
 EXPLAIN SELECT k, sum(n) AS n FROM (SELECT k, count(*) AS n FROM l GROUP BY k UNION ALL SELECT k, count(*) AS n FROM r GROUP BY k) AS x GROUP BY k;
 EXPLAIN SELECT window_end, k, sum(n) AS n FROM (SELECT window_end, count(*) AS n FROM TUMBLE(l, ts, INTERVAL '1 minute') GROUP BY window_end) AS x JOIN r ON r.ts = x.window_end GROUP BY window_end, k;
+EXPLAIN SELECT a, to_char(ts, '%Y-%m-%d') AS day, count(*) AS n FROM l GROUP BY a, to_char(ts, '%Y-%m-%d');
 EXPLAIN SELECT k, to_char(ts, '%Y-%m-%d') AS day, count(*) AS n FROM l GROUP BY k, to_char(ts, '%Y-%m-%d');
 EXPLAIN SELECT to_char(ts, '%Y-%m-%d') AS day, count(*) AS n FROM l GROUP BY to_char(ts, '%Y-%m-%d');
