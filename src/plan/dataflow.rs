@@ -18,6 +18,7 @@ use crate::sql::StartAt;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use std::sync::Arc;
 
 /// A stream that the dataflow reads.
@@ -45,12 +46,26 @@ pub struct ExchangeSpec {
     pub by: Vec<usize>,
     /// Whether the rows are there already, as they were sent by the same before: then none is moved.
     pub there: bool,
+    /// Set if what it gives is not its input's rows but what [`SendOnce`](crate::operators::aggregate::SendOnce) makes of them for
+    /// this aggregate. The keys come first then.
+    pub once: Option<Box<AggregateSpec>>,
 }
 
 impl ExchangeSpec {
-    /// The keys whose hash names the worker.
-    pub fn hashed(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+    /// The keys whose hash names the worker, over the rows of the input.
+    pub fn named_by(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
         self.by.iter().filter_map(|key| self.keys.get(*key))
+    }
+
+    /// The same over the rows as they are sent.
+    pub fn hashed(&self) -> Vec<Arc<dyn PhysicalExpr>> {
+        match &self.once {
+            None => self.named_by().cloned().collect(),
+            Some(once) => {
+                let keys = self.by.iter().filter_map(|key| Some((*key, once.group.get(*key)?)));
+                keys.map(|(at, (_, name))| Arc::new(Column::new(name, at)) as Arc<dyn PhysicalExpr>).collect()
+            }
+        }
     }
 }
 

@@ -66,6 +66,12 @@ fn walk(flow: &Dataflow, index: usize, head: String, tail: String, lines: &mut V
     }
 }
 
+/// Which values an exchange sends once only.
+fn once(spec: &ExchangeSpec) -> String {
+    let Some(once) = &spec.once else { return String::new() };
+    format!(" once=[{}]", once.sent_once().join(", "))
+}
+
 /// An operator in one line.
 pub fn operator_text(nodes: &[Node], sources: &[SourceSpec], index: usize) -> String {
     let node = &nodes[index];
@@ -90,7 +96,7 @@ pub fn operator_text(nodes: &[Node], sources: &[SourceSpec], index: usize) -> St
         Spec::Upsert(spec) => spec.to_string(),
         Spec::SingleRow => "SingleRow".into(),
         Spec::Union => "Union".into(),
-        Spec::Exchange(spec) if spec.keys.is_empty() => "Exchange to one worker".into(),
+        Spec::Exchange(spec) if spec.keys.is_empty() => format!("Exchange to one worker{}", once(spec)),
         Spec::Exchange(spec) => {
             let keys: Vec<String> = match node.inputs.first().map(|i| &nodes[*i].spec) {
                 // The keys that an expansion adds have no names of their own.
@@ -99,10 +105,10 @@ pub fn operator_text(nodes: &[Node], sources: &[SourceSpec], index: usize) -> St
                         expand.keys.iter().map(shown).chain(["grouping set".into()]).collect();
                     spec.by.iter().filter_map(|key| names.get(*key).cloned()).collect()
                 }
-                _ => spec.hashed().map(shown).collect(),
+                _ => spec.named_by().map(shown).collect(),
             };
             let how = if spec.there { "In place" } else { "Exchange" };
-            format!("{how} by hash({})", keys.join(", "))
+            format!("{how} by hash({}){}", keys.join(", "), once(spec))
         }
         Spec::Aggregate(spec) => spec.to_string(),
         Spec::Join(spec) => spec.to_string(),

@@ -14,7 +14,7 @@ use super::journal::Moment;
 use super::seen::{Moved, NodeSeen, RowCount};
 use super::times::{Lifts, Reached};
 use crate::delta::{Delta, EventTime, Part, WATERMARK_NONE, hash_columns, partition};
-use crate::operators::aggregate::Aggregate;
+use crate::operators::aggregate::{Aggregate, SendOnce};
 use crate::operators::expand::Expand;
 use crate::operators::filter::Filter;
 use crate::operators::in_time::InTime;
@@ -95,6 +95,8 @@ type Parcel = (usize, Option<Vec<Part>>);
 
 /// One worker's end of an exchange.
 struct Exchange {
+    /// What its rows become first, if they do not stay as they are.
+    once: Option<Box<SendOnce>>,
     keys: Vec<Arc<dyn PhysicalExpr>>,
     send: Vec<Sender<Parcel>>,
     receive: Receiver<Parcel>,
@@ -227,13 +229,14 @@ impl Behind<'_> {
             Running::Operator(operator) => operator
                 .push_part(port, part, &mut behind)
                 .inspect_err(|_| self.failed.set(self.failed.get().or(Some(to)))),
-            Running::Exchange(exchange) if exchange.send.len() > 1 => {
-                exchange.held.push(part.delta()?);
-                Ok(())
+            Running::Exchange(exchange) => {
+                let failed = |_: &OperatorError| self.failed.set(self.failed.get().or(Some(to)));
+                match exchange.take(part.delta()?).inspect_err(failed)? {
+                    Some(delta) => behind.emit(delta),
+                    None => Ok(()),
+                }
             }
-            Running::Exchange(_) | Running::Union | Running::Source(_) | Running::Values(_) => {
-                behind.emit(part.delta()?)
-            }
+            Running::Union | Running::Source(_) | Running::Values(_) => behind.emit(part.delta()?),
         }
     }
 }
@@ -249,7 +252,7 @@ pub(super) fn build(
     let mut joined: Vec<Vec<Option<Exchange>>> = (0..workers).map(|_| Vec::new()).collect();
     for node in &flow.nodes {
         let ends: Vec<Option<Exchange>> = match &node.spec {
-            Spec::Exchange(spec) if !spec.there => join(spec, workers).into_iter().map(Some).collect(),
+            Spec::Exchange(spec) if !spec.there => join(spec, workers)?.into_iter().map(Some).collect(),
             _ => (0..workers).map(|_| None).collect(),
         };
         for (worker, end) in joined.iter_mut().zip(ends) {
@@ -280,18 +283,17 @@ pub(super) fn build(
     joined.into_iter().enumerate().map(build_one).collect()
 }
 
-fn join(spec: &ExchangeSpec, workers: usize) -> Vec<Exchange> {
+fn join(spec: &ExchangeSpec, workers: usize) -> Result<Vec<Exchange>, OperatorError> {
     let (send, receive): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
-    receive
-        .into_iter()
-        .map(|receive| Exchange {
-            keys: spec.hashed().cloned().collect(),
-            send: send.clone(),
-            receive,
-            held: Vec::new(),
-            moved: Moved::default(),
-        })
-        .collect()
+    let join = |receive| {
+        let once = match &spec.once {
+            Some(aggregate) => Some(Box::new(SendOnce::new(aggregate.as_ref().clone())?)),
+            None => None,
+        };
+        let (send, held, moved) = (send.clone(), Vec::new(), Moved::default());
+        Ok(Exchange { once, keys: spec.hashed(), send, receive, held, moved })
+    };
+    receive.into_iter().map(join).collect()
 }
 
 fn running(
@@ -479,6 +481,20 @@ impl Drop for Worker {
 }
 
 impl Exchange {
+    /// Takes rows: holds them until the step's end, or gives them back if there is only one worker.
+    fn take(&mut self, delta: Delta) -> Result<Option<Delta>, OperatorError> {
+        let several = self.send.len() > 1;
+        let delta = match &mut self.once {
+            Some(once) => once.pass(&delta, several)?,
+            None => delta,
+        };
+        if !several {
+            return Ok(Some(delta));
+        }
+        self.held.push(delta);
+        Ok(None)
+    }
+
     /// Sends this worker's rows to where their keys belong and takes what belongs here. The rows are not copied: who takes them
     /// copies what it keeps, which is less, and on its own core.
     fn swap(&mut self, me: usize) -> Result<Vec<Part>, RuntimeError> {

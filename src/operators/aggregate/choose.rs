@@ -88,6 +88,11 @@ impl CallPlan {
         if matches!(self.kind, Kind::Seen(_)) { seen::MOST } else { 1 }
     }
 
+    /// Whether it is a count of rows: one may stand for several.
+    pub(super) fn is_count(&self) -> bool {
+        matches!(self.kind, Kind::Count)
+    }
+
     /// An empty state of `calls` calls.
     pub(super) fn state(&self, schema: &Schema, calls: usize) -> Result<State> {
         let codec = |fields: &[SortField]| {

@@ -23,6 +23,7 @@ mod native;
 mod pane;
 mod plan;
 mod seen;
+mod send_once;
 mod spec;
 mod spill;
 mod sums;
@@ -31,6 +32,7 @@ pub(crate) mod tests;
 mod unsaved;
 mod windows;
 
+pub use send_once::SendOnce;
 pub use spec::{AggregateCall, AggregateSpec, EmitMode, WindowKey};
 
 use super::spill::KeyedState;

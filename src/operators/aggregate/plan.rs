@@ -52,6 +52,11 @@ impl StatePlan {
     pub(super) fn is_seen(&self) -> bool {
         self.plan.shared_by() > 1
     }
+
+    /// Whether its call counts rows.
+    pub(super) fn is_count(&self) -> bool {
+        self.plan.is_count()
+    }
 }
 
 impl Plan {
@@ -94,6 +99,21 @@ impl Plan {
             self.is_filter.push(filter);
             self.expressions.len() - 1
         })
+    }
+
+    /// The expression with a number.
+    pub(super) fn expression_of(&self, number: usize) -> Option<&Arc<dyn PhysicalExpr>> {
+        self.expressions.get(number)
+    }
+
+    /// The number of a call's argument; nothing if it is not evaluated.
+    pub(super) fn argument(&self, wanted: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+        self.expressions.iter().zip(&self.is_filter).position(|(e, f)| e == wanted && !f)
+    }
+
+    /// Whether a row may stand for several: rows are only counted, and values by whether they are there.
+    pub(super) fn takes_several(&self) -> bool {
+        !self.states.is_empty() && self.states.iter().all(|state| state.is_count() || state.is_seen())
     }
 
     /// Number of keys.
@@ -154,8 +174,7 @@ impl Plan {
 
     /// Evaluates keys and arguments over a delta.
     pub(super) fn rows(&self, delta: &Delta) -> Result<Rows> {
-        // Where rows are only counted, one may stand for several.
-        if self.append_only && delta.weights.is_some() && !self.spec.only_counts() {
+        if self.append_only && delta.weights.is_some() && !self.takes_several() {
             return Ok(internal_err!("weights in input that was said to be append-only")?);
         }
         let len = delta.num_rows();

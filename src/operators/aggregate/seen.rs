@@ -36,17 +36,7 @@ impl CallState for CountSeen {
 
     fn update(&mut self, input: &Input) -> Result<()> {
         let column = &input.values[0];
-        self.marks.clear();
-        self.marks.resize(column.len(), 0);
-        for (call, filter) in input.filters.iter().enumerate() {
-            match filter {
-                None => self.marks.iter_mut().for_each(|marks| *marks |= 1 << call),
-                Some(filter) => mark(&mut self.marks, filter, call),
-            }
-        }
-        if let Some(nulls) = nulls_of(column).filter(|nulls| nulls.null_count() > 0) {
-            (!nulls.inner()).set_indices().for_each(|row| self.marks[row] = 0);
-        }
+        mark_calls(&mut self.marks, column, input.filters);
         Ok(self.values.add(column, input.groups, &self.marks)?)
     }
 
@@ -115,8 +105,23 @@ impl CallState for CountSeen {
     }
 }
 
+/// For each row of a column of values the calls, by their filters, for which it counts: none if it is null.
+pub(super) fn mark_calls(marks: &mut Vec<u32>, column: &ArrayRef, filters: &[Option<&BooleanBuffer>]) {
+    marks.clear();
+    marks.resize(column.len(), 0);
+    for (call, filter) in filters.iter().enumerate() {
+        match filter {
+            None => marks.iter_mut().for_each(|marks| *marks |= 1 << call),
+            Some(filter) => mark(marks, filter, call),
+        }
+    }
+    if let Some(nulls) = nulls_of(column).filter(|nulls| nulls.null_count() > 0) {
+        (!nulls.inner()).set_indices().for_each(|row| marks[row] = 0);
+    }
+}
+
 /// Adds the call to the marks of the rows of its filter.
-fn mark(marks: &mut [u32], filter: &BooleanBuffer, call: usize) {
+pub(super) fn mark(marks: &mut [u32], filter: &BooleanBuffer, call: usize) {
     for (marks, passing) in marks.chunks_mut(64).zip(filter.bit_chunks().iter_padded()) {
         for (row, marks) in marks.iter_mut().enumerate() {
             *marks |= ((passing >> row) as u32 & 1) << call;

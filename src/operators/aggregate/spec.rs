@@ -26,15 +26,6 @@ pub struct AggregateSpec {
     pub schema: SchemaRef,
 }
 
-impl AggregateSpec {
-    /// Whether the rows of a group are only counted: then a row that has a weight stands for so many, also where rows only
-    /// come.
-    pub(super) fn only_counts(&self) -> bool {
-        let counts = |call: &AggregateCall| call.expr.fun().name() == "count" && !call.expr.is_distinct();
-        !self.aggregates.is_empty() && self.aggregates.iter().all(counts)
-    }
-}
-
 /// One aggregate function with its FILTER.
 #[derive(Debug, Clone)]
 pub struct AggregateCall {

@@ -71,7 +71,7 @@ fn session(batch: &RecordBatch) -> SessionContext {
 }
 
 /// The spec of the one aggregation in a query over t.
-fn spec(batch: &RecordBatch, sql: &str, append_only: bool, mode: EmitMode) -> AggregateSpec {
+pub(super) fn spec(batch: &RecordBatch, sql: &str, append_only: bool, mode: EmitMode) -> AggregateSpec {
     let state = session(batch).state();
     let plan = block_on(state.create_logical_plan(sql)).unwrap();
     let mut plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).unwrap();
@@ -235,11 +235,20 @@ fn run(query: Query, append_only: bool, mode: EmitMode, seed: u64) {
     let window = spec.group.iter().position(|(_, name)| name == "t.t");
     spec.window = window.map(|key| WindowKey { key, to_end: 5_000_000, grace: 0 });
     let (schema, keys) = (spec.schema.clone(), spec.group.len());
+    // Rows that go through an exchange come from several workers.
+    let mut senders: Vec<SendOnce> = vec![];
+    if let Some(over) = spec.over_sent_once().unwrap().filter(|_| seed.is_multiple_of(2)) {
+        senders.extend((0..2).map(|_| SendOnce::new(spec.clone()).unwrap()));
+        spec = over;
+    }
     let mut operator = Aggregate::new(spec.clone(), true).unwrap();
     let (mut live, mut out): (Vec<u32>, Vec<Delta>) = (vec![], vec![]);
     for step in 0..6 {
         for _ in 0..random.below(3) {
-            let delta = random_delta(&pool, append_only, &mut live, &mut random);
+            let mut delta = random_delta(&pool, append_only, &mut live, &mut random);
+            if !senders.is_empty() {
+                delta = senders[random.below(2) as usize].pass(&delta, random.below(9) > 0).unwrap();
+            }
             operator.push(0, delta, &mut out).unwrap();
         }
         operator.finish_step(WATERMARK_NONE, &mut out).unwrap();
@@ -320,6 +329,34 @@ fn every_way(seeds: u64, test: impl Fn(bool, EmitMode, u64)) {
             }
         }
     }
+}
+
+/// All counts: what goes through an exchange is sent once.
+#[test]
+fn counts_give_the_batch_answer() {
+    let calls = [
+        "count(*)",
+        "count(DISTINCT i)",
+        "count(*) FILTER (WHERE f > 0)",
+        "count(DISTINCT i) FILTER (WHERE f > 0)",
+        "count(DISTINCT i) FILTER (WHERE b)",
+        "count(i)",
+        "count(i, s) FILTER (WHERE b)",
+        "count(DISTINCT s)",
+        "count(DISTINCT b)",
+        "count(NULL)",
+        "count(DISTINCT f * 2) FILTER (WHERE s > 'a')",
+        "count(DISTINCT d)",
+    ];
+    every_way(4, |append_only, mode, seed| {
+        let calls = match seed % 4 {
+            0 => vec![calls[seed as usize % calls.len()], "count(DISTINCT s || 'x')"],
+            _ => calls.to_vec(),
+        };
+        for keys in ["", "k", "s, b", "f", "k, t"] {
+            run(Query { keys, calls: &calls, order: "i" }, append_only, mode, seed);
+        }
+    });
 }
 
 #[test]

@@ -49,7 +49,6 @@ impl Lowering {
         } else {
             (input, input_schema, keys)
         };
-        let input = self.exchange(input, &keys);
         let names = schema.fields().iter().map(|f| f.name().clone());
         let distinct = aggregates.is_empty();
         let spec = AggregateSpec {
@@ -70,6 +69,7 @@ impl Lowering {
         let is_final = spec.mode == EmitMode::Final;
         let append_only = is_final || (distinct && input_append_only);
         let state = self.group_state(&spec, &key_exprs, input);
+        let (input, spec) = self.exchange_groups(input, spec);
         let groups = self.add(plan, Spec::Aggregate(spec), vec![input], append_only, Some(state))?;
         if totals.is_empty() {
             return Ok(groups);
@@ -127,8 +127,8 @@ impl Lowering {
                         }),
                     )
                     .collect();
-            let exchange = self.exchange(input, &[]);
-            let state = self.group_state(&spec, &[], exchange);
+            let state = self.group_state(&spec, &[], input);
+            let (exchange, spec) = self.exchange_groups(input, spec);
             let row_schema = spec.schema.clone();
             let row = self.add(plan, Spec::Aggregate(spec), vec![exchange], false, Some(state))?;
             self.flow.nodes[row].schema = row_schema;

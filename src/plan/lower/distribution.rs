@@ -6,6 +6,7 @@
 
 use super::super::dataflow::{ExchangeSpec, Node, Spec};
 use super::Lowering;
+use crate::operators::aggregate::AggregateSpec;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::JoinType;
 use datafusion::physical_expr::PhysicalExpr;
@@ -30,8 +31,10 @@ impl Lowering {
             !by.iter().all(timed) || (0..keys.len()).all(|key| by.contains(&key) || timed(&key))
         };
         let spec = match by.filter(spreads) {
-            Some(by) => ExchangeSpec { keys: keys.to_vec(), by, there: true },
-            None => ExchangeSpec { keys: keys.to_vec(), by: spread_by(keys, schema), there: false },
+            Some(by) => ExchangeSpec { keys: keys.to_vec(), by, there: true, once: None },
+            None => {
+                ExchangeSpec { keys: keys.to_vec(), by: spread_by(keys, schema), there: false, once: None }
+            }
         };
         self.exchanged(input, spec)
     }
@@ -48,14 +51,32 @@ impl Lowering {
         let by = there.iter().flatten().next().unwrap_or(&all).clone();
         [0, 1].map(|side| {
             let there = there[side].as_ref() == Some(&by);
-            self.exchanged(inputs[side], ExchangeSpec { keys: keys[side].to_vec(), by: by.clone(), there })
+            let (keys, by) = (keys[side].to_vec(), by.clone());
+            self.exchanged(inputs[side], ExchangeSpec { keys, by, there, once: None })
         })
     }
 
     /// Spreads rows by all their columns, whatever has been before.
     pub(super) fn spread(&mut self, input: usize, columns: Vec<Arc<dyn PhysicalExpr>>) -> usize {
         let by = (0..columns.len()).collect();
-        self.exchanged(input, ExchangeSpec { keys: columns, by, there: false })
+        self.exchanged(input, ExchangeSpec { keys: columns, by, there: false, once: None })
+    }
+
+    /// Before an aggregate, brings the rows of its groups together; gives the aggregate as it is to be over them.
+    pub(super) fn exchange_groups(&mut self, input: usize, spec: AggregateSpec) -> (usize, AggregateSpec) {
+        let keys: Vec<Arc<dyn PhysicalExpr>> = spec.group.iter().map(|(key, _)| key.clone()).collect();
+        let exchange = self.exchange(input, &keys);
+        let node = &mut self.flow.nodes[exchange];
+        let Spec::Exchange(ExchangeSpec { there: false, once, .. }) = &mut node.spec else {
+            return (exchange, spec);
+        };
+        // What cannot be kept is told where the operator is made.
+        let Ok(Some(over)) = spec.over_sent_once() else { return (exchange, spec) };
+        *once = Some(Box::new(spec));
+        node.schema = over.input_schema.clone();
+        node.event_time =
+            node.event_time.and_then(|time| keys.iter().position(|key| column(key) == Some(time)));
+        (exchange, over)
     }
 
     fn exchanged(&mut self, input: usize, spec: ExchangeSpec) -> usize {
@@ -79,6 +100,9 @@ impl Lowering {
         match &node.spec {
             Spec::Exchange(spec) if spec.there => of_input(0),
             Spec::Exchange(spec) if spec.by.is_empty() => None,
+            Spec::Exchange(spec) if spec.once.is_some() => {
+                Some(spec.by.iter().map(|key| vec![*key]).collect())
+            }
             Spec::Exchange(spec) => spec.by.iter().map(|key| Some(vec![column(&spec.keys[*key])?])).collect(),
             // They pass their input's columns on as the first of theirs.
             Spec::Filter(_) | Spec::InTime(_) | Spec::Expand(_) | Spec::Session(_) | Spec::TopN(_) => {

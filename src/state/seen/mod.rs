@@ -1,7 +1,10 @@
 //! Per slot the different values, and for each which of up to 32 questions it counts for: `count(DISTINCT x)`, with as many
 //! FILTERs as one likes, in one look-up a row. For rows that only come; those that also go need [`super::distinct`].
 
+mod recent;
 mod words;
+
+pub use recent::RecentValues;
 
 use super::bag::RowCodec;
 use super::distinct::{RowKey, RowRef};
@@ -63,12 +66,26 @@ impl SeenValues {
     /// Row `i` shows value `i` of `column` to slot `slots[i]`, for the questions whose bits `marks[i]` has; without one, it is
     /// passed over.
     pub fn add(&mut self, column: &ArrayRef, slots: &[usize], marks: &[u32]) -> Result<(), ArrowError> {
+        self.add_telling(column, slots, marks, |_| ())
+    }
+
+    /// The same; `new` is told the rows whose value has not been seen before for one of the questions at least.
+    pub fn add_telling(
+        &mut self,
+        column: &ArrayRef,
+        slots: &[usize],
+        marks: &[u32],
+        mut new: impl FnMut(usize),
+    ) -> Result<(), ArrowError> {
         if *column.data_type() != self.data_type {
             let reason = format!("values of type {}, not {}", column.data_type(), self.data_type);
             return Err(ArrowError::InvalidArgumentError(reason));
         }
         let (counts, questions) = (&mut self.counts, self.questions);
         let mut count = |row: usize, mut marks: u32| {
+            if marks != 0 {
+                new(row);
+            }
             while marks != 0 {
                 counts[slots[row] * questions + marks.trailing_zeros() as usize] += 1;
                 marks &= marks - 1;

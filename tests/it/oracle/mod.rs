@@ -73,9 +73,10 @@
 //! | bounded SELECT | a union loses the marks | 75 |
 //! | bounded SELECT | the rows of sessions have no marks | 8 |
 //!
-//! Queries with ranks, and chains by the same keys, have cases of their own: see `rank`, `together`.
+//! Queries with ranks, chains by the same keys, and counts have cases of their own: see `rank`, `together`, `counts`.
 
 mod batch;
+mod counts;
 mod data;
 pub(crate) mod draw;
 mod drive;
@@ -170,6 +171,12 @@ fn every_way_to_rank_rows_gives_the_batch_answer() {
 #[test]
 fn every_way_to_bring_rows_together_gives_the_batch_answer() {
     let draw = together::draw_together;
+    run(Grammar { draw, cases: CASES / 2, small: true, unanswered: 4, refused: 5, finals: 0 });
+}
+
+#[test]
+fn every_way_to_count_gives_the_batch_answer() {
+    let draw = counts::draw_counts;
     run(Grammar { draw, cases: CASES / 2, small: true, unanswered: 4, refused: 5, finals: 0 });
 }
 
