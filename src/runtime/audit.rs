@@ -15,6 +15,11 @@ use std::sync::Arc;
 /// More rows of an operator's state than these are not looked at: a debug build would do nothing else.
 const MOST_ROWS: u64 = 20_000;
 
+/// Tables of different values, of which a row's last column are bits: those that are added to a value come with these alone.
+const SEEN: &str = "seen";
+/// The last bytes of such a row are the bits.
+const MARKS: usize = size_of::<u32>();
+
 type Row = Vec<u8>;
 /// By table and key the rows, in the row format.
 type Saved = BTreeMap<String, HashMap<Row, Vec<Row>>>;
@@ -137,7 +142,7 @@ fn differences(saved: &Saved, state: &Saved) -> Vec<String> {
         let of = |table: &HashMap<Row, Vec<Row>>, key: &Row| {
             let mut rows = table.get(key).cloned().unwrap_or_default();
             rows.sort();
-            rows
+            if name.starts_with(SEEN) { marks_together(rows) } else { rows }
         };
         let forgotten = state.keys().filter(|key| !saved.contains_key(*key)).count();
         let kept = saved.keys().filter(|key| !state.contains_key(*key)).count();
@@ -151,6 +156,19 @@ fn differences(saved: &Saved, state: &Saved) -> Vec<String> {
         }
         found
     })
+}
+
+/// Sorted rows of which each has the bits of all that are otherwise equal.
+fn marks_together(rows: Vec<Row>) -> Vec<Row> {
+    let mut together: Vec<Row> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let at = row.len().saturating_sub(MARKS);
+        match together.last_mut().filter(|last| last.len() == row.len() && last[..at] == row[..at]) {
+            Some(last) => last[at..].iter_mut().zip(&row[at..]).for_each(|(all, marks)| *all |= marks),
+            None => together.push(row),
+        }
+    }
+    together
 }
 
 #[cfg(test)]

@@ -100,6 +100,20 @@ pub(super) trait CallState: Send {
     /// The state of some groups, each named once, as columns; it stays as it is.
     fn save(&mut self, groups: &[usize]) -> Result<Saved>;
 
+    /// Whether its rows only come, and it can tell which have: then a checkpoint takes those, and not all rows of a group.
+    fn notes_added(&self) -> bool {
+        false
+    }
+
+    /// Begins to note what [`CallState::update`] adds, with nothing noted.
+    fn begin_added(&mut self) {}
+
+    /// What has been added to some groups, each named once, since this was last called; of other groups it is forgotten. What is loaded
+    /// is not among it.
+    fn save_added(&mut self, groups: &[usize]) -> Result<Saved> {
+        self.save(groups)
+    }
+
     /// Adds saved state to groups that exist: row i belongs to group `groups[i]`.
     fn load(&mut self, groups: &[usize], columns: &[ArrayRef]) -> Result<()>;
 

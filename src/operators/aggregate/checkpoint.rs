@@ -4,7 +4,8 @@ use super::Aggregate;
 use super::call::misfit;
 use super::pane::{Pane, PaneTable, concat_columns};
 use super::unsaved::KeyColumns;
-use crate::operators::{Result, StateChange, StateTable, TableChange};
+use crate::operators::kept_rows::KeptRows;
+use crate::operators::{OperatorError, Result, StateChange, StateTable, TableChange};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
 use std::collections::BTreeMap;
@@ -56,10 +57,14 @@ impl Aggregate {
         }
         let mut gone = std::mem::take(&mut self.gone);
         let mut parts: BTreeMap<Option<usize>, Vec<PaneTable>> = BTreeMap::new();
+        let mut added: BTreeMap<Option<usize>, Vec<PaneTable>> = BTreeMap::new();
+        let mut anew: Vec<KeyColumns> = Vec::new();
         for pane in self.panes.values_mut() {
-            let (tables, forgotten) = pane.save_changes(&self.plan)?;
-            gone.extend(forgotten);
-            for table in tables {
+            let changes = pane.save_changes(&self.plan)?;
+            gone.extend(changes.gone);
+            anew.extend(Some(changes.anew).filter(|keys| !keys.is_empty()));
+            for table in changes.tables {
+                let parts = if table.added { &mut added } else { &mut parts };
                 parts.entry(table.call).or_default().push(table);
             }
         }
@@ -68,21 +73,26 @@ impl Aggregate {
         let mut changes = Vec::new();
         let calls: Vec<usize> = self.plan.states.iter().map(|state| state.call).collect();
         for call in [None].into_iter().chain(calls.into_iter().map(Some)) {
-            let rows = match parts.get(&call) {
-                Some(parts) => Some(self.table(call, parts)?.batch),
-                None => None,
+            let table = |parts: Option<&Vec<PaneTable>>| -> Result<Option<RecordBatch>> {
+                let batch = parts.map(|parts| Ok::<_, OperatorError>(self.table(call, parts)?.batch));
+                Ok(batch.transpose()?.filter(|rows| rows.num_rows() > 0))
             };
-            // Of the rows that a call keeps, a group that has changed may have none any more.
-            let may_have_none = if call.is_some() { &changed[..] } else { &[] };
+            let (rows, added) = (table(parts.get(&call))?, table(added.get(&call))?);
+            // Of the rows that a call keeps, a group that has changed may have none any more; where they only come it has what it had.
+            let may_have_none = match call {
+                None => &[],
+                Some(call) if self.plan.states[self.plan.calls[call].0].is_seen() => &anew[..],
+                Some(_) => &changed[..],
+            };
             let removed = self.removed(gone.iter().chain(may_have_none))?;
-            if rows.is_some() || removed.is_some() {
+            if rows.is_some() || removed.is_some() || added.is_some() {
                 changes.push(TableChange {
                     name: self.table_name(call),
                     key_columns: self.plan.keys(),
                     rows,
                     kept: None,
                     removed,
-                    added: None,
+                    added: added.map(KeptRows::from),
                 });
             }
         }

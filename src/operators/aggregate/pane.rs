@@ -30,6 +30,19 @@ pub(super) struct PaneTable {
     pub(super) columns: Vec<(String, ArrayRef)>,
     /// Which of the groups that were asked for each row belongs to, in order.
     pub(super) groups: Vec<usize>,
+    /// Whether the rows are beside what the checkpoint has of their groups.
+    pub(super) added: bool,
+}
+
+/// What a pane has changed since the last checkpoint.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// The state of the groups that are there, as [`Pane::save`] gives it, but of calls whose rows only come those that have.
+    pub(super) tables: Vec<PaneTable>,
+    /// The keys of groups that have been forgotten.
+    pub(super) gone: Vec<KeyColumns>,
+    /// The keys of groups that come with all their rows.
+    pub(super) anew: KeyColumns,
 }
 
 /// Groups that share a fate.
@@ -89,6 +102,7 @@ impl Pane {
     /// Begins to note what changes. `in_checkpoint`: the checkpoint may have groups of this pane.
     pub(super) fn begin_unsaved(&mut self, in_checkpoint: bool) {
         self.unsaved = Some(Unsaved::new(self.total, in_checkpoint));
+        self.states.iter_mut().for_each(|state| state.begin_added());
     }
 
     /// Whether the checkpoint may have groups of this pane.
@@ -394,14 +408,18 @@ impl Pane {
         }
     }
 
-    /// What has changed since this was last called: the state of the groups that are there, as [`Pane::save`] gives it, and
-    /// the keys of those that have been forgotten.
-    pub(super) fn save_changes(&mut self, plan: &Plan) -> Result<(Vec<PaneTable>, Vec<KeyColumns>)> {
-        let Some(unsaved) = &mut self.unsaved else { return Ok((vec![], vec![])) };
+    /// What has changed since this was last called.
+    pub(super) fn save_changes(&mut self, plan: &Plan) -> Result<Changes> {
+        let Some(unsaved) = &mut self.unsaved else { return Ok(Changes::default()) };
         let gone = std::mem::take(&mut unsaved.gone);
-        let (groups, keys) = unsaved.take(plan.keys())?;
-        let tables = if groups.is_empty() { vec![] } else { self.save_groups(plan, &groups, keys)? };
-        Ok((tables, gone))
+        let (groups, keys, anew) = unsaved.take(plan.keys())?;
+        if groups.is_empty() {
+            return Ok(Changes { gone, ..Changes::default() });
+        }
+        let anew: Vec<usize> = (0..groups.len()).filter(|i| anew[*i]).collect();
+        let anew_keys = take_rows(&keys, &anew, groups.len())?;
+        let tables = self.save_rows(plan, &groups, keys, Some(&anew))?;
+        Ok(Changes { tables, gone, anew: anew_keys })
     }
 
     /// The state of some groups, whose keys are these columns of the output.
@@ -411,24 +429,52 @@ impl Pane {
         all: &[usize],
         keys: KeyColumns,
     ) -> Result<Vec<PaneTable>> {
+        self.save_rows(plan, all, keys, None)
+    }
+
+    /// The same; of states that note what is added, if `anew` is given, all rows of these of the groups alone, and of the others what has
+    /// been added.
+    fn save_rows(
+        &mut self,
+        plan: &Plan,
+        all: &[usize],
+        keys: KeyColumns,
+        anew: Option<&[usize]>,
+    ) -> Result<Vec<PaneTable>> {
         let weights = match plan.append_only {
             true => Int64Array::from_value(1, all.len()),
             false => Int64Array::from_iter_values(all.iter().map(|g| self.weights[*g])),
         };
         let numbers = (0..all.len()).collect();
-        let mut groups = PaneTable { call: None, keys: keys.clone(), columns: vec![], groups: numbers };
+        let mut groups =
+            PaneTable { call: None, keys: keys.clone(), columns: vec![], groups: numbers, added: false };
         groups.columns.push((WEIGHT.into(), Arc::new(weights)));
         let mut tables = Vec::new();
         for (state, its) in self.states.iter_mut().zip(&plan.states) {
-            let Saved { groups: slots, columns } = state.save(all)?;
             let call = its.call;
-            let named = columns.into_iter().enumerate();
-            match slots {
-                None => groups.columns.extend(named.map(|(i, c)| (format!("{STATE}{call}.{i}"), c))),
-                Some(slots) => {
-                    let keys = take_rows(&keys, &slots, all.len())?;
-                    let columns = named.map(|(i, c)| (format!("column{i}"), c)).collect();
-                    tables.push(PaneTable { call: Some(call), keys, columns, groups: slots });
+            let parts = match anew.filter(|_| state.notes_added()) {
+                None => vec![(state.save(all)?, false)],
+                Some(anew) => {
+                    let is_anew: Vec<usize> = anew.iter().map(|i| all[*i]).collect();
+                    let mut whole = state.save(&is_anew)?;
+                    whole.groups.iter_mut().flatten().for_each(|group| *group = anew[*group]);
+                    let others: Vec<usize> =
+                        (0..all.len()).filter(|i| anew.binary_search(i).is_err()).collect();
+                    let groups: Vec<usize> = others.iter().map(|i| all[*i]).collect();
+                    let mut added = state.save_added(&groups)?;
+                    added.groups.iter_mut().flatten().for_each(|group| *group = others[*group]);
+                    vec![(whole, false), (added, true)]
+                }
+            };
+            for (Saved { groups: slots, columns }, added) in parts {
+                let named = columns.into_iter().enumerate();
+                match slots {
+                    None => groups.columns.extend(named.map(|(i, c)| (format!("{STATE}{call}.{i}"), c))),
+                    Some(slots) => {
+                        let keys = take_rows(&keys, &slots, all.len())?;
+                        let columns = named.map(|(i, c)| (format!("column{i}"), c)).collect();
+                        tables.push(PaneTable { call: Some(call), keys, columns, groups: slots, added });
+                    }
                 }
             }
         }
@@ -440,7 +486,10 @@ impl Pane {
     pub(super) fn note_all(&mut self, plan: &Plan, keys: &[ArrayRef], rows: usize) -> Result<()> {
         self.intern(plan, keys, rows)?;
         match &mut self.unsaved {
-            Some(unsaved) => unsaved.note(&self.slots, keys, 0, self.total),
+            Some(unsaved) => {
+                unsaved.note_anew(&self.slots);
+                unsaved.note(&self.slots, keys, 0, self.total)
+            }
             None => Ok(()),
         }
     }

@@ -25,7 +25,7 @@ impl CountSeen {
 
     /// A value and group for each row, all of them for call `call`.
     fn load_values(&mut self, call: usize, groups: &[usize], values: &ArrayRef) -> Result<()> {
-        Ok(self.values.add(values, groups, &vec![1 << call; groups.len()])?)
+        Ok(self.values.add_telling(values, groups, &vec![1 << call; groups.len()], |_, _| ())?)
     }
 }
 
@@ -69,7 +69,20 @@ impl CallState for CountSeen {
         if marks.values().iter().any(|marks| *marks & !most != 0) {
             return Err(misfit("a value counts for a call that is not there".into()));
         }
-        Ok(self.values.add(column, groups, marks.values())?)
+        Ok(self.values.add_telling(column, groups, marks.values(), |_, _| ())?)
+    }
+
+    fn notes_added(&self) -> bool {
+        true
+    }
+
+    fn begin_added(&mut self) {
+        self.values.note_added();
+    }
+
+    fn save_added(&mut self, groups: &[usize]) -> Result<Saved> {
+        let (groups, columns) = self.values.take_added(groups)?;
+        Ok(Saved { groups: Some(groups), columns })
     }
 
     /// Builds before this one kept values with weights for each call; the library's accumulators, where only final results go

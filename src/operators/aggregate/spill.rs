@@ -45,11 +45,11 @@ impl Aggregate {
         let mut parts: BTreeMap<Option<usize>, Part> = BTreeMap::new();
         for leavers in leavers {
             let before = unsaved.len();
-            for PaneTable { call, keys, columns, groups } in leavers.tables {
+            for PaneTable { call, keys, columns, groups, added } in leavers.tables {
                 let part = parts.entry(call).or_default();
                 part.counts.resize(before + leavers.unsaved.len(), 0);
                 groups.iter().for_each(|group| part.counts[before + *group] += 1);
-                part.tables.push(PaneTable { call, keys, columns, groups });
+                part.tables.push(PaneTable { call, keys, columns, groups, added });
             }
             keys.iter_mut().zip(leavers.keys).for_each(|(all, key)| all.push(key));
             unsaved.extend(leavers.unsaved);

@@ -15,6 +15,8 @@ const FORGOTTEN: usize = usize::MAX;
 pub(super) struct Unsaved {
     /// Whether a group is among `parts`.
     is: Vec<bool>,
+    /// Groups of which the checkpoint is to have all rows anew, not those that have been added.
+    anew: Vec<usize>,
     /// Groups and their keys, as columns of the output.
     parts: Vec<(Vec<usize>, KeyColumns)>,
     /// Keys of groups that have been forgotten.
@@ -26,7 +28,7 @@ pub(super) struct Unsaved {
 impl Unsaved {
     /// Of a pane of `total` groups, of which the checkpoint has all or none.
     pub(super) fn new(total: usize, in_checkpoint: bool) -> Self {
-        Unsaved { is: vec![false; total], parts: vec![], gone: vec![], in_checkpoint }
+        Unsaved { is: vec![false; total], anew: vec![], parts: vec![], gone: vec![], in_checkpoint }
     }
 
     /// Takes note of the groups from `from` on among `slots`, the groups of rows with these keys, of `total` groups.
@@ -54,6 +56,11 @@ impl Unsaved {
         Ok(())
     }
 
+    /// Takes note that all rows of these groups are to be saved, whatever the checkpoint has of them.
+    pub(super) fn note_anew(&mut self, slots: &[usize]) {
+        self.anew.extend(slots);
+    }
+
     /// Whether a group has changed.
     pub(super) fn is(&self, group: usize) -> bool {
         self.is.get(group).copied().unwrap_or(false)
@@ -70,25 +77,34 @@ impl Unsaved {
         }
         self.is.resize(total, false);
         self.is = kept.iter().map(|old| self.is[*old]).collect();
+        self.anew.retain_mut(|group| {
+            *group = now[*group];
+            *group != FORGOTTEN
+        });
         for (groups, _) in &mut self.parts {
             groups.iter_mut().filter(|g| **g != FORGOTTEN).for_each(|g| *g = now[*g]);
         }
         Ok(())
     }
 
-    /// The groups that have changed, with their keys, of which there are `keys` columns; from now on the checkpoint has them.
-    pub(super) fn take(&mut self, keys: usize) -> Result<(Vec<usize>, KeyColumns)> {
+    /// The groups that have changed, with their keys, of which there are `keys` columns, and which of them are to be saved anew; from
+    /// now on the checkpoint has them.
+    pub(super) fn take(&mut self, keys: usize) -> Result<(Vec<usize>, KeyColumns, Vec<bool>)> {
         let parts = std::mem::take(&mut self.parts);
+        let mut anew = vec![false; self.is.len()];
+        std::mem::take(&mut self.anew).into_iter().for_each(|group| anew[group] = true);
         self.in_checkpoint |= !parts.is_empty();
         self.is.fill(false);
         if parts.is_empty() {
-            return Ok((vec![], vec![]));
+            return Ok((vec![], vec![], vec![]));
         }
         let all: Vec<usize> = parts.iter().flat_map(|(groups, _)| groups.iter().copied()).collect();
         let keys = (0..keys).map(|k| concat_columns(parts.iter().map(|(_, keys)| &keys[k])));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let there: Vec<usize> = (0..all.len()).filter(|i| all[*i] != FORGOTTEN).collect();
         let keys = take_rows(&keys, &there, all.len())?;
-        Ok((there.into_iter().map(|i| all[i]).collect(), keys))
+        let groups: Vec<usize> = there.into_iter().map(|i| all[i]).collect();
+        let anew = groups.iter().map(|group| anew[*group]).collect();
+        Ok((groups, keys, anew))
     }
 }

@@ -10,6 +10,7 @@ use super::bag::RowCodec;
 use super::distinct::{RowKey, RowRef};
 use super::words as column_words;
 use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::SortField;
@@ -30,6 +31,15 @@ pub struct SeenValues {
     counts: Vec<i64>,
     bytes: usize,
     scratch: Vec<u64>,
+    /// What has been added since [`SeenValues::take_added`] was last called; `None` = nobody wants to know.
+    added: Option<Added>,
+}
+
+/// Values that are new to their slot, or to one of its questions: then with these alone.
+#[derive(Debug, Default)]
+struct Added {
+    words: Vec<Word>,
+    rows: Vec<(usize, Box<[u8]>, u32)>,
 }
 
 #[derive(Debug)]
@@ -51,7 +61,7 @@ impl SeenValues {
             Values::Rows(Box::new(RowCodec::new(fields, vec![data_type.clone()])?), HashMap::new())
         };
         let (data_type, counts, scratch) = (data_type.clone(), Vec::new(), Vec::new());
-        Ok(SeenValues { values, data_type, questions, counts, bytes: 0, scratch })
+        Ok(SeenValues { values, data_type, questions, counts, bytes: 0, scratch, added: None })
     }
 
     /// Makes slots `0..total` exist; an error if there would be more than 2³².
@@ -66,16 +76,36 @@ impl SeenValues {
     /// Row `i` shows value `i` of `column` to slot `slots[i]`, for the questions whose bits `marks[i]` has; without one, it is
     /// passed over.
     pub fn add(&mut self, column: &ArrayRef, slots: &[usize], marks: &[u32]) -> Result<(), ArrowError> {
-        self.add_telling(column, slots, marks, |_| ())
+        if self.added.is_none() {
+            return self.add_telling(column, slots, marks, |_, _| ());
+        }
+        let mut new: Vec<(u32, u32)> = Vec::new();
+        self.add_telling(column, slots, marks, |row, marks| new.push((row as u32, marks)))?;
+        let Some(added) = &mut self.added else { return Ok(()) };
+        match &self.values {
+            Values::Words(_) => added.words.extend(new.iter().map(|(row, marks)| {
+                let row = *row as usize;
+                Word { slot: slots[row] as u32, value: self.scratch[row], marks: *marks }
+            })),
+            Values::Rows(codec, _) => {
+                let rows = UInt32Array::from_iter_values(new.iter().map(|(row, _)| *row));
+                let encoded = codec.encode(&[take(column, &rows, None)?])?;
+                for (i, (row, marks)) in new.iter().enumerate() {
+                    added.rows.push((slots[*row as usize], encoded.row(i).as_ref().into(), *marks));
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// The same; `new` is told the rows whose value has not been seen before for one of the questions at least.
+    /// The same, not noted as added; `new` is told the rows whose value has not been seen before for one of the questions at
+    /// least, and for which.
     pub fn add_telling(
         &mut self,
         column: &ArrayRef,
         slots: &[usize],
         marks: &[u32],
-        mut new: impl FnMut(usize),
+        mut new: impl FnMut(usize, u32),
     ) -> Result<(), ArrowError> {
         if *column.data_type() != self.data_type {
             let reason = format!("values of type {}, not {}", column.data_type(), self.data_type);
@@ -84,7 +114,7 @@ impl SeenValues {
         let (counts, questions) = (&mut self.counts, self.questions);
         let mut count = |row: usize, mut marks: u32| {
             if marks != 0 {
-                new(row);
+                new(row, marks);
             }
             while marks != 0 {
                 counts[slots[row] * questions + marks.trailing_zeros() as usize] += 1;
@@ -116,6 +146,30 @@ impl SeenValues {
         Ok(())
     }
 
+    /// Begins to note what [`SeenValues::add`] adds, with nothing noted.
+    pub fn note_added(&mut self) {
+        self.added = Some(Added::default());
+    }
+
+    /// What was added to some slots since this was last called, as [`SeenValues::save`] gives it, but in the order in which it came; a value
+    /// whose questions have become more comes with those alone. What was added to other slots is noted no more.
+    pub fn take_added(&mut self, slots: &[usize]) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+        let place = self.places(slots);
+        let Added { words, rows } = std::mem::take(&mut self.added).unwrap_or_default();
+        self.note_added();
+        match &self.values {
+            Values::Words(_) => {
+                let some = words.into_iter().filter_map(|word| Some((place(word.slot as usize)?, word)));
+                self.word_rows(&some.collect::<Vec<_>>())
+            }
+            Values::Rows(codec, _) => {
+                let some =
+                    rows.iter().filter_map(|(slot, value, marks)| Some((place(*slot)?, &**value, *marks)));
+                encoded_rows(codec, &some.collect::<Vec<_>>())
+            }
+        }
+    }
+
     /// How many different values slot `slot` has seen for a question.
     pub fn count(&self, slot: usize, question: usize) -> i64 {
         self.counts[slot * self.questions + question]
@@ -128,6 +182,18 @@ impl SeenValues {
         let slot = |old: usize| Some(renumbered[old]).filter(|new| *new != u32::MAX);
         let kept = ids.iter().flat_map(|id| &self.counts[id * self.questions..(id + 1) * self.questions]);
         self.counts = kept.copied().collect();
+        if let Some(added) = &mut self.added {
+            added.words.retain_mut(|word| {
+                let now = slot(word.slot as usize);
+                word.slot = now.unwrap_or(word.slot);
+                now.is_some()
+            });
+            added.rows.retain_mut(|(of, ..)| {
+                let now = slot(*of);
+                *of = now.map_or(*of, |now| now as usize);
+                now.is_some()
+            });
+        }
         match &mut self.values {
             Values::Words(words) => words.retain(|old| slot(old as usize)),
             Values::Rows(_, map) => {
@@ -142,29 +208,35 @@ impl SeenValues {
     /// All values of some slots, in order of slot and value: which of `slots` each belongs to, and the columns value and
     /// bits of the questions. Cost: all values are looked at.
     pub fn save(&self, slots: &[usize]) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
-        let mut places = vec![usize::MAX; self.counts.len() / self.questions];
-        slots.iter().enumerate().for_each(|(i, slot)| places[*slot] = i);
-        let place = |slot: usize| Some(places[slot]).filter(|place| *place != usize::MAX);
-        let (slots, values, marks): (Vec<usize>, ArrayRef, UInt32Array) = match &self.values {
+        let place = self.places(slots);
+        match &self.values {
             Values::Words(words) => {
                 let some = words.iter().filter_map(|word| Some((place(word.slot as usize)?, word)));
                 let mut all: Vec<(usize, Word)> = some.collect();
                 all.sort_unstable_by_key(|(place, word)| (*place, word.value));
-                let values: Vec<u64> = all.iter().map(|(_, word)| word.value).collect();
-                let values = column_words::column(&self.data_type, &values, None)?;
-                let marks = all.iter().map(|(_, word)| word.marks).collect::<Vec<_>>();
-                (all.iter().map(|(place, _)| *place).collect(), values, marks.into())
+                self.word_rows(&all)
             }
             Values::Rows(codec, map) => {
                 let some = map.iter().filter_map(|(k, m)| Some((place(k.0)?, &*k.1, *m)));
                 let mut all: Vec<(usize, &[u8], u32)> = some.collect();
                 all.sort_unstable();
-                let values = codec.decode(all.iter().map(|e| e.1))?.swap_remove(0);
-                let marks = all.iter().map(|e| e.2).collect::<Vec<_>>();
-                (all.iter().map(|e| e.0).collect(), values, marks.into())
+                encoded_rows(codec, &all)
             }
-        };
-        Ok((slots, vec![values, Arc::new(marks)]))
+        }
+    }
+
+    /// Which of `slots` a slot is.
+    fn places(&self, slots: &[usize]) -> impl Fn(usize) -> Option<usize> + use<> {
+        let mut places = vec![usize::MAX; self.counts.len() / self.questions];
+        slots.iter().enumerate().for_each(|(i, slot)| places[*slot] = i);
+        move |slot| Some(places[slot]).filter(|place| *place != usize::MAX)
+    }
+
+    fn word_rows(&self, all: &[(usize, Word)]) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+        let values: Vec<u64> = all.iter().map(|(_, word)| word.value).collect();
+        let values = column_words::column(&self.data_type, &values, None)?;
+        let marks = UInt32Array::from_iter_values(all.iter().map(|(_, word)| word.marks));
+        Ok((all.iter().map(|(place, _)| *place).collect(), vec![values, Arc::new(marks)]))
     }
 
     /// Number of (slot, value) pairs.
@@ -181,8 +253,22 @@ impl SeenValues {
             Values::Words(words) => words.bytes(),
             Values::Rows(_, map) => map.allocation_size(),
         };
-        table + self.bytes + (self.counts.capacity() + self.scratch.capacity()) * 8
+        let added = self.added.as_ref().map_or(0, |added| {
+            let rows =
+                added.rows.iter().map(|(_, value, _)| value.len() + size_of::<(usize, Box<[u8]>, u32)>());
+            added.words.capacity() * size_of::<Word>() + rows.sum::<usize>()
+        });
+        table + self.bytes + added + (self.counts.capacity() + self.scratch.capacity()) * 8
     }
+}
+
+fn encoded_rows(
+    codec: &RowCodec,
+    all: &[(usize, &[u8], u32)],
+) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
+    let values = codec.decode(all.iter().map(|entry| entry.1))?.swap_remove(0);
+    let marks = UInt32Array::from_iter_values(all.iter().map(|entry| entry.2));
+    Ok((all.iter().map(|entry| entry.0).collect(), vec![values, Arc::new(marks)]))
 }
 
 #[cfg(test)]
@@ -217,6 +303,38 @@ mod tests {
             assert_eq!([again.count(0, 0), again.count(0, 1)], [2, 2]);
         }
         assert!(SeenValues::new(&DataType::Int64, 1).unwrap().grow(1 << 33).is_err());
+    }
+
+    /// What is noted as added, beside what was there when that began, is what is there.
+    #[test]
+    fn what_is_added_is_noted() {
+        for data_type in [DataType::Int32, DataType::Utf8] {
+            let column = |numbers: Vec<i64>| {
+                cast(&(Arc::new(Int64Array::from(numbers)) as ArrayRef), &data_type).unwrap()
+            };
+            let mut values = SeenValues::new(&data_type, 2).unwrap();
+            values.grow(3).unwrap();
+            values.add(&column(vec![1, 2]), &[0, 1], &[1, 3]).unwrap();
+            let held = values.bytes();
+            values.note_added();
+            values
+                .add(&column(vec![1, 1, 2, 3, 3, 4, 5]), &[0, 0, 1, 1, 1, 2, 0], &[1, 3, 3, 1, 2, 1, 0])
+                .unwrap();
+            values.add_telling(&column(vec![9]), &[1], &[1], |_, _| ()).unwrap();
+            assert!(values.bytes() > held);
+            // Slot 1 becomes slot 0, slot 0 slot 1; slot 2 goes.
+            values.retain(&[1, 0]);
+            values.grow(3).unwrap();
+            values.add(&column(vec![7, 8]), &[2, 1], &[1, 2]).unwrap();
+            let (places, added) = values.take_added(&[1, 0]).unwrap();
+            assert_eq!(places, [0, 1, 1, 0]);
+            assert_eq!(&added[0], &column(vec![1, 3, 3, 8]));
+            assert_eq!(added[1].as_any().downcast_ref::<UInt32Array>().unwrap().values(), &[2, 1, 2, 2]);
+            // What was asked for is noted no more, nor is what was not asked for.
+            assert_eq!(values.take_added(&[0, 1, 2]).unwrap().0.len(), 0);
+            values.add(&column(vec![1, 6]), &[1, 1], &[3, 1]).unwrap();
+            assert_eq!(values.take_added(&[1]).unwrap().0, [0]);
+        }
     }
 
     /// Random rows, slots that are dropped now and then: as sets have it.

@@ -65,7 +65,7 @@ impl RecentValues {
             }
             Values::Others(values) => {
                 values.grow(total)?;
-                values.add_telling(column, slots, marks, new)?;
+                values.add_telling(column, slots, marks, |row, _| new(row))?;
                 if values.bytes() > MOST_BYTES {
                     self.forget()?;
                 }
