@@ -454,17 +454,7 @@ impl Pane {
             let call = its.call;
             let parts = match anew.filter(|_| state.notes_added()) {
                 None => vec![(state.save(all)?, false)],
-                Some(anew) => {
-                    let is_anew: Vec<usize> = anew.iter().map(|i| all[*i]).collect();
-                    let mut whole = state.save(&is_anew)?;
-                    whole.groups.iter_mut().flatten().for_each(|group| *group = anew[*group]);
-                    let others: Vec<usize> =
-                        (0..all.len()).filter(|i| anew.binary_search(i).is_err()).collect();
-                    let groups: Vec<usize> = others.iter().map(|i| all[*i]).collect();
-                    let mut added = state.save_added(&groups)?;
-                    added.groups.iter_mut().flatten().for_each(|group| *group = others[*group]);
-                    vec![(whole, false), (added, true)]
-                }
+                Some(anew) => save_added(state.as_mut(), all, anew)?,
             };
             for (Saved { groups: slots, columns }, added) in parts {
                 let named = columns.into_iter().enumerate();
@@ -534,6 +524,23 @@ impl Pane {
                 + states,
         )
     }
+}
+
+/// Of a state that notes what is added: of those groups among `all` that `anew` names, in order, all rows, of the others what has been
+/// added. Whether it has.
+fn save_added(state: &mut dyn CallState, all: &[usize], anew: &[usize]) -> Result<Vec<(Saved, bool)>> {
+    let others: Vec<usize> = (0..all.len()).filter(|i| anew.binary_search(i).is_err()).collect();
+    let groups = |of: &[usize]| of.iter().map(|i| all[*i]).collect::<Vec<usize>>();
+    let mut added = state.save_added(&groups(&others))?;
+    added.groups.iter_mut().flatten().for_each(|group| *group = others[*group]);
+    let mut parts = vec![(added, true)];
+    // It would look at all that there is.
+    if !anew.is_empty() {
+        let mut whole = state.save(&groups(anew))?;
+        whole.groups.iter_mut().flatten().for_each(|group| *group = anew[*group]);
+        parts.push((whole, false));
+    }
+    Ok(parts)
 }
 
 /// The rows of `columns`, or all of them as they are.

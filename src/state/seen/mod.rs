@@ -40,6 +40,8 @@ pub struct SeenValues {
 struct Added {
     words: Vec<Word>,
     rows: Vec<(usize, Box<[u8]>, u32)>,
+    /// Bytes of the rows' values.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl SeenValues {
                 let rows = UInt32Array::from_iter_values(new.iter().map(|(row, _)| *row));
                 let encoded = codec.encode(&[take(column, &rows, None)?])?;
                 for (i, (row, marks)) in new.iter().enumerate() {
+                    added.bytes += encoded.row(i).as_ref().len();
                     added.rows.push((slots[*row as usize], encoded.row(i).as_ref().into(), *marks));
                 }
             }
@@ -155,7 +158,7 @@ impl SeenValues {
     /// whose questions have become more comes with those alone. What was added to other slots is noted no more.
     pub fn take_added(&mut self, slots: &[usize]) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
         let place = self.places(slots);
-        let Added { words, rows } = std::mem::take(&mut self.added).unwrap_or_default();
+        let Added { words, rows, .. } = std::mem::take(&mut self.added).unwrap_or_default();
         self.note_added();
         match &self.values {
             Values::Words(_) => {
@@ -193,6 +196,7 @@ impl SeenValues {
                 *of = now.map_or(*of, |now| now as usize);
                 now.is_some()
             });
+            added.bytes = added.rows.iter().map(|(_, value, _)| value.len()).sum();
         }
         match &mut self.values {
             Values::Words(words) => words.retain(|old| slot(old as usize)),
@@ -254,9 +258,8 @@ impl SeenValues {
             Values::Rows(_, map) => map.allocation_size(),
         };
         let added = self.added.as_ref().map_or(0, |added| {
-            let rows =
-                added.rows.iter().map(|(_, value, _)| value.len() + size_of::<(usize, Box<[u8]>, u32)>());
-            added.words.capacity() * size_of::<Word>() + rows.sum::<usize>()
+            let rows = added.rows.capacity() * size_of::<(usize, Box<[u8]>, u32)>();
+            added.words.capacity() * size_of::<Word>() + rows + added.bytes
         });
         table + self.bytes + added + (self.counts.capacity() + self.scratch.capacity()) * 8
     }
