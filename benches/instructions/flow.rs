@@ -1,11 +1,11 @@
-//! A query's operators in one thread: all that a worker does in a step but the exchange, without threads, journal and files.
+//! A query's operators in one thread: all that a worker does in a step but the exchange of rows, without threads, journal and files.
 
 use crate::data::Result;
 use crate::flows::{flow, with_columns};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use millstream::delta::{Delta, EventTime, WATERMARK_END, WATERMARK_NONE};
-use millstream::operators::aggregate::Aggregate;
+use millstream::operators::aggregate::{Aggregate, SendOnce};
 use millstream::operators::expand::Expand;
 use millstream::operators::filter::Filter;
 use millstream::operators::in_time::InTime;
@@ -18,7 +18,7 @@ use millstream::operators::unnest::Unnest;
 use millstream::operators::upsert::Upsert;
 use millstream::operators::window::WindowAssign;
 use millstream::operators::{Operator, StepStart};
-use millstream::plan::{EmitMode, Spec};
+use millstream::plan::{EmitMode, ExchangeSpec, Spec};
 
 /// What comes in one step.
 pub(crate) struct Step {
@@ -33,6 +33,8 @@ enum Running {
     Source(usize),
     /// It gives what it takes.
     Same,
+    /// An exchange that sends values once.
+    Once(Box<SendOnce>),
     Operator(Box<dyn Operator>),
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Flow {
     nodes: Vec<Node>,
     /// The columns that are read of each source.
     columns: Vec<SchemaRef>,
+    /// Whether its exchanges do what they do where there are several workers.
+    several: bool,
 }
 
 impl Flow {
@@ -58,7 +62,13 @@ impl Flow {
             Ok(Node { running: running(node.spec, changing)?, inputs: node.inputs, reached: WATERMARK_NONE })
         };
         let nodes = flow.nodes.into_iter().map(node).collect::<Result<_>>()?;
-        Ok(Flow { nodes, columns: flow.sources.into_iter().map(|source| source.schema).collect() })
+        let columns = flow.sources.into_iter().map(|source| source.schema).collect();
+        Ok(Flow { nodes, columns, several: false })
+    }
+
+    /// The same as each of several workers runs it.
+    pub(crate) fn of_several(self) -> Self {
+        Flow { several: true, ..self }
     }
 
     /// How many sources it has.
@@ -104,6 +114,12 @@ impl Flow {
                     out.extend(came.map(|(_, delta)| delta.clone()));
                     least
                 }
+                Running::Once(once) => {
+                    for (_, delta) in came {
+                        out.push(once.pass(delta, self.several)?);
+                    }
+                    least
+                }
                 Running::Operator(operator) => {
                     for (port, delta) in came.filter(|(_, delta)| !delta.is_empty()) {
                         operator.push(port, delta.clone(), &mut out)?;
@@ -126,6 +142,9 @@ impl Flow {
 fn running(spec: Spec, changing: bool) -> Result<Running> {
     let operator: Box<dyn Operator> = match spec {
         Spec::Source(source) => return Ok(Running::Source(source)),
+        Spec::Exchange(ExchangeSpec { once: Some(aggregate), .. }) => {
+            return Ok(Running::Once(Box::new(SendOnce::new(*aggregate)?)));
+        }
         Spec::Union | Spec::Exchange(_) => return Ok(Running::Same),
         Spec::Values(_) => return Err("a query of constants".into()),
         Spec::Filter(spec) => Box::new(Filter::new(spec)),

@@ -63,6 +63,11 @@ pub(crate) const KERNELS: &[Kernel] = &[
     kernel("count and average by key, rows come and go", |_| come_and_go(SUMS, 8, 50_000)),
     kernel("least and greatest by key, rows come and go", |_| come_and_go(EXTREMES, 3, 10_000)),
     kernel("distinct values by key", |_| rows_come(DISTINCT, EmitMode::Changes, 12, 1_000)),
+    kernel("distinct values sent once", |_| {
+        let query = "SELECT auction % 4 AS k, count(*) AS n, count(DISTINCT auction) AS a,
+            count(DISTINCT auction) FILTER (WHERE price > 500) AS b FROM bids GROUP BY auction % 4";
+        come(Flow::of(query, EmitMode::Changes, false)?.of_several(), 24, 1_000)
+    }),
     kernel("sessions, final", |_| rows_come(SESSIONS, EmitMode::Final, 2, 10_000)),
     kernel("join, rows come", |_| rows_come(JOIN, EmitMode::Changes, 4, 10_000)),
     kernel("join, rows come and go", |_| come_and_go(JOIN, 2, 10_000)),
@@ -159,7 +164,10 @@ fn exchange(_: &Path) -> Result<Work> {
 
 /// Rows of each source that come, a batch a step, on so many keys; time goes on with them.
 fn rows_come(query: &str, mode: EmitMode, batches: i64, keys: u64) -> Result<Work> {
-    let mut flow = Flow::of(query, mode, false)?;
+    come(Flow::of(query, mode, false)?, batches, keys)
+}
+
+fn come(mut flow: Flow, batches: i64, keys: u64) -> Result<Work> {
     let mut steps = Vec::new();
     for i in 0..batches {
         let sources = drawn(&flow, i, keys)?.into_iter().map(Delta::insert).collect();

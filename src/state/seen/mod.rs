@@ -116,9 +116,7 @@ impl SeenValues {
         }
         let (counts, questions) = (&mut self.counts, self.questions);
         let mut count = |row: usize, mut marks: u32| {
-            if marks != 0 {
-                new(row, marks);
-            }
+            new(row, marks);
             while marks != 0 {
                 counts[slots[row] * questions + marks.trailing_zeros() as usize] += 1;
                 marks &= marks - 1;
@@ -141,8 +139,10 @@ impl SeenValues {
                         continue;
                     };
                     let added = marks & !*known;
-                    *known |= added;
-                    count(i, added);
+                    if added != 0 {
+                        *known |= added;
+                        count(i, added);
+                    }
                 }
             }
         }
