@@ -585,6 +585,23 @@ fn a_state_that_does_not_fit_is_refused() {
     }
 }
 
+/// Of an aggregate without keys all is saved each time: noting what comes would only take memory.
+#[test]
+fn without_keys_nothing_is_noted_as_added() {
+    let sql = "SELECT count(DISTINCT x), count(DISTINCT k) FROM t";
+    let [mut fresh, mut restored] = [(); 2].map(|()| small(true, EmitMode::Changes, sql));
+    step(&mut fresh.0, &fresh.1, "+ 1 1 null", 0);
+    restored.0.restore(fresh.0.snapshot().unwrap()).unwrap();
+    let rows: String = (0..5000).map(|i| format!("+ {i} {i} null\n")).collect();
+    let bytes = [fresh, restored].map(|(mut op, schema)| {
+        step(&mut op, &schema, &rows, 0);
+        op.snapshot_changes().unwrap();
+        step(&mut op, &schema, &rows.replace("+ ", "+ 1"), 0);
+        op.metrics().state_bytes
+    });
+    assert_eq!(bytes[0], bytes[1]);
+}
+
 /// Counts of different values as they were saved before they shared a state: with weights, or by DataFusion as lists.
 #[test]
 fn what_older_builds_counted_is_taken_over() {
