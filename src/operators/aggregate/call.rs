@@ -100,7 +100,8 @@ pub(super) trait CallState: Send {
     /// The state of some groups, each named once, as columns; it stays as it is.
     fn save(&mut self, groups: &[usize]) -> Result<Saved>;
 
-    /// Whether its rows only come, and it can tell which have: then a checkpoint takes those, and not all rows of a group.
+    /// Whether its rows only come, and it can tell which have since the last checkpoint: then this one takes those, and not all rows
+    /// of a group. It may be able to at one checkpoint and not at the next.
     fn notes_added(&self) -> bool {
         false
     }

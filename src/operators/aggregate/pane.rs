@@ -432,8 +432,8 @@ impl Pane {
         self.save_rows(plan, all, keys, None)
     }
 
-    /// The same; of states that note what is added, if `anew` is given, all rows of these of the groups alone, and of the others what has
-    /// been added.
+    /// The same; of states that have noted what was added, if `anew` is given, all rows of these of the groups alone, and of the others
+    /// what has been added.
     fn save_rows(
         &mut self,
         plan: &Plan,
@@ -456,6 +456,9 @@ impl Pane {
                 None => vec![(state.save(all)?, false)],
                 Some(anew) => save_added(state.as_mut(), all, anew)?,
             };
+            if anew.is_some() && !state.notes_added() {
+                state.begin_added();
+            }
             for (Saved { groups: slots, columns }, added) in parts {
                 let named = columns.into_iter().enumerate();
                 match slots {

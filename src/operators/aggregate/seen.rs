@@ -73,7 +73,7 @@ impl CallState for CountSeen {
     }
 
     fn notes_added(&self) -> bool {
-        true
+        self.values.notes_added()
     }
 
     fn begin_added(&mut self) {

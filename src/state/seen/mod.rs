@@ -31,7 +31,7 @@ pub struct SeenValues {
     counts: Vec<i64>,
     bytes: usize,
     scratch: Vec<u64>,
-    /// What has been added since [`SeenValues::take_added`] was last called; `None` = nobody wants to know.
+    /// What has been added since [`SeenValues::take_added`] was last called; `None` = nobody wants to know, or it was too much.
     added: Option<Added>,
 }
 
@@ -98,6 +98,10 @@ impl SeenValues {
                 }
             }
         }
+        // What is new would take as much memory as what there is, to spare less than half of the rows of a checkpoint.
+        if added.words.len() + added.rows.len() > self.entries() / 2 {
+            self.added = None;
+        }
         Ok(())
     }
 
@@ -149,13 +153,19 @@ impl SeenValues {
         Ok(())
     }
 
-    /// Begins to note what [`SeenValues::add`] adds, with nothing noted.
+    /// Begins to note what [`SeenValues::add`] adds, with nothing noted; until that is more than half of all there is.
     pub fn note_added(&mut self) {
         self.added = Some(Added::default());
     }
 
+    /// Whether all that has been added since [`SeenValues::note_added`] or [`SeenValues::take_added`] was last called is noted.
+    pub fn notes_added(&self) -> bool {
+        self.added.is_some()
+    }
+
     /// What was added to some slots since this was last called, as [`SeenValues::save`] gives it, but in the order in which it came; a value
-    /// whose questions have become more comes with those alone. What was added to other slots is noted no more.
+    /// whose questions have become more comes with those alone. What was added to other slots is noted no more. Of use only where
+    /// [`SeenValues::notes_added`].
     pub fn take_added(&mut self, slots: &[usize]) -> Result<(Vec<usize>, Vec<ArrayRef>), ArrowError> {
         let place = self.places(slots);
         let Added { words, rows, .. } = std::mem::take(&mut self.added).unwrap_or_default();
@@ -318,6 +328,7 @@ mod tests {
             let mut values = SeenValues::new(&data_type, 2).unwrap();
             values.grow(3).unwrap();
             values.add(&column(vec![1, 2]), &[0, 1], &[1, 3]).unwrap();
+            values.add(&column((10..30).collect()), &[0; 20], &[1; 20]).unwrap();
             let held = values.bytes();
             values.note_added();
             values
@@ -337,6 +348,39 @@ mod tests {
             assert_eq!(values.take_added(&[0, 1, 2]).unwrap().0.len(), 0);
             values.add(&column(vec![1, 6]), &[1, 1], &[3, 1]).unwrap();
             assert_eq!(values.take_added(&[1]).unwrap().0, [0]);
+        }
+    }
+
+    /// Notes are worth their memory while they are less than half of all; then there are none till they are begun anew.
+    #[test]
+    fn what_is_most_of_all_is_noted_no_more() {
+        for data_type in [DataType::Int64, DataType::Utf8] {
+            let column = |from: i64, to: i64| {
+                cast(&(Arc::new(Int64Array::from_iter_values(from..to)) as ArrayRef), &data_type).unwrap()
+            };
+            let mut values = SeenValues::new(&data_type, 2).unwrap();
+            let add = |values: &mut SeenValues, from, to| {
+                values.grow(1).unwrap();
+                let rows = (to - from) as usize;
+                values.add(&column(from, to), &vec![0; rows], &vec![1; rows]).unwrap();
+                values.notes_added()
+            };
+            assert!(!add(&mut values, 0, 100));
+            values.note_added();
+            assert!(add(&mut values, 0, 200));
+            assert_eq!(values.take_added(&[0]).unwrap().0.len(), 100);
+            assert!(add(&mut values, 100, 400));
+            let held = values.bytes();
+            assert!(!add(&mut values, 400, 402));
+            assert!(values.bytes() < held);
+            assert!(!add(&mut values, 402, 403));
+            values.note_added();
+            assert!(add(&mut values, 403, 405));
+            assert_eq!(values.take_added(&[0]).unwrap().0.len(), 2);
+            // A value with another question is noted like one that is new.
+            let again = column(0, 203);
+            values.add(&again, &[0; 203], &[2; 203]).unwrap();
+            assert!(!values.notes_added());
         }
     }
 
