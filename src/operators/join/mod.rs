@@ -39,6 +39,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -269,7 +270,9 @@ impl Join {
     /// Forgets entries and slots that have come to nothing.
     fn clean(&mut self) -> Result<()> {
         for side in 0..2 {
-            for id in std::mem::take(&mut self.dead[side]) {
+            let mut dead = std::mem::take(&mut self.dead[side]);
+            dead.sort_unstable_by_key(|id| Reverse(*id));
+            for id in dead {
                 let slot = self.rows[side].slot(id);
                 if slot == NO_ROW || self.rows[side].weight(id) != 0 {
                     continue;
@@ -281,7 +284,9 @@ impl Join {
             }
             self.rows[side].sweep()?;
         }
-        for slot in std::mem::take(&mut self.empty) {
+        let mut empty = std::mem::take(&mut self.empty);
+        empty.sort_unstable_by_key(|slot| Reverse(*slot));
+        for slot in empty {
             let state = &mut self.slots[slot as usize];
             let gone = |side: usize| match self.counts_only[side] {
                 true => state.weights[side] == 0,
