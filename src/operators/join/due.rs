@@ -48,7 +48,7 @@ impl Due {
     }
 
     /// Takes the entries that are over at a time for which `passed` says so, which it does of all before another of which it
-    /// does; `at` tells when an entry is over.
+    /// does; `at` tells when an entry is over. In no order.
     pub(super) fn take(&mut self, passed: impl Fn(i64) -> bool, at: impl Fn(u32) -> i64) -> Vec<u32> {
         self.put_back();
         while let Some(part) = self.later.first_entry().filter(|part| passed(part.get().0)) {
@@ -57,7 +57,10 @@ impl Due {
             let ids = part.remove().1.into_iter().map(|id| (at(id), id));
             // What is over at another time now has been added for that.
             let mut ids: Vec<(i64, u32)> = ids.filter(|(at, _)| at >> BITS == key).collect();
-            ids.sort_by_key(|(at, _)| *at);
+            // Those that go all at once go in any order.
+            if !passed((key << BITS) + ((1 << BITS) - 1)) {
+                ids.sort_by_key(|(at, _)| *at);
+            }
             self.next.extend(ids);
         }
         let count = self.next.partition_point(|(at, _)| passed(*at));

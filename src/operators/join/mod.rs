@@ -31,6 +31,7 @@ use super::{Emit, OpenWindow, Operator, OperatorMetrics, Result, StateChange, St
 use crate::delta::{Delta, EventTime, Part, WATERMARK_END, WATERMARK_NONE};
 use crate::state::clock_hand::ClockHand;
 use crate::state::key_table::{KeyTable, NO_SLOT};
+use crate::state::numbers::descending;
 use crate::state::row_lists::{NO_ROW, RowLists};
 use crate::state::zero::one_zero;
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -39,7 +40,6 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -270,9 +270,7 @@ impl Join {
     /// Forgets entries and slots that have come to nothing.
     fn clean(&mut self) -> Result<()> {
         for side in 0..2 {
-            let mut dead = std::mem::take(&mut self.dead[side]);
-            dead.sort_unstable_by_key(|id| Reverse(*id));
-            for id in dead {
+            for id in descending(std::mem::take(&mut self.dead[side])) {
                 let slot = self.rows[side].slot(id);
                 if slot == NO_ROW || self.rows[side].weight(id) != 0 {
                     continue;
@@ -284,9 +282,7 @@ impl Join {
             }
             self.rows[side].sweep()?;
         }
-        let mut empty = std::mem::take(&mut self.empty);
-        empty.sort_unstable_by_key(|slot| Reverse(*slot));
-        for slot in empty {
+        for slot in descending(std::mem::take(&mut self.empty)) {
             let state = &mut self.slots[slot as usize];
             let gone = |side: usize| match self.counts_only[side] {
                 true => state.weights[side] == 0,
