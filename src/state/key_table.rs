@@ -18,6 +18,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Slot of a row that has none: its key holds a null that equals nothing.
 pub const NO_SLOT: u32 = u32::MAX;
 
+/// Keys that are looked for together.
+const AHEAD: usize = 16;
+
 /// Rows of a batch as bytes. Without columns every row is the empty string.
 pub struct Encoded {
     rows: Option<Rows>,
@@ -121,12 +124,21 @@ impl KeyTable {
         if let (Kept::Words { .. }, [column]) = (&self.kept, columns) {
             let mut scratch = std::mem::take(&mut self.scratch);
             words::words(column, &mut scratch);
-            for (i, value) in scratch.iter().enumerate() {
-                slots.push(match skip(i) {
-                    true => NO_SLOT,
-                    false if column.is_null(i) => self.null_slot(),
-                    false => self.word_slot(*value),
-                });
+            for (n, values) in scratch.chunks(AHEAD).enumerate() {
+                // Looking for all first lets the processor fetch their places side by side.
+                let mut found = [None; AHEAD];
+                for (found, value) in found.iter_mut().zip(values) {
+                    *found = self.find_word(spread(*value), *value);
+                }
+                for (i, (value, found)) in values.iter().zip(found).enumerate() {
+                    let row = n * AHEAD + i;
+                    slots.push(match found {
+                        _ if skip(row) => NO_SLOT,
+                        _ if column.is_null(row) => self.null_slot(),
+                        Some(slot) => slot,
+                        None => self.word_slot(*value),
+                    });
+                }
             }
             self.scratch = scratch;
             return Ok(());
