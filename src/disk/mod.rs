@@ -405,6 +405,16 @@ impl DiskFile {
         synced.map_err(|e| self.failed("sync", e))
     }
 
+    /// Tells the system that nobody will read it soon: its cache need not hold what is on the disk of it, and begins to write
+    /// what is not.
+    fn let_go(&self) {
+        #[cfg(target_os = "linux")]
+        if let OpenFile::Real(file, _) = &self.file {
+            // A hint, which a file system may not take.
+            let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
+
     /// Whether no name leads to it any more.
     pub fn is_unlinked(&self) -> Result<bool> {
         let unlinked = match &self.file {
