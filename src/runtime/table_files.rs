@@ -11,8 +11,8 @@ use crate::disk::{Beside, DiskFile, Open};
 use crate::operators::kept_rows::KeptRows;
 use crate::state::bag::RowCodec;
 use crate::state::key_table::{Encoded, codec};
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
+use std::collections::VecDeque;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,20 +81,10 @@ impl KeyHashes {
         Ok(hashes)
     }
 
-    /// Gives the rows in the order of their hashes, some at a time: what is written may be all state. Those of a key stay in
-    /// their order.
-    pub(super) fn sorted(
-        &self,
-        batches: &[&RecordBatch],
-        mut give: impl FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        let hashes = batches.iter().map(|batch| self.of(batch)).collect::<Result<Vec<_>, _>>()?;
-        if let ([batch], [hashes]) = (batches, hashes.as_slice())
-            && hashes.is_sorted()
-        {
-            return give((*batch).clone());
-        }
-        in_order(&hashes, READ_ROWS, |some| give(interleave_record_batch(batches, some)?))
+    /// Rows with theirs; none where there is no row.
+    pub(super) fn with(&self, rows: RecordBatch) -> Result<Option<Hashed>, ArrowError> {
+        let hashes = self.of(&rows)?;
+        Ok((rows.num_rows() > 0).then_some(Hashed { rows, hashes }))
     }
 
     /// Gives rows that are put together only then: runs of at most `run_rows` that lie near each other, each in the order of
@@ -107,20 +98,25 @@ impl KeyHashes {
         let hashes = all.iter().map(|kept| self.of_columns(kept.keys(), kept.num_rows()));
         let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
         let orders: Vec<Vec<u32>> = all.iter().map(KeptRows::as_they_lie).collect();
-        let rows = orders.iter().zip(&hashes).enumerate();
-        let mut rows = rows
-            .flat_map(|(n, (order, hashes))| order.iter().map(move |row| (hashes[*row as usize], n, *row)));
+        let rows = (0u32..).zip(orders.iter().zip(&hashes));
+        // As numbers, which are quicker to sort than tuples: the hash, which of `all`, and the row there.
+        let mut rows = rows.flat_map(|(n, (order, hashes))| {
+            let number =
+                move |row| u128::from(hashes[row as usize]) << 64 | u128::from(n) << 32 | u128::from(row);
+            order.iter().map(move |row| number(*row))
+        });
         loop {
-            let mut run: Vec<(u64, usize, u32)> = rows.by_ref().take(run_rows).collect();
+            let mut run: Vec<u128> = rows.by_ref().take(run_rows).collect();
             if run.is_empty() {
                 return Ok(());
             }
             run.sort_unstable();
             let mut of_each: Vec<Vec<u32>> = vec![Vec::new(); all.len()];
-            let places = run.iter().map(|(_, n, row)| {
-                let of_this = &mut of_each[*n];
-                of_this.push(*row);
-                (*n, of_this.len() - 1)
+            let places = run.iter().map(|number| {
+                let n = (number >> 32) as u32 as usize;
+                let of_this = &mut of_each[n];
+                of_this.push(*number as u32);
+                (n, of_this.len() - 1)
             });
             let places: Vec<(usize, usize)> = places.collect();
             let taken = all.iter().zip(&of_each).map(|(kept, rows)| kept.take(rows));
@@ -134,16 +130,29 @@ impl KeyHashes {
     }
 }
 
+/// Gives the rows in the order of their hashes, some at a time: what is written may be all state. Those of a key stay in
+/// their order.
+fn sorted(all: &[Hashed], mut give: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+    if let [one] = all
+        && one.hashes.is_sorted()
+    {
+        return give(one.rows.clone());
+    }
+    let batches: Vec<&RecordBatch> = all.iter().map(|one| &one.rows).collect();
+    let hashes: Vec<&[u64]> = all.iter().map(|one| one.hashes.as_slice()).collect();
+    in_order(&hashes, READ_ROWS, |some| give(interleave_record_batch(&batches, some)?))
+}
+
 /// Gives the rows of batches with these hashes in the order of the hashes, `at_once` at a time: of each its batch and its row.
 /// Those of one hash stay in their order.
 fn in_order(
-    hashes: &[Vec<u64>],
+    hashes: &[&[u64]],
     at_once: usize,
     mut give: impl FnMut(&[(usize, usize)]) -> Result<()>,
 ) -> Result<()> {
     // Rows with the same first bits come together first, as their numbers alone: what is sorted is little at a time, and in
     // the processor's caches.
-    let rows: usize = hashes.iter().map(Vec::len).sum();
+    let rows: usize = hashes.iter().map(|hashes| hashes.len()).sum();
     let bits = (rows / READ_ROWS + 1).ilog2().min(20);
     let bucketed: Vec<Bucketed> = hashes.iter().map(|hashes| Bucketed::new(hashes, bits)).collect();
     let (mut bucket, mut ready) = (Vec::new(), Vec::new());
@@ -191,6 +200,24 @@ impl Bucketed {
     }
 }
 
+/// Rows, and the hashes of their keys.
+#[derive(Debug)]
+pub(super) struct Hashed {
+    pub(super) rows: RecordBatch,
+    hashes: Vec<u64>,
+}
+
+impl Hashed {
+    /// Those of the rows for which the mask is true.
+    pub(super) fn filtered(&self, mask: &BooleanArray) -> Result<Hashed, ArrowError> {
+        let hashes = self.hashes.iter().zip(mask.values()).filter(|(_, stays)| *stays);
+        Ok(Hashed {
+            hashes: hashes.map(|(hash, _)| *hash).collect(),
+            rows: filter_record_batch(&self.rows, mask)?,
+        })
+    }
+}
+
 /// A file that is being written.
 pub(super) struct FileWriter {
     name: String,
@@ -223,8 +250,8 @@ impl FileWriter {
     }
 
     /// Writes rows behind all that have been written: the hashes of their keys are not below theirs.
-    pub(super) fn write_behind(&mut self, batches: &[&RecordBatch]) -> Result<()> {
-        self.hashes_of.sorted(batches, |rows| {
+    pub(super) fn write_behind(&mut self, all: &[Hashed]) -> Result<()> {
+        sorted(all, |rows| {
             let written = self.writer.write(&rows).and_then(|()| match self.writer.in_progress_rows() {
                 GROUP_ROWS.. => self.writer.flush(),
                 _ => Ok(()),
@@ -377,9 +404,8 @@ impl<'a> OpenFile<'a> {
             let (store, path) = (self.store, self.store.dir.join(&self.name));
             let hashes_of =
                 KeyHashes::new(self.schema(), key_columns).map_err(|e| store.damaged(&path, e))?;
-            let rows = RecordBatch::new_empty(self.schema().clone());
             let reader = self.reader(group, at_once)?;
-            Ok(FileCursor { store, path, reader, at_once, hashes_of, rows, hashes: vec![], more: true })
+            Ok(FileCursor { store, path, reader, at_once, hashes_of, read: VecDeque::new(), more: true })
         };
         match by_group {
             true => (0..self.groups()).map(|group| cursor(Some(group))).collect(),
@@ -406,9 +432,8 @@ pub(super) struct FileCursor<'a> {
     reader: ParquetRecordBatchReader,
     at_once: usize,
     hashes_of: KeyHashes,
-    /// Rows that have been read and not been taken, and their hashes.
-    rows: RecordBatch,
-    hashes: Vec<u64>,
+    /// Rows that have been read and not been taken.
+    read: VecDeque<Hashed>,
     /// Whether the reader may have more.
     more: bool,
 }
@@ -418,46 +443,55 @@ impl FileCursor<'_> {
     /// rows are complete; none if all of them are.
     pub(super) fn fill(&mut self) -> Result<Option<u64>> {
         let damaged = |e: &dyn std::fmt::Display| self.store.damaged(&self.path, e);
-        let mut read = Vec::new();
         // All runs go on to where the first of them ends: from one with few rows left, little way.
-        let enough = |hashes: &[u64]| hashes.len() >= self.at_once && hashes.first() != hashes.last();
-        while self.more && !enough(&self.hashes) {
+        while self.more && !(self.rows() >= self.at_once && self.first() != self.last()) {
             let Some(batch) = self.reader.next().transpose().map_err(|e| damaged(&e))? else {
                 self.more = false;
                 break;
             };
-            let last = self.hashes.len().saturating_sub(1);
-            self.hashes.extend(self.hashes_of.of(&batch).map_err(|e| damaged(&e))?);
-            // All before the last one have been looked at.
-            if !self.hashes[last..].is_sorted() {
+            let Some(next) = self.hashes_of.with(batch).map_err(|e| damaged(&e))? else { continue };
+            if !next.hashes.is_sorted() || self.last() > next.hashes.first().copied() {
                 return Err(damaged(&"its rows are out of order"));
             }
-            read.push(batch);
+            self.read.push_back(next);
         }
-        if !read.is_empty() {
-            if self.rows.num_rows() > 0 {
-                read.insert(0, self.rows.clone());
-            }
-            self.rows = concat_batches(self.rows.schema_ref(), &read).map_err(|e| damaged(&e))?;
-        }
-        Ok(if self.more { self.hashes.last().copied() } else { None })
+        Ok(if self.more { self.last() } else { None })
     }
 
-    /// Takes the rows whose hash is below `bound`; without one all that have been read.
-    pub(super) fn take(&mut self, bound: Option<u64>) -> Option<RecordBatch> {
-        let count = bound.map_or(self.hashes.len(), |bound| self.hashes.partition_point(|h| *h < bound));
-        if count == 0 {
-            return None;
+    fn rows(&self) -> usize {
+        self.read.iter().map(|read| read.hashes.len()).sum()
+    }
+
+    fn first(&self) -> Option<u64> {
+        self.read.front()?.hashes.first().copied()
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.read.back()?.hashes.last().copied()
+    }
+
+    /// Adds the rows to `to` whose hash is below `bound`; without one all that have been read.
+    pub(super) fn take(&mut self, bound: Option<u64>, to: &mut Vec<Hashed>) {
+        while let Some(mut first) = self.read.pop_front() {
+            let all = first.hashes.len();
+            let count = bound.map_or(all, |bound| first.hashes.partition_point(|hash| *hash < bound));
+            if count == all {
+                to.push(first);
+                continue;
+            }
+            let rest =
+                Hashed { rows: first.rows.slice(count, all - count), hashes: first.hashes.split_off(count) };
+            if count > 0 {
+                to.push(Hashed { rows: first.rows.slice(0, count), hashes: first.hashes });
+            }
+            self.read.push_front(rest);
+            return;
         }
-        let taken = self.rows.slice(0, count);
-        self.rows = self.rows.slice(count, self.rows.num_rows() - count);
-        self.hashes.drain(..count);
-        Some(taken)
     }
 
     /// Whether all rows have been taken.
     pub(super) fn is_over(&self) -> bool {
-        !self.more && self.hashes.is_empty()
+        !self.more && self.read.is_empty()
     }
 }
 
@@ -500,7 +534,8 @@ mod tests {
             let mut expected: Vec<(u64, usize, usize)> = all.collect();
             expected.sort_unstable();
             let mut given = Vec::new();
-            in_order(&hashes, at_once, |some| {
+            let each: Vec<&[u64]> = hashes.iter().map(Vec::as_slice).collect();
+            in_order(&each, at_once, |some| {
                 assert!(!some.is_empty() && some.len() <= at_once);
                 given.extend_from_slice(some);
                 Ok(())

@@ -3,28 +3,32 @@
 //! A table is a list of Parquet files, the oldest first. The first may be all of it; each further one holds, for the keys
 //! that changed until its checkpoint, all rows that they had then, and beside it stand the keys that had none any more.
 //! So of a key the newest file counts that names it, and besides the rows that this and newer ones add. Files are merged as
-//! in a log-structured merge tree (O'Neil et al. 1996): as soon as those behind a file are as large as it is, they become one, or,
-//! where rows have only been added and all of them count, seven times as large. What a checkpoint costs thus follows what
-//! has changed, times the logarithm of the state's size at most, and a table has few files. They
-//! are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
+//! in a log-structured merge tree (O'Neil et al. 1996): the newest ones become one as soon as none of them is larger than the others
+//! together, or, where rows have only been added and all of them count, than a seventh of them. So each time that a row is
+//! written again, its file becomes twice or eight times as large: what a checkpoint costs follows what has changed, times the
+//! logarithm of the state's size at most, and a table has few files. A large file is not written again to be rid of a small
+//! one before it. They are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
 
 use super::Result;
 use super::checkpoint::{JobStore, TableManifest};
-use super::table_files::{FileCursor, FileWriter, ORDER, ORDER_OF_RUNS, OpenFile};
+use super::table_files::{FileCursor, FileWriter, Hashed, KeyHashes, ORDER, ORDER_OF_RUNS, OpenFile};
 use super::worker::NodeState;
 use crate::operators::kept_rows::KeptRows;
 use crate::operators::{StateChange, StateTable, TableChange};
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch, not};
+use arrow::compute::{concat_batches, not};
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 /// Files of fewer rows count as if they had so many: below that, a file costs what it costs.
 const FEW_ROWS: u64 = 64;
-/// How many times as large as a file those behind it are when they are merged with it, where they only add to it: nothing is on
-/// disk that does not count, and a row is written less often.
+/// How many times as large as the largest the others are when files are merged that only add: nothing is on disk that does not
+/// count, and a row is written less often.
 const TIMES_ADDED: u64 = 7;
+/// If a table has more files, it is merged from the first one on that those behind it outweigh, however large one of them is. Only
+/// sizes that rise and fall again and again lead there.
+const MANY_FILES: usize = 32;
 
 /// A file in the job's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +88,9 @@ struct Changed {
 /// The contents of one [`TableFile`].
 #[derive(Debug, Default)]
 struct Content {
-    rows: Option<RecordBatch>,
-    removed: Option<RecordBatch>,
-    added: Option<RecordBatch>,
+    rows: Vec<Hashed>,
+    removed: Vec<Hashed>,
+    added: Vec<Hashed>,
 }
 
 /// What the workers' changes make of the tables: the new list of tables, whose files are written. `stem` begins the names of
@@ -121,7 +125,7 @@ pub(super) fn write(
         }
     }
     for change in changed {
-        let Changed { rows, mut kept, mut removed, added, .. } = change;
+        let Changed { mut rows, mut kept, mut removed, added, .. } = change;
         let place = next.iter().position(|t| t.node == change.node && t.name == change.name);
         if change.whole || place.is_none() {
             // There is nothing that could go.
@@ -133,13 +137,12 @@ pub(super) fn write(
         }
         let stem = format!("{stem}-{}-{}", change.node, change.name);
         let mut file = NewFile::new(store, &stem, change.key_columns);
-        if kept.is_empty() {
-            file.add_behind(0, &rows)?;
-        } else {
-            kept.extend(rows.into_iter().map(KeptRows::from));
+        if !kept.is_empty() {
+            kept.extend(std::mem::take(&mut rows).into_iter().map(KeptRows::from));
             file.add_runs(0, &kept)?;
         }
-        file.add_behind(1, &removed)?;
+        let (rows, removed) = (file.hashed(rows)?, file.hashed(removed)?);
+        file.add(Content { rows, removed, added: vec![] })?;
         file.add_runs(2, &added)?;
         let file = file.finish()?;
         match place.and_then(|place| next.get_mut(place)) {
@@ -186,14 +189,15 @@ fn gather(all: &mut Vec<Changed>, node: usize, change: TableChange, whole: bool)
 
 /// From which file on a table's files are due to be merged.
 fn due(files: &[TableFile]) -> Option<usize> {
-    let size = |file: &TableFile| file.count.max(FEW_ROWS);
-    let (mut behind, mut added, mut first) = (0, true, None);
+    let (mut all, mut largest, mut added, mut first) = (0, 0, true, None);
     for (i, file) in files.iter().enumerate().rev() {
+        let size = file.count.max(FEW_ROWS);
+        all += size;
+        largest = if files.len() > MANY_FILES { size } else { size.max(largest) };
         let times = if added { TIMES_ADDED } else { 1 };
-        if behind >= size(file) * times {
+        if all - largest >= largest * times {
             first = Some(i);
         }
-        behind += size(file);
         added &= file.only_adds();
     }
     first
@@ -219,11 +223,11 @@ fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> 
         if first == 0 {
             // Where nothing older is left, nothing is there that could be gone, or be added to.
             rows.append(&mut added);
-            merged.add(Content { rows: one_batch(&rows)?, removed: None, added: None })?;
+            merged.add(Content { rows, ..Content::default() })?;
             continue;
         }
         let added = known_apart(&mut rows, &removed, added, table.key_columns)?;
-        merged.add(Content { rows: one_batch(&rows)?, removed: one_batch(&removed)?, added })?;
+        merged.add(Content { rows, removed, added })?;
     }
     let merged = merged.finish()?;
     table.files.truncate(first);
@@ -243,7 +247,14 @@ pub(super) fn read(
     let mut walk = Walk::open(store, &table.files, table.key_columns)?;
     while let Some(contents) = walk.next()? {
         let parts = contents.into_iter().flat_map(|content| [content.rows, content.added]);
-        parts.flatten().try_for_each(&mut *give)?;
+        for part in parts {
+            let batches: Vec<&RecordBatch> = part.iter().map(|hashed| &hashed.rows).collect();
+            match batches.as_slice() {
+                [] => {}
+                [one] => give((*one).clone())?,
+                [first, ..] => give(concat_batches(first.schema_ref(), batches.iter().copied())?)?,
+            }
+        }
     }
     Ok(())
 }
@@ -312,17 +323,18 @@ impl<'a> Walk<'a> {
                 }
             }
             let take = |part: &mut Vec<FileCursor>| {
-                let taken: Vec<_> = part.iter_mut().filter_map(|cursor| cursor.take(bound)).collect();
-                one_batch(&taken)
+                let mut taken = Vec::new();
+                part.iter_mut().for_each(|cursor| cursor.take(bound, &mut taken));
+                taken
             };
             for [rows, removed, added] in runs.iter_mut() {
-                contents.push(Content { rows: take(rows)?, removed: take(removed)?, added: take(added)? });
+                contents.push(Content { rows: take(rows), removed: take(removed), added: take(added) });
             }
             self.over = runs.iter().flatten().flatten().all(FileCursor::is_over);
         } else {
             let whole = |file: &Option<OpenFile>| match file {
-                Some(file) => one_batch(&file.rows()?.collect::<Result<Vec<_>>>()?),
-                None => Ok(None),
+                Some(file) => hashed(file.rows()?, file.schema(), self.key_columns),
+                None => Ok(vec![]),
             };
             for [rows, removed, added] in &self.files {
                 contents.push(Content { rows: whole(rows)?, removed: whole(removed)?, added: whole(added)? });
@@ -336,87 +348,103 @@ impl<'a> Walk<'a> {
 
 /// Leaves of some contents, the newest first, what counts: the rows of keys that no newer one names, and the keys likewise.
 fn newest(contents: &mut [Content], key_columns: usize) -> Result<()> {
-    if contents.len() < 2 {
-        return Ok(());
-    }
     let mut seen: Option<KeyTable> = None;
-    let last = contents.len() - 1;
+    let last = contents.len().saturating_sub(1);
     for (i, content) in contents.iter_mut().enumerate() {
-        let some = content.rows.as_ref().or(content.removed.as_ref()).or(content.added.as_ref());
-        if let (None, Some(batch)) = (&seen, some) {
-            let fields = batch.schema_ref().fields().iter().take(key_columns);
-            let types: Vec<_> = fields.map(|f| f.data_type().clone()).collect();
-            seen = Some(KeyTable::new(&types)?);
+        let names_keys = !content.rows.is_empty() || !content.removed.is_empty();
+        if seen.is_none() && (i == last || !names_keys) {
+            // It is hidden by nothing, and hides nothing.
+            continue;
+        }
+        let some = content.rows.iter().chain(&content.removed).chain(&content.added).next();
+        if let (None, Some(some)) = (&seen, some) {
+            seen = Some(keys_of(&some.rows, key_columns)?);
         }
         if let Some(seen) = &mut seen {
             let before = seen.slots();
             let is_last = i == last;
             // What is added does not hide what older files have.
-            content.added = unseen(seen, content.added.take(), before, key_columns, true)?;
+            unseen(seen, &mut content.added, before, key_columns, true)?;
             // The rows first: a key that is also among the removed has them.
-            content.rows = unseen(seen, content.rows.take(), before, key_columns, is_last)?;
+            unseen(seen, &mut content.rows, before, key_columns, is_last)?;
             let known = seen.slots();
-            content.removed = unseen(seen, content.removed.take(), known, key_columns, is_last)?;
+            unseen(seen, &mut content.removed, known, key_columns, is_last)?;
         }
     }
     Ok(())
 }
 
-/// The rows whose keys have no slot below `before`. Their keys are then known, unless nothing older is to come.
+/// A table for keys as these rows have them.
+fn keys_of(rows: &RecordBatch, key_columns: usize) -> Result<KeyTable> {
+    let fields = rows.schema_ref().fields().iter().take(key_columns);
+    let types: Vec<_> = fields.map(|f| f.data_type().clone()).collect();
+    Ok(KeyTable::new(&types)?)
+}
+
+/// Leaves the rows whose keys have no slot below `before`. Their keys are then known, unless nothing older is to come.
 fn unseen(
     seen: &mut KeyTable,
-    batch: Option<RecordBatch>,
+    all: &mut Vec<Hashed>,
     before: usize,
     key_columns: usize,
     is_last: bool,
-) -> Result<Option<RecordBatch>> {
-    let Some(batch) = batch else { return Ok(None) };
+) -> Result<()> {
     let mut slots = Vec::new();
-    let keys = batch.columns().get(..key_columns).unwrap_or_default();
-    match is_last {
-        true => seen.look_up(keys, batch.num_rows(), &mut slots)?,
-        false => seen.intern(keys, batch.num_rows(), |_| false, &mut slots)?,
+    for hashed in &mut *all {
+        let rows = &hashed.rows;
+        let keys = rows.columns().get(..key_columns).unwrap_or_default();
+        match is_last {
+            true => seen.look_up(keys, rows.num_rows(), &mut slots)?,
+            false => seen.intern(keys, rows.num_rows(), |_| false, &mut slots)?,
+        }
+        let new = |slot: &u32| *slot == NO_SLOT || *slot as usize >= before;
+        if !slots.iter().all(new) {
+            *hashed = hashed.filtered(&slots.iter().map(|slot| Some(new(slot))).collect())?;
+        }
     }
-    let new = |slot: &u32| *slot == NO_SLOT || *slot as usize >= before;
-    if slots.iter().all(new) {
-        return Ok(Some(batch));
-    }
-    let mask: BooleanArray = slots.iter().map(|slot| Some(new(slot))).collect();
-    Ok(Some(filter_record_batch(&batch, &mask)?))
+    all.retain(|hashed| hashed.rows.num_rows() > 0);
+    Ok(())
 }
 
 /// Moves those of the added rows to `rows` whose keys are there or among the removed: nothing older counts of them. Gives the
 /// others, which are added still.
 fn known_apart(
-    rows: &mut Vec<RecordBatch>,
-    removed: &[RecordBatch],
-    added: Vec<RecordBatch>,
+    rows: &mut Vec<Hashed>,
+    removed: &[Hashed],
+    added: Vec<Hashed>,
     key_columns: usize,
-) -> Result<Option<RecordBatch>> {
-    let Some(first) = added.first() else { return Ok(None) };
-    let types: Vec<_> = first.columns()[..key_columns].iter().map(|key| key.data_type().clone()).collect();
-    let mut known = KeyTable::new(&types)?;
+) -> Result<Vec<Hashed>> {
+    let Some(first) = added.first() else { return Ok(added) };
+    if rows.is_empty() && removed.is_empty() {
+        return Ok(added);
+    }
+    let mut known = keys_of(&first.rows, key_columns)?;
     let mut slots = Vec::new();
-    for batch in rows.iter().chain(removed) {
-        known.intern(&batch.columns()[..key_columns], batch.num_rows(), |_| false, &mut slots)?;
+    for Hashed { rows, .. } in rows.iter().chain(removed) {
+        known.intern(&rows.columns()[..key_columns], rows.num_rows(), |_| false, &mut slots)?;
     }
     let mut others = Vec::new();
-    for batch in added {
-        known.look_up(&batch.columns()[..key_columns], batch.num_rows(), &mut slots)?;
+    for hashed in added {
+        let new = &hashed.rows;
+        known.look_up(&new.columns()[..key_columns], new.num_rows(), &mut slots)?;
         let is_new: BooleanArray = slots.iter().map(|slot| Some(*slot == NO_SLOT)).collect();
-        others.push(filter_record_batch(&batch, &is_new)?);
-        rows.push(filter_record_batch(&batch, &not(&is_new)?)?);
+        others.push(hashed.filtered(&is_new)?);
+        rows.push(hashed.filtered(&not(&is_new)?)?);
     }
-    one_batch(&others)
+    for some in [&mut *rows, &mut others] {
+        some.retain(|hashed| hashed.rows.num_rows() > 0);
+    }
+    Ok(others)
 }
 
-/// Batches of one schema as one; none if there are no rows.
-fn one_batch(batches: &[RecordBatch]) -> Result<Option<RecordBatch>> {
-    let Some(first) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
-    if let [one] = batches {
-        return Ok(Some(one.clone()));
-    }
-    Ok(Some(concat_batches(first.schema_ref(), batches)?))
+/// Rows of such a schema with the hashes of their keys.
+fn hashed(
+    rows: impl Iterator<Item = Result<RecordBatch>>,
+    schema: &SchemaRef,
+    key_columns: usize,
+) -> Result<Vec<Hashed>> {
+    let hashes_of = KeyHashes::new(schema, key_columns)?;
+    rows.filter_map(|batch| batch.and_then(|batch| Ok(hashes_of.with(batch)?)).transpose()).collect()
 }
 
 /// A [`TableFile`] that is being written.
@@ -436,19 +464,19 @@ impl<'a> NewFile<'a> {
 
     /// Adds contents, whose keys' hashes are above those that have been added.
     fn add(&mut self, content: Content) -> Result<()> {
-        for (part, batch) in [content.rows, content.removed, content.added].into_iter().enumerate() {
-            self.add_behind(part, batch.as_slice())?;
+        for (part, some) in [content.rows, content.removed, content.added].into_iter().enumerate() {
+            let Some(first) = some.first() else { continue };
+            self.count += some.iter().map(|hashed| hashed.rows.num_rows() as u64).sum::<u64>();
+            self.writer(part, first.rows.schema_ref())?.write_behind(&some)?;
         }
         Ok(())
     }
 
-    /// Adds rows (part 0), removed keys (part 1) or added rows (part 2) in whatever order, their keys' hashes above those that
-    /// have been added.
-    fn add_behind(&mut self, part: usize, batches: &[RecordBatch]) -> Result<()> {
-        let some: Vec<&RecordBatch> = batches.iter().filter(|batch| batch.num_rows() > 0).collect();
-        let Some(first) = some.first() else { return Ok(()) };
-        self.count += some.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-        self.writer(part, first.schema_ref())?.write_behind(&some)
+    /// The same of rows of a change, whatever their order.
+    fn hashed(&self, batches: Vec<RecordBatch>) -> Result<Vec<Hashed>> {
+        let Some(first) = batches.first() else { return Ok(vec![]) };
+        let schema = first.schema();
+        hashed(batches.into_iter().map(Ok), &schema, self.key_columns)
     }
 
     /// Adds all rows (part 0) or added rows (part 2), in whatever order.
@@ -645,6 +673,48 @@ mod tests {
         tables = write(&store, "gone", &tables, vec![vec![change(&gone)]]).unwrap();
         model.retain(|key, _| *key >= 250);
         assert_eq!(held(&store, &tables), model);
+    }
+
+    /// Files that become ever more, merged as is due: how often a row is written, and how many files there are at most.
+    fn merged_by_and_by(sizes: impl Iterator<Item = u64>, only_adds: bool) -> (f64, usize) {
+        let file = |count| TableFile {
+            rows: (!only_adds).then(|| StoredFile { name: String::new(), crc32c: None }),
+            removed: None,
+            added: None,
+            count,
+            order: None,
+        };
+        let (mut files, mut came, mut written, mut most) = (Vec::new(), 0, 0, 0);
+        for size in sizes {
+            files.push(file(size));
+            came += size;
+            written += size;
+            if let Some(first) = due(&files) {
+                let all = files.drain(first..).map(|file| file.count).sum();
+                written += all;
+                files.push(file(all));
+            }
+            most = most.max(files.len());
+        }
+        (written as f64 / came as f64, most)
+    }
+
+    #[test]
+    fn rows_are_written_again_seldom_and_files_stay_few_however_large_they_are() {
+        let k = 1000;
+        // As a query catches up: each checkpoint takes longer than the one before, so that there is more to write the next time.
+        assert_eq!(merged_by_and_by([192 * k, 1097 * k, 2216 * k].into_iter(), true), (1.0, 3));
+        let of_one_size = || std::iter::repeat_n(k, 500);
+        let up_and_down = || (0..400).map(|i| 100 * 10u64.pow(i % 4));
+        let drawn = || (0..400u64).map(|i| 100 + (i * 7919 * 7919) % 100_003);
+        for (only_adds, times, most) in [(true, 3.0, 33), (false, 6.0, 13)] {
+            let of_each = [
+                merged_by_and_by(of_one_size(), only_adds),
+                merged_by_and_by(up_and_down(), only_adds),
+                merged_by_and_by(drawn(), only_adds),
+            ];
+            assert!(of_each.iter().all(|(amp, files)| *amp < times && *files <= most), "{of_each:?}");
+        }
     }
 
     #[test]

@@ -57,9 +57,11 @@ impl Held {
         if self.places.is_sorted() {
             return None;
         }
-        let mut rows: Vec<u32> = (0..self.places.len() as u32).collect();
-        rows.sort_unstable_by_key(|row| self.places[*row as usize]);
-        Some(rows)
+        // Place and row in one number: to sort the rows alone would look up each one's place again and again.
+        let mut rows: Vec<u64> =
+            (0u64..).zip(&self.places).map(|(row, place)| u64::from(*place) << 32 | row).collect();
+        rows.sort_unstable();
+        Some(rows.into_iter().map(|row| row as u32).collect())
     }
 
     /// The columns of some of the rows, in their order as given.
