@@ -91,6 +91,7 @@ fn of_job(error: &RuntimeError) -> Option<Code> {
         | RuntimeError::WorkerLost
         | RuntimeError::WorkerPanicked(_)
         | RuntimeError::Thread(_)
+        | RuntimeError::Needless
         | RuntimeError::Output(_) => None,
     }
 }

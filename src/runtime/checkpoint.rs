@@ -18,6 +18,7 @@ use arrow::compute::take_record_batch;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Version of the manifest's layout.
 const VERSION: u32 = 4;
@@ -285,10 +286,11 @@ impl JobStore {
         mut manifest: Manifest,
         tables: &[TableManifest],
         workers: Vec<Vec<NodeState>>,
+        needless: &AtomicBool,
     ) -> Result<Vec<TableManifest>> {
         manifest.version = VERSION;
         let stem = format!("state-{}-{}", manifest.step, manifest.generation);
-        manifest.tables = tables::write(self, &stem, tables, workers)?;
+        manifest.tables = tables::write(self, &stem, tables, workers, needless)?;
         self.write_manifest(&manifest)?;
         self.remove_unnamed(&manifest)?;
         Ok(manifest.tables)
@@ -423,8 +425,13 @@ mod tests {
         };
         let whole = |text: &str| (2, StateChange::Whole(vec![table(text)]));
         let rows: String = (0..100).map(|i| format!("+ {i} v{i}\n")).collect();
-        store.write(manifest(3), &[], vec![vec![whole(&rows)], vec![whole("+ 100 x\n+ null y")]]).unwrap();
-        store.write(manifest(4), &[], vec![vec![whole(&rows)], vec![whole("+ 100 x\n+ null y")]]).unwrap();
+        let needed = AtomicBool::new(false);
+        store
+            .write(manifest(3), &[], vec![vec![whole(&rows)], vec![whole("+ 100 x\n+ null y")]], &needed)
+            .unwrap();
+        store
+            .write(manifest(4), &[], vec![vec![whole(&rows)], vec![whole("+ 100 x\n+ null y")]], &needed)
+            .unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the checkpoint before is gone");
         let manifest = store.manifest().unwrap().unwrap();
         assert_eq!(manifest.step, 4);
@@ -454,7 +461,14 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, true)]));
         let batch = drawn(&schema, "+ 1\n+ 2").batch;
         let table = StateTable { name: "groups".into(), batch, key_columns: 1 };
-        store.write(manifest(7), &[], vec![vec![(0, StateChange::Whole(vec![table]))]]).unwrap();
+        store
+            .write(
+                manifest(7),
+                &[],
+                vec![vec![(0, StateChange::Whole(vec![table]))]],
+                &AtomicBool::new(false),
+            )
+            .unwrap();
         let sound = store.manifest().unwrap().unwrap();
         for name in store.disk.list(&store.dir).unwrap() {
             let path = dir.path().join(&name);
@@ -485,7 +499,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = JobStore { disk: Disk::real(), dir: dir.path().into(), job: "j".into() };
         assert!(store.manifest().unwrap().is_none());
-        store.write(manifest(1), &[], vec![]).unwrap();
+        store.write(manifest(1), &[], vec![], &AtomicBool::new(false)).unwrap();
         let path = dir.path().join("checkpoint.json");
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"version\": 4", "\"version\": 9")).unwrap();

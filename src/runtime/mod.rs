@@ -112,6 +112,9 @@ pub enum RuntimeError {
         /// The stream.
         source_name: String,
     },
+    /// What was being written is not needed any more; nobody is told.
+    #[error("it is not needed any more")]
+    Needless,
     /// The result could not be handed over.
     #[error("{0}")]
     Output(String),
@@ -132,7 +135,7 @@ impl RuntimeError {
             RuntimeError::State { .. } => "state",
             RuntimeError::SourceChanged { .. } | RuntimeError::RowsGone { .. } => "source",
             RuntimeError::StoppedWaiting { .. } => "stopped",
-            RuntimeError::Output(_) => "sink",
+            RuntimeError::Output(_) | RuntimeError::Needless => "sink",
         }
     }
 

@@ -21,6 +21,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const CASES: u64 = 200;
 const OPERATIONS: usize = 60;
@@ -358,7 +359,9 @@ impl Process {
             tables: vec![],
         };
         self.journal = self.journal.next(&store.disk, &store.dir, step).map_err(told)?;
-        self.tables = store.write(manifest, &self.tables, changes(&self.saved, table)).map_err(told)?;
+        self.tables = store
+            .write(manifest, &self.tables, changes(&self.saved, table), &AtomicBool::new(false))
+            .map_err(told)?;
         self.saved = table.clone();
         Journal::remove_older(&store.disk, &store.dir, step).map_err(told)
     }

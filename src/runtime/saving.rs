@@ -7,10 +7,20 @@ use super::part::{Part, PartState};
 use super::seen::Checkpointed;
 use super::steps::Run;
 use crate::log::{Log, Pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long the journal may be behind on disk, where no sink asks for more.
 const JOURNAL_BEHIND: Duration = Duration::from_millis(200);
+
+/// A checkpoint that is being written.
+pub(super) struct UnderWay {
+    step: u64,
+    began: Duration,
+    /// See [`Order::needless`].
+    needless: Arc<AtomicBool>,
+}
 
 impl Run {
     /// Has the journal made durable if it has been behind for a while, by the thread that does; at once, if this is asked.
@@ -77,7 +87,7 @@ impl Run {
 
     /// Takes note that the checkpoint that was under way, if one was, is there.
     fn note_checkpoint(&mut self) {
-        if let Some((step, began)) = self.under_way.take() {
+        if let Some(UnderWay { step, began, .. }) = self.under_way.take() {
             let took = self.clock.monotonic().saturating_sub(began);
             self.last_checkpoint = Some(Checkpointed { step, at: Some(self.clock.now_ns()), took });
         }
@@ -99,11 +109,16 @@ impl Run {
     fn begin_checkpoint(&mut self) -> Result<()> {
         self.checkpointed = self.clock.monotonic();
         let (Some(checkpointer), Some(store)) = (&mut self.checkpointer, &self.store) else { return Ok(()) };
+        let needed = self.parts.iter().any(Part::is_running);
+        if let (false, Some(under_way)) = (needed, &self.under_way) {
+            // All has ended: to write gigabytes of state, so that they can be removed, would be all that is waited for.
+            under_way.needless.store(true, Ordering::Relaxed);
+        }
         checkpointer.wait()?;
         let began = self.clock.monotonic();
+        let needless = Arc::new(AtomicBool::new(false));
         self.nodes = self.crew.look()?;
         // Also before the first step: operators follow what changes from then on, and never have to give all they have.
-        let needed = self.parts.iter().any(Part::is_running);
         let workers = if needed { Some(self.crew.snapshot()?) } else { None };
         let mut parts = Vec::with_capacity(self.parts.len());
         let mut drained = Vec::new();
@@ -141,10 +156,10 @@ impl Run {
         };
         let pins = self.pins();
         if let Some(checkpointer) = &mut self.checkpointer {
-            checkpointer.give(Order { manifest, workers, drained, pins })?;
+            checkpointer.give(Order { manifest, workers, drained, pins, needless: needless.clone() })?;
         }
         self.dirty = false;
-        self.under_way = Some((self.step, began));
+        self.under_way = Some(UnderWay { step: self.step, began, needless });
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use super::pages::Pace;
 use super::part::{Home, LATE_STEP_BITS, Part, PartState, Read};
 use super::replay::{Moves, bad_batch, changed, entry, read_again};
 use super::retry::{Over, Patience};
+use super::saving::UnderWay;
 use super::seen::{Checkpointed, NodeSeen};
 use super::status::State;
 use super::step_times::StepHistogram;
@@ -41,7 +42,7 @@ pub(super) struct Run {
     /// Where there is a store.
     pub(super) checkpointer: Option<Checkpointer>,
     /// The checkpoint that is being written: its step, and since when (monotonic).
-    pub(super) under_way: Option<(u64, Duration)>,
+    pub(super) under_way: Option<UnderWay>,
     pub(super) sources: Vec<SourceSetup>,
     pub(super) options: JobOptions,
     pub(super) store: Option<JobStore>,

@@ -5,7 +5,7 @@
 //! memory: to put gigabytes in one order takes each row from somewhere else.
 
 use super::checkpoint::JobStore;
-use super::tables::StoredFile;
+use super::tables::{StoredFile, go_on};
 use super::{Result, RuntimeError};
 use crate::disk::{Beside, DiskFile, Open};
 use crate::operators::kept_rows::KeptRows;
@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How the rows of files are ordered: by XXH3 of the key in Arrow's row format. Files that say something else are read whole.
@@ -260,11 +261,12 @@ impl FileWriter {
         })
     }
 
-    /// Writes rows in whatever order.
-    pub(super) fn write_runs(&mut self, all: &[KeptRows]) -> Result<()> {
+    /// Writes rows in whatever order, until nobody needs them any more.
+    pub(super) fn write_runs(&mut self, all: &[KeptRows], needless: &AtomicBool) -> Result<()> {
         let rows: usize = all.iter().map(KeptRows::num_rows).sum();
         let run_rows = (rows / MANY_RUNS).clamp(GROUP_ROWS, MOST_GROUP_ROWS);
         self.hashes_of.runs(all, run_rows, |run| {
+            go_on(needless)?;
             self.runs += 1;
             let written = self.writer.write(&run).and_then(|()| self.writer.flush());
             written.map_err(|error| failed(&self.name, error))

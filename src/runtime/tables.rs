@@ -9,10 +9,10 @@
 //! logarithm of the state's size at most, and a table has few files. A large file is not written again to be rid of a small
 //! one before it. They are walked through side by side in the order of their keys' hashes, so that no table is held in memory whole.
 
-use super::Result;
 use super::checkpoint::{JobStore, TableManifest};
 use super::table_files::{FileCursor, FileWriter, Hashed, KeyHashes, ORDER, ORDER_OF_RUNS, OpenFile};
 use super::worker::NodeState;
+use super::{Result, RuntimeError};
 use crate::operators::kept_rows::KeptRows;
 use crate::operators::{StateChange, StateTable, TableChange};
 use crate::state::key_table::{KeyTable, NO_SLOT};
@@ -20,6 +20,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, not};
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Files of fewer rows count as if they had so many: below that, a file costs what it costs.
 const FEW_ROWS: u64 = 64;
@@ -94,12 +95,13 @@ struct Content {
 }
 
 /// What the workers' changes make of the tables: the new list of tables, whose files are written. `stem` begins the names of
-/// the files and is the checkpoint's own.
+/// the files and is the checkpoint's own. Ends with [`RuntimeError::Needless`] once that is true.
 pub(super) fn write(
     store: &JobStore,
     stem: &str,
     tables: &[TableManifest],
     workers: Vec<Vec<NodeState>>,
+    needless: &AtomicBool,
 ) -> Result<Vec<TableManifest>> {
     let mut next = tables.to_vec();
     let mut changed: Vec<Changed> = Vec::new();
@@ -136,7 +138,7 @@ pub(super) fn write(
             continue;
         }
         let stem = format!("{stem}-{}-{}", change.node, change.name);
-        let mut file = NewFile::new(store, &stem, change.key_columns);
+        let mut file = NewFile::new(store, &stem, change.key_columns, needless);
         if !kept.is_empty() {
             kept.extend(std::mem::take(&mut rows).into_iter().map(KeptRows::from));
             file.add_runs(0, &kept)?;
@@ -156,7 +158,7 @@ pub(super) fn write(
         }
     }
     for table in &mut next {
-        merge(store, stem, table)?;
+        merge(store, stem, table, needless)?;
     }
     next.retain(|table| !table.files.is_empty());
     // Who reads them takes a node's tables together.
@@ -204,7 +206,7 @@ fn due(files: &[TableFile]) -> Option<usize> {
 }
 
 /// Merges the files of a table that are due.
-fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> {
+fn merge(store: &JobStore, stem: &str, table: &mut TableManifest, needless: &AtomicBool) -> Result<()> {
     let Some(first) = due(&table.files) else { return Ok(()) };
     let mut walk = Walk::open(store, &table.files[first..], table.key_columns)?;
     if !walk.is_of_one_kind() {
@@ -212,7 +214,7 @@ fn merge(store: &JobStore, stem: &str, table: &mut TableManifest) -> Result<()> 
         return Ok(());
     }
     let stem = format!("{stem}-{}-{}-merged", table.node, table.name);
-    let mut merged = NewFile::new(store, &stem, table.key_columns);
+    let mut merged = NewFile::new(store, &stem, table.key_columns, needless);
     while let Some(contents) = walk.next()? {
         let [mut rows, mut removed, mut added] = [const { Vec::new() }; 3];
         for content in contents {
@@ -452,18 +454,21 @@ struct NewFile<'a> {
     store: &'a JobStore,
     stem: &'a str,
     key_columns: usize,
+    /// Whether nobody needs it any more.
+    needless: &'a AtomicBool,
     /// The rows, the removed keys, and the added rows.
     writers: [Option<FileWriter>; 3],
     count: u64,
 }
 
 impl<'a> NewFile<'a> {
-    fn new(store: &'a JobStore, stem: &'a str, key_columns: usize) -> Self {
-        NewFile { store, stem, key_columns, writers: [None, None, None], count: 0 }
+    fn new(store: &'a JobStore, stem: &'a str, key_columns: usize, needless: &'a AtomicBool) -> Self {
+        NewFile { store, stem, key_columns, needless, writers: [None, None, None], count: 0 }
     }
 
     /// Adds contents, whose keys' hashes are above those that have been added.
     fn add(&mut self, content: Content) -> Result<()> {
+        go_on(self.needless)?;
         for (part, some) in [content.rows, content.removed, content.added].into_iter().enumerate() {
             let Some(first) = some.first() else { continue };
             self.count += some.iter().map(|hashed| hashed.rows.num_rows() as u64).sum::<u64>();
@@ -483,7 +488,8 @@ impl<'a> NewFile<'a> {
     fn add_runs(&mut self, part: usize, all: &[KeptRows]) -> Result<()> {
         let Some(first) = all.iter().find(|kept| kept.num_rows() > 0) else { return Ok(()) };
         self.count += all.iter().map(|kept| kept.num_rows() as u64).sum::<u64>();
-        self.writer(part, first.schema())?.write_runs(all)
+        let needless = self.needless;
+        self.writer(part, first.schema())?.write_runs(all, needless)
     }
 
     fn writer(&mut self, part: usize, schema: &SchemaRef) -> Result<&mut FileWriter> {
@@ -505,6 +511,14 @@ impl<'a> NewFile<'a> {
     }
 }
 
+/// Ends what nobody needs any more.
+pub(super) fn go_on(needless: &AtomicBool) -> Result<()> {
+    match needless.load(Ordering::Relaxed) {
+        true => Err(RuntimeError::Needless),
+        false => Ok(()),
+    }
+}
+
 /// The CRC32C of some bytes in hexadecimal.
 pub(super) fn checksum(bytes: &[u8]) -> String {
     format!("{:08x}", crc32c::crc32c(bytes))
@@ -521,6 +535,15 @@ mod tests {
     use std::sync::Arc;
 
     type Rows = BTreeMap<i64, Vec<i64>>;
+
+    fn write(
+        store: &JobStore,
+        stem: &str,
+        tables: &[TableManifest],
+        workers: Vec<Vec<NodeState>>,
+    ) -> Result<Vec<TableManifest>> {
+        super::write(store, stem, tables, workers, &AtomicBool::new(false))
+    }
 
     fn keys(keys: impl Iterator<Item = i64>) -> RecordBatch {
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(keys));
