@@ -85,7 +85,7 @@ mod tests {
     fn what_is_written_piece_by_piece_and_let_go_is_what_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let (disk, place) = (Disk::real(), dir.path().join("f"));
-        let bytes: Vec<u8> = (0..3 * LET_GO + 12_345).map(|i| (i * i >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * LET_GO + 12_345).map(|i| ((i * i) >> 7) as u8).collect();
         let mut beside = disk.begin_atomically(&place).unwrap();
         bytes.chunks(100_000).for_each(|piece| beside.write_all(piece).unwrap());
         assert!(beside.let_go > 2 * LET_GO && !place.exists());
