@@ -390,6 +390,20 @@ fn parts(
         .collect::<std::result::Result<_, _>>()?)
 }
 
+/// The manifest of a job that has neither statements nor sources.
+#[cfg(test)]
+pub(super) fn manifest(step: u64) -> Manifest {
+    Manifest {
+        version: 0,
+        generation: step,
+        step,
+        parts: vec![],
+        sources: vec![],
+        watermarks: vec![],
+        tables: vec![],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,18 +411,6 @@ mod tests {
     use crate::operators::StateChange;
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
-
-    fn manifest(step: u64) -> Manifest {
-        Manifest {
-            version: 0,
-            generation: step,
-            step,
-            parts: vec![],
-            sources: vec![],
-            watermarks: vec![],
-            tables: vec![],
-        }
-    }
 
     #[test]
     fn state_is_restored_onto_any_number_of_workers_each_key_once() {

@@ -73,21 +73,13 @@ fn write(store: &JobStore, tables: &mut Vec<TableManifest>, order: Order, patien
 
 #[cfg(test)]
 mod tests {
+    use super::super::checkpoint::manifest;
     use super::*;
     use crate::disk::Disk;
     use crate::operators::{StateChange, StateTable};
     use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
     fn order(step: u64, rows: Option<i64>, needless: bool) -> Order {
-        let manifest = Manifest {
-            version: 0,
-            generation: step,
-            step,
-            parts: vec![],
-            sources: vec![],
-            watermarks: vec![],
-            tables: vec![],
-        };
         let state = |rows| {
             let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
             let batch = RecordBatch::try_from_iter([("key0", keys)]).unwrap();
@@ -95,7 +87,7 @@ mod tests {
             vec![vec![(0, StateChange::Whole(vec![table]))]]
         };
         let needless = Arc::new(AtomicBool::new(needless));
-        Order { manifest, workers: rows.map(state), drained: vec![], pins: None, needless }
+        Order { manifest: manifest(step), workers: rows.map(state), drained: vec![], pins: None, needless }
     }
 
     #[test]
