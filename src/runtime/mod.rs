@@ -35,6 +35,7 @@ pub mod status;
 pub mod step_times;
 mod steps;
 mod table_files;
+mod table_walk;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -134,8 +135,8 @@ impl RuntimeError {
             | RuntimeError::Thread(_) => "thread",
             RuntimeError::State { .. } => "state",
             RuntimeError::SourceChanged { .. } | RuntimeError::RowsGone { .. } => "source",
-            RuntimeError::StoppedWaiting { .. } => "stopped",
-            RuntimeError::Output(_) | RuntimeError::Needless => "sink",
+            RuntimeError::StoppedWaiting { .. } | RuntimeError::Needless => "stopped",
+            RuntimeError::Output(_) => "sink",
         }
     }
 

@@ -5,7 +5,7 @@
 //! memory: to put gigabytes in one order takes each row from somewhere else.
 
 use super::checkpoint::JobStore;
-use super::tables::{StoredFile, go_on};
+use super::tables::StoredFile;
 use super::{Result, RuntimeError};
 use crate::disk::{Beside, DiskFile, Open};
 use crate::operators::kept_rows::KeptRows;
@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How the rows of files are ordered: by XXH3 of the key in Arrow's row format. Files that say something else are read whole.
@@ -283,6 +283,14 @@ impl FileWriter {
         let beside = writer.into_inner().map_err(|e| failed(&name, e))?;
         let crc32c = Some(format!("{:08x}", beside.commit()?));
         Ok(StoredFile { name, crc32c })
+    }
+}
+
+/// Ends what nobody needs any more.
+pub(super) fn go_on(needless: &AtomicBool) -> Result<()> {
+    match needless.load(Ordering::Relaxed) {
+        true => Err(RuntimeError::Needless),
+        false => Ok(()),
     }
 }
 
