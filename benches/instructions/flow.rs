@@ -13,6 +13,7 @@ use millstream::operators::join::Join;
 use millstream::operators::project::Project;
 use millstream::operators::session::SessionWindow;
 use millstream::operators::single_row::SingleRow;
+use millstream::operators::threshold::Threshold;
 use millstream::operators::top_n::TopN;
 use millstream::operators::unnest::Unnest;
 use millstream::operators::upsert::Upsert;
@@ -146,6 +147,9 @@ fn running(spec: Spec, changing: bool) -> Result<Running> {
             return Ok(Running::Once(Box::new(SendOnce::new(*aggregate)?)));
         }
         Spec::Union | Spec::Exchange(_) => return Ok(Running::Same),
+        // What comes and goes at will rises nowhere.
+        Spec::Threshold(_) if changing => return Ok(Running::Same),
+        Spec::Threshold(spec) => Box::new(Threshold::new(spec)?),
         Spec::Values(_) => return Err("a query of constants".into()),
         Spec::Filter(spec) => Box::new(Filter::new(spec)),
         Spec::Project(spec) => Box::new(Project::new(spec)),
@@ -166,6 +170,7 @@ fn running(spec: Spec, changing: bool) -> Result<Running> {
         }
         Spec::TopN(mut spec) => {
             spec.input_append_only &= !changing;
+            spec.rising &= !changing;
             Box::new(TopN::new(spec)?)
         }
     };

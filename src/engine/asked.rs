@@ -82,11 +82,23 @@ impl Asked {
     /// Whether `other` says the same in other words.
     pub(super) fn is_same(&self, other: &Asked) -> bool {
         let views = |(a, b): (&(String, String), &(String, String))| a.0 == b.0 && same_text(&a.1, &b.1);
+        let (mine, others) = (self.different_reads(), other.different_reads());
         same_text(&self.query, &other.query)
             && self.views.len() == other.views.len()
             && self.views.iter().zip(&other.views).all(views)
-            && self.reads.len() == other.reads.len()
-            && self.reads.iter().zip(&other.reads).all(|(a, b)| a.is_same(b))
+            && mine.len() == others.len()
+            && mine.iter().zip(others).all(|(a, b)| a.is_same(b))
+    }
+
+    /// What it reads, once each: how often is the plan's concern.
+    fn different_reads(&self) -> Vec<&Read> {
+        let mut different: Vec<&Read> = Vec::with_capacity(self.reads.len());
+        for read in &self.reads {
+            if !different.iter().any(|known| known.is_same(read)) {
+                different.push(read);
+            }
+        }
+        different
     }
 
     /// What is different in `new`: a few words, and the lines of both.
@@ -101,7 +113,8 @@ impl Asked {
                 return (format!("the view \"{name}\", which it reads, has changed"), changes);
             }
         }
-        if let Some((old, read)) = self.reads.iter().zip(&new.reads).find(|(a, b)| !a.is_same(b)) {
+        let mut reads = self.different_reads().into_iter().zip(new.different_reads());
+        if let Some((old, read)) = reads.find(|(a, b)| !a.is_same(b)) {
             let word = read.stream.as_ref().map_or("stream", StreamDef::kind);
             let what = format!("the {word} \"{}\", which it reads, ", read.name);
             let mut changes = match (&old.stream, &read.stream) {

@@ -15,6 +15,7 @@ pub mod session;
 pub(crate) mod shown;
 pub mod single_row;
 pub mod spill;
+pub mod threshold;
 pub mod top_n;
 pub mod unnest;
 pub mod upsert;

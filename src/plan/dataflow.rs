@@ -10,6 +10,7 @@ use crate::operators::join::JoinSpec;
 use crate::operators::late::LateRule;
 use crate::operators::project::ProjectSpec;
 use crate::operators::session::SessionSpec;
+use crate::operators::threshold::ThresholdSpec;
 use crate::operators::top_n::TopNSpec;
 use crate::operators::unnest::UnnestSpec;
 use crate::operators::upsert::UpsertSpec;
@@ -84,6 +85,8 @@ pub enum Spec {
     Window(WindowSpec),
     /// See [`InTimeSpec`].
     InTime(InTimeSpec),
+    /// See [`ThresholdSpec`].
+    Threshold(ThresholdSpec),
     /// See [`SessionSpec`].
     Session(SessionSpec),
     /// See [`ExpandSpec`].

@@ -90,6 +90,7 @@ pub fn operator_text(nodes: &[Node], sources: &[SourceSpec], index: usize) -> St
         Spec::Project(spec) => spec.to_string(),
         Spec::Window(spec) => spec.to_string(),
         Spec::InTime(spec) => spec.to_string(),
+        Spec::Threshold(spec) => spec.to_string(),
         Spec::Session(spec) => spec.to_string(),
         Spec::Expand(spec) => spec.to_string(),
         Spec::Unnest(spec) => spec.to_string(),

@@ -155,14 +155,15 @@ fn projected(columns: impl Iterator<Item = usize>, schema: &SchemaRef) -> Projec
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::catalog::{Column as Declared, Definitions, EventTimeDef, StreamDef};
     use crate::plan::{EmitMode, Planner};
     use crate::sql::{Statement, parse};
     use arrow::datatypes::{DataType, TimeUnit};
 
-    fn flow(query: &str) -> Dataflow {
+    /// A continuous query over the streams `s` and `t` (k TEXT, v BIGINT, w BIGINT, ts), planned.
+    pub(in crate::plan) fn flow(query: &str) -> Dataflow {
         let column = |name: &str, data_type| Declared { name: name.into(), data_type, nullable: true };
         let columns = vec![
             column("k", DataType::Utf8),

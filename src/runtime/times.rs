@@ -59,7 +59,9 @@ impl Lifts {
                 Spec::Exchange(_) | Spec::Union | Spec::Expand(_) | Spec::Unnest(_) => true,
                 // They judge rows by time, or hold them.
                 Spec::Window(_) | Spec::InTime(_) | Spec::Session(_) | Spec::Upsert(_) => false,
-                Spec::Aggregate(_) | Spec::Join(_) | Spec::SingleRow | Spec::TopN(_) => false,
+                Spec::Aggregate(_) | Spec::Join(_) | Spec::SingleRow | Spec::TopN(_) | Spec::Threshold(_) => {
+                    false
+                }
             };
             passes.push(alone && node.inputs.iter().all(|n| passes[*n]));
         }

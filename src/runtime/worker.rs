@@ -23,6 +23,7 @@ use crate::operators::project::Project;
 use crate::operators::session::SessionWindow;
 use crate::operators::single_row::SingleRow;
 use crate::operators::spill::{SpillTo, Spilling};
+use crate::operators::threshold::Threshold;
 use crate::operators::top_n::TopN;
 use crate::operators::unnest::Unnest;
 use crate::operators::upsert::Upsert;
@@ -318,6 +319,7 @@ fn running(
         (Spec::Project(s), _) => Running::Operator(Box::new(Project::new(s.clone()))),
         (Spec::Window(s), _) => Running::Operator(Box::new(WindowAssign::new(s.clone()))),
         (Spec::InTime(s), _) => Running::Operator(Box::new(InTime::new(s.clone()))),
+        (Spec::Threshold(s), _) => Running::Operator(Box::new(Threshold::new(s.clone())?)),
         (Spec::Session(s), _) => stateful(Box::new(SessionWindow::new(s.clone())?)),
         (Spec::Expand(s), _) => Running::Operator(Box::new(Expand::new(s.clone()))),
         (Spec::Unnest(s), _) => Running::Operator(Box::new(Unnest::new(s.clone()))),

@@ -1,5 +1,6 @@
 //! What the planner says about a GROUP BY: [`AggregateSpec`] and its parts.
 
+use crate::delta::{EventTime, WATERMARK_END};
 use crate::operators::shown::tidy;
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
@@ -57,6 +58,15 @@ pub struct WindowKey {
     pub to_end: i64,
     /// Nanoseconds for which the window stays open after its end.
     pub grace: i64,
+}
+
+impl WindowKey {
+    /// When (ns) the window with this key value, in a column of `unit` ns, is over; at the end of input without one.
+    pub(crate) fn close(&self, value: Option<i64>, unit: i64) -> EventTime {
+        let Some(value) = value else { return WATERMARK_END };
+        let close = i128::from(value) * i128::from(unit) + i128::from(self.to_end) + i128::from(self.grace);
+        i64::try_from(close).unwrap_or(if close < 0 { i64::MIN } else { i64::MAX })
+    }
 }
 
 /// When results go out.

@@ -56,6 +56,7 @@ fn top_n() -> Box<dyn Operator> {
             purpose: TopNUse::Result,
             window: None,
             input_append_only: false,
+            rising: false,
             unbounded: true,
             mode: EmitMode::Changes,
             schema: Arc::new(Schema::new(fields)),

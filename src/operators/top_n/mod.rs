@@ -6,7 +6,7 @@
 //!        of the rows' other columns, so no order of arrival can show
 //! State  per partition an ordered multiset of rows (sort key, other columns → weight). Input that only grows:
 //!        what is in the range or could be but for its lower end, so at most keys · n rows (rank and dense_rank:
-//!        and their ties). Else, or without an upper end: all rows; where nothing bounds these, they leave by their
+//!        and their ties); so too where rows only rise (see `threshold`). Else, or without an upper end: all rows; where nothing bounds these, they leave by their
 //!        age, if a step says so
 //!        Rows are order-preserving bytes; row_number() over input that only grows keeps the sort key alone so and the rows
 //!        as columns (`rows`), and tells rows that tie apart by bytes of their other columns (`pending`)
@@ -137,7 +137,7 @@ impl TopN {
     fn candidates(&self, order: &[ArrayRef], partitions: &[u32]) -> Result<Option<UInt32Array>> {
         let anything_full =
             || partitions.iter().any(|p| self.partitions.get(*p).is_some_and(|p| p.limit().is_some()));
-        if !self.spec.keeps_top_only() || !anything_full() {
+        if !self.spec.takes_top_only() || !anything_full() {
             return Ok(None);
         }
         let Some(lead) = self.bytes.lead(order)? else { return Ok(None) };

@@ -2,7 +2,6 @@
 
 use crate::delta::{EventTime, WATERMARK_END};
 use crate::operators::Result;
-use crate::operators::aggregate::WindowKey;
 use crate::state::clock_hand::ClockHand;
 use crate::state::key_table::{KeyTable, NO_SLOT};
 use crate::state::ranked::{Entry, Growth, Ranked};
@@ -298,15 +297,6 @@ impl Partitions {
     /// The same, without room that is only reserved.
     pub(super) fn live_bytes(&self) -> usize {
         self.len() * size_of::<Option<Partition>>() + self.keys.live_bytes()
-    }
-}
-
-impl WindowKey {
-    /// When (ns) the window with this key value, in a column of `unit` ns, is over; at the end of input without one.
-    pub(super) fn close(&self, value: Option<i64>, unit: i64) -> EventTime {
-        let Some(value) = value else { return WATERMARK_END };
-        let close = i128::from(value) * i128::from(unit) + i128::from(self.to_end) + i128::from(self.grace);
-        i64::try_from(close).unwrap_or(if close < 0 { i64::MIN } else { i64::MAX })
     }
 }
 

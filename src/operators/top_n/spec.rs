@@ -67,6 +67,10 @@ pub struct TopNSpec {
     pub window: Option<WindowKey>,
     /// Whether no row of the input is ever taken back: then no delta has weights.
     pub input_append_only: bool,
+    /// Whether a row is only taken back in a step in which it comes again and stands no further behind: see
+    /// [`threshold`](crate::operators::threshold). Of those that stand behind the range some may be taken back that have not come.
+    /// Not with ranks that are dense.
+    pub rising: bool,
     /// Whether nothing bounds what is kept: its rows then leave by their age, if a step says so.
     pub unbounded: bool,
     /// When results go out; final only with a window.
@@ -88,6 +92,11 @@ impl TopNSpec {
 
     /// Whether only rows that are in the range, or would be without its lower end, need be kept.
     pub(super) fn keeps_top_only(&self) -> bool {
+        (self.input_append_only || self.rising) && self.last.is_some()
+    }
+
+    /// Whether moreover rows only come.
+    pub(super) fn takes_top_only(&self) -> bool {
         self.input_append_only && self.last.is_some()
     }
 
@@ -98,7 +107,7 @@ impl TopNSpec {
 
     /// Whether one row a partition is all that is kept.
     pub(super) fn keeps_one(&self) -> bool {
-        self.keeps_top_only() && self.function == RankFunction::RowNumber && self.last == Some(1)
+        self.takes_top_only() && self.function == RankFunction::RowNumber && self.last == Some(1)
     }
 
     /// The ORDER BY without the columns at its end that would decide between ties anyway.
@@ -132,7 +141,7 @@ impl TopNSpec {
     /// Whether rows are kept as columns, with the sort key alone as bytes: nothing is looked for by the others' values, but
     /// where sort keys are equal.
     pub(super) fn keeps_columns(&self) -> bool {
-        self.keeps_top_only() && self.function == RankFunction::RowNumber && !self.order.is_empty()
+        self.takes_top_only() && self.function == RankFunction::RowNumber && !self.order.is_empty()
     }
 
     /// Whether what goes out is never taken back.

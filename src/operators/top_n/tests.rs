@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::delta::{consolidate, draw, drawn};
+use crate::operators::aggregate::WindowKey;
+use crate::operators::threshold::{Threshold, ThresholdSpec};
 use arrow::array::UInt64Array;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimeUnit};
@@ -41,6 +43,7 @@ pub(super) fn spec(function: RankFunction, first: u64, last: Option<u64>, output
         purpose: TopNUse::Result,
         window: None,
         input_append_only: false,
+        rising: false,
         unbounded: false,
         mode: EmitMode::Changes,
         schema: Arc::new(Schema::new(fields)),
@@ -334,4 +337,118 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    /// Rows that only rise, at several workers that leave out what stands too far behind: only the first are kept, and the sum of
+    /// the deltas is what the definition says, also if what had been reached is forgotten and the ranking goes on from a checkpoint.
+    #[test]
+    fn of_rows_that_rise_the_first_are_kept(
+        number: bool,
+        first in 1u64..3,
+        length in 0u64..4,
+        output: bool,
+        workers in 1usize..4,
+        moves in prop::collection::vec(
+            (prop::collection::vec((0i64..2, 0i64..9, 0i64..4), 0..12), any::<bool>(), 1usize..6),
+            1..14,
+        ),
+    ) {
+        let function = if number { RankFunction::RowNumber } else { RankFunction::Rank };
+        let most = first + length;
+        let spec = TopNSpec { rising: true, ..spec(function, first, Some(most), output) };
+        let window = WindowKey { key: 0, to_end: 1 << 60, grace: 0 };
+        let threshold = || {
+            Threshold::new(ThresholdSpec {
+                keys: vec![0],
+                by: 1,
+                descending: true,
+                most: most as usize,
+                window,
+                schema: input(),
+            })
+            .unwrap()
+        };
+        let mut before: Vec<Threshold> = (0..workers).map(|_| threshold()).collect();
+        let mut operator = TopN::new(spec.clone()).unwrap();
+        let mut values: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+        let mut out = Vec::new();
+        for (step, (changes, restart, cut)) in moves.into_iter().enumerate() {
+            let mut lines = vec![Vec::new(); workers];
+            let mut touched = std::collections::BTreeSet::new();
+            for (k, id, more) in changes {
+                if !touched.insert((k, id)) {
+                    continue;
+                }
+                let lines = &mut lines[id as usize % workers];
+                let old = values.get(&(k, id)).copied();
+                if let Some(old) = old {
+                    lines.push(format!("- {k} {old} {id}\n"));
+                }
+                let new = old.unwrap_or(0) + more;
+                values.insert((k, id), new);
+                lines.push(format!("+ {k} {new} {id}\n"));
+            }
+            for (threshold, lines) in before.iter_mut().zip(lines) {
+                for part in lines.chunks(cut) {
+                    let mut kept = Vec::new();
+                    threshold.push(0, drawn(&input(), &part.concat()), &mut kept).unwrap();
+                    for delta in kept {
+                        operator.push(0, delta, &mut out).unwrap();
+                    }
+                }
+            }
+            operator.finish_step(WATERMARK_NONE, &mut out).unwrap();
+            let rows = values.iter().map(|((k, id), value)| ([*k, *value, *id], 1)).collect();
+            prop_assert_eq!(sum(&spec, &out), ranked(&spec, &rows), "after step {}", step);
+            if number {
+                prop_assert!(operator.metrics().state_rows <= 2 * most, "{}", operator.metrics().state_rows);
+            }
+            if restart {
+                let tables = operator.snapshot().unwrap();
+                operator = TopN::new(spec.clone()).unwrap();
+                operator.restore(tables).unwrap();
+                before = (0..workers).map(|_| threshold()).collect();
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_leave_nothing_behind() {
+    let window = WindowKey { key: 0, to_end: 10, grace: 0 };
+    let fields = vec![
+        Field::new("k", DataType::Timestamp(TimeUnit::Nanosecond, None), true),
+        Field::new("v", DataType::Int64, true),
+        Field::new("w", DataType::Int64, true),
+    ];
+    let schema = Arc::new(Schema::new(fields));
+    let order = vec![(col("v", &schema).unwrap(), DESC)];
+    let spec = TopNSpec {
+        keys: vec![col("k", &schema).unwrap()],
+        order,
+        window: Some(window),
+        rising: true,
+        input_schema: schema.clone(),
+        schema: schema.clone(),
+        ..spec(RankFunction::Rank, 1, Some(1), false)
+    };
+    let mut operator = TopN::new(spec).unwrap();
+    let mut bytes = 0;
+    for window in 0..1_000i64 {
+        for n in 1..4 {
+            let back = if n > 1 { format!("- {window} {} 1\n", n - 1) } else { String::new() };
+            let rows = drawn(&input(), &format!("{back}+ {window} {n} 1\n"));
+            let mut columns = rows.batch.columns().to_vec();
+            columns[0] = cast(&columns[0], schema.field(0).data_type()).unwrap();
+            let delta = rows.with_batch(arrow::array::RecordBatch::try_new(schema.clone(), columns).unwrap());
+            operator.push(0, delta, &mut Vec::new()).unwrap();
+            operator.finish_step(window, &mut Vec::new()).unwrap();
+        }
+        if window == 100 {
+            bytes = operator.metrics().state_bytes;
+        }
+    }
+    assert!(operator.metrics().state_bytes <= 2 * bytes, "{} of {bytes}", operator.metrics().state_bytes);
 }

@@ -105,9 +105,8 @@ impl Lowering {
             }
             Spec::Exchange(spec) => spec.by.iter().map(|key| Some(vec![column(&spec.keys[*key])?])).collect(),
             // They pass their input's columns on as the first of theirs.
-            Spec::Filter(_) | Spec::InTime(_) | Spec::Expand(_) | Spec::Session(_) | Spec::TopN(_) => {
-                of_input(0)
-            }
+            Spec::Filter(_) | Spec::InTime(_) | Spec::Threshold(_) => of_input(0),
+            Spec::Expand(_) | Spec::Session(_) | Spec::TopN(_) => of_input(0),
             // Where rows are combined, their time is another afterwards.
             Spec::Window(spec) => {
                 let kept = |column: &usize| !spec.counted || *column != spec.time;

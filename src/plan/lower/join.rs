@@ -3,6 +3,7 @@
 use super::super::dataflow::Spec;
 use super::super::join_bound::join_bound;
 use super::super::{EmitMode, arrow_schema, mistakes};
+use super::best::Ranked;
 use super::{Lowering, Result, physical};
 use crate::operators::join::{JoinInput, JoinSpec};
 use crate::sql::Code;
@@ -21,7 +22,12 @@ impl Lowering {
             );
             return Err(d.help("write NOT EXISTS (SELECT … WHERE …), or leave nulls out of the subquery"));
         }
-        let nodes = [self.plan(&join.left)?, self.plan(&join.right)?];
+        let left = match self.best(plan, join)? {
+            Some(Ranked::As(ranked)) => return Ok(ranked),
+            Some(Ranked::Not(left)) => left,
+            None => self.plan(&join.left)?,
+        };
+        let nodes = [left, self.plan(&join.right)?];
         let append_only = nodes.map(|node| self.append_only(node));
         let (mut left_keys, mut right_keys) = (Vec::new(), Vec::new());
         for (left, right) in &join.on {

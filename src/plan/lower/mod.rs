@@ -1,12 +1,14 @@
 //! From an optimized logical plan to operators; what cannot be maintained is refused here.
 
 mod aggregate;
+mod best;
 mod bounds;
 mod distribution;
 mod join;
 mod join_state;
 mod rank;
 mod ranking;
+mod rising;
 mod session;
 mod table;
 mod window;

@@ -28,24 +28,24 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A sort key as the operator takes it.
-type SortKey = (Arc<dyn PhysicalExpr>, SortOptions);
+pub(super) type SortKey = (Arc<dyn PhysicalExpr>, SortOptions);
 
 /// What one operator is made of besides its place in the dataflow.
-struct Cut {
-    keys: Vec<Arc<dyn PhysicalExpr>>,
-    order: Vec<SortKey>,
-    function: RankFunction,
-    bounds: Bounds,
-    output: bool,
-    window: Option<WindowKey>,
+pub(super) struct Cut {
+    pub(super) keys: Vec<Arc<dyn PhysicalExpr>>,
+    pub(super) order: Vec<SortKey>,
+    pub(super) function: RankFunction,
+    pub(super) bounds: Bounds,
+    pub(super) output: bool,
+    pub(super) window: Option<WindowKey>,
     /// Whether all rows, or all of a window, come together on one worker.
-    gathers: bool,
+    pub(super) gathers: bool,
     /// The keys in words.
-    named: Vec<String>,
+    pub(super) named: Vec<String>,
     /// Whether it is a LIMIT, or else a rank that the query computes.
-    limit: bool,
-    schema: SchemaRef,
-    event_time: Option<usize>,
+    pub(super) limit: bool,
+    pub(super) schema: SchemaRef,
+    pub(super) event_time: Option<usize>,
 }
 
 impl Lowering {
@@ -127,7 +127,7 @@ impl Lowering {
     }
 
     /// The rows of a cut over `input`: exchanges, a first cut on each worker where that helps, the operator.
-    fn cut(&mut self, input: usize, cut: Cut) -> usize {
+    pub(super) fn cut(&mut self, input: usize, cut: Cut) -> usize {
         let Cut { keys, order, function, bounds, output, window, gathers, named, limit, schema, event_time } =
             cut;
         let input_append_only = self.append_only(input);
@@ -144,6 +144,7 @@ impl Lowering {
             purpose: TopNUse::Result,
             window,
             input_append_only,
+            rising: false,
             unbounded: false,
             mode,
             schema,
@@ -158,7 +159,11 @@ impl Lowering {
         };
         // Before rows come together each worker leaves out what cannot matter.
         let mut node = input;
-        if spec.last.is_some() && gathers && input_append_only {
+        let mut rising = false;
+        let above = if gathers || !input_append_only { self.above_threshold(node, &spec) } else { None };
+        if let Some(above) = above {
+            (node, rising) = (above, !input_append_only);
+        } else if spec.last.is_some() && gathers && input_append_only {
             let spec = first(TopNUse::Candidates);
             let state = self.rank_state(&spec, &named, limit, node);
             node = self.over(node, Spec::TopN(spec));
@@ -176,7 +181,7 @@ impl Lowering {
             self.flow.nodes[node].state = Some(state);
         }
         node = self.exchange(node, &keys);
-        let mut spec = TopNSpec { input_append_only: self.append_only(node), ..spec };
+        let mut spec = TopNSpec { input_append_only: self.append_only(node), rising, ..spec };
         let (state, append_only) = (self.rank_state(&spec, &named, limit, node), spec.append_only());
         spec.unbounded = state.is_unbounded();
         let schema = spec.schema.clone();
@@ -368,7 +373,7 @@ fn sort_keys(order: &[SortExpr], schema: &DFSchemaRef) -> Result<Vec<SortKey>> {
 }
 
 /// Which of the keys cuts the state by the watermark.
-fn window_key(traces: &[ColumnTrace], keys: &[Option<usize>]) -> Option<WindowKey> {
+pub(super) fn window_key(traces: &[ColumnTrace], keys: &[Option<usize>]) -> Option<WindowKey> {
     let windows = keys.iter().enumerate().filter_map(|(key, column)| {
         let window = traces.get((*column)?)?.window.filter(|w| w.closes)?;
         Some(WindowKey { key, to_end: window.to_end, grace: window.grace })

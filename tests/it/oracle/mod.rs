@@ -73,9 +73,10 @@
 //! | bounded SELECT | a union loses the marks | 75 |
 //! | bounded SELECT | the rows of sessions have no marks | 8 |
 //!
-//! Queries with ranks, chains by the same keys, and counts have cases of their own: see `rank`, `together`, `counts`.
+//! Queries with ranks, chains by the same keys, counts, and the best by a count have cases of their own: see `rank`, `together`, `counts`, `best`.
 
 mod batch;
+mod best;
 mod counts;
 mod data;
 pub(crate) mod draw;
@@ -172,6 +173,12 @@ fn every_way_to_rank_rows_gives_the_batch_answer() {
 fn every_way_to_bring_rows_together_gives_the_batch_answer() {
     let draw = together::draw_together;
     run(Grammar { draw, cases: CASES / 2, small: true, unanswered: 4, refused: 5, finals: 0 });
+}
+
+#[test]
+fn every_way_to_find_the_best_gives_the_batch_answer() {
+    let draw = best::draw_best;
+    run(Grammar { draw, cases: CASES / 2, small: false, unanswered: 4, refused: 0, finals: 15 });
 }
 
 #[test]

@@ -1,0 +1,255 @@
+//! Before a ranking within windows of rows that only come, or whose sort value only rises: leaves out what stands behind `most` others already
+//!
+//! | | |
+//! |---|---|
+//! | SQL | `row_number() OVER (PARTITION BY window_end ORDER BY n DESC) <= 10` over counts, the auctions with most bids of a window |
+//! | Law | the first `most` rows of each partition are the same; a row that is left out comes back when it has risen |
+//! | State | for each partition a value that `most` rows of this worker have reached; it is in no checkpoint, as it may be forgotten at any time |
+//! | In / Out | rows that only come; or that come and go, whose sort value only rises: a row is taken back only in a step in which it comes again with no smaller one. The same out; not all that goes on is taken back, and not all that is taken back has gone on |
+//! | Watermark | passes |
+//! | Cost | O(rows), vectorised where rows of a partition lie together |
+//!
+//! Before the exchange each worker tells by its own rows, so that few rows move and few are ranked. The idea is Fagin's threshold
+//! (Fagin, Lotem and Naor 2003), and that of Flink's ranking by a monotonic column ("UpdateFastStrategy"), which also keeps the
+//! first rows only.
+
+use super::aggregate::WindowKey;
+use super::shown::tidy;
+use super::window::unit_ns;
+use super::{Emit, Operator, OperatorMetrics, Result};
+use crate::delta::{Delta, EventTime};
+use crate::state::key_table::KeyTable;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{cast, partition, take_arrays};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+/// See the module's head. `Display` is its line in EXPLAIN.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThresholdSpec {
+    /// PARTITION BY, as columns; the window's bound is one of them.
+    pub keys: Vec<usize>,
+    /// The column by which rows are ranked first: see [`ThresholdSpec::takes`].
+    pub by: usize,
+    /// Whether the greatest come first, or the least: "rises" is then "falls". Nulls come last.
+    pub descending: bool,
+    /// How many rows are wanted, at least one.
+    pub most: usize,
+    /// The partition key that is a window's bound, and when the window is over.
+    pub window: WindowKey,
+    /// The columns.
+    pub schema: SchemaRef,
+}
+
+impl ThresholdSpec {
+    /// Whether a column of this type can be ranked by: its values are whole numbers of 64 bits, or times.
+    pub fn takes(data_type: &DataType) -> bool {
+        let whole = data_type.is_signed_integer()
+            || matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32);
+        whole || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+    }
+}
+
+impl fmt::Display for ThresholdSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |column: &usize| tidy(self.schema.field(*column).name());
+        let keys: Vec<String> = self.keys.iter().map(name).collect();
+        let direction = if self.descending { " DESC" } else { "" };
+        write!(f, "Threshold {} keys=[{}] order=[{}{direction}]", self.most, keys.join(", "), name(&self.by))
+    }
+}
+
+/// The running operator.
+pub struct Threshold {
+    spec: ThresholdSpec,
+    /// Nanoseconds in a unit of the window key.
+    unit: i64,
+    keys: KeyTable,
+    /// For each slot what its partition's rows have reached, where the greatest come first.
+    reached: Vec<Option<i64>>,
+    /// The partitions by the time at which they are over.
+    closing: BTreeMap<EventTime, Vec<u32>>,
+    slots: Vec<u32>,
+    /// Values beside their partition, while the `most`th of each is looked for.
+    crowd: Vec<(u32, i64)>,
+}
+
+impl Threshold {
+    /// An operator by `spec`. Errors: a key type that cannot be kept.
+    pub fn new(spec: ThresholdSpec) -> Result<Self> {
+        let types: Vec<DataType> =
+            spec.keys.iter().map(|key| spec.schema.field(*key).data_type().clone()).collect();
+        let unit = match types.get(spec.window.key) {
+            Some(DataType::Timestamp(unit, _)) => unit_ns(*unit),
+            _ => 1,
+        };
+        Ok(Threshold {
+            spec,
+            unit,
+            keys: KeyTable::new(&types)?,
+            reached: Vec::new(),
+            closing: BTreeMap::new(),
+            slots: Vec::new(),
+            crowd: Vec::new(),
+        })
+    }
+
+    /// Ranges of rows of one partition, and the partitions' slots in `slots`.
+    fn ranges(&mut self, keys: &[ArrayRef]) -> Result<Vec<Range<usize>>> {
+        let ranges = partition(keys)?.ranges();
+        let firsts: UInt32Array = ranges.iter().map(|range| range.start as u32).collect();
+        let first = take_arrays(keys, &firsts, None)?;
+        let mut slots = std::mem::take(&mut self.slots);
+        self.keys.intern(&first, ranges.len(), |_| false, &mut slots)?;
+        self.reached.resize(self.keys.slots(), None);
+        let mut ends: Option<Int64Array> = None;
+        for (i, slot) in slots.iter().enumerate() {
+            let reached = &mut self.reached[*slot as usize];
+            if reached.is_some() {
+                continue;
+            }
+            *reached = Some(i64::MIN);
+            let ends = match &mut ends {
+                Some(ends) => ends,
+                None => ends.insert(whole(&first[self.spec.window.key])?),
+            };
+            let end = ends.is_valid(i).then(|| ends.value(i));
+            let closes = self.spec.window.close(end, self.unit);
+            self.closing.entry(closes).or_default().push(*slot);
+        }
+        self.slots = slots;
+        Ok(ranges)
+    }
+
+    /// Raises what is reached by the rows that come.
+    fn raise(&mut self, ranges: &[Range<usize>], values: &[i64], delta: &Delta) {
+        let crowd = &mut self.crowd;
+        crowd.clear();
+        for (range, slot) in ranges.iter().zip(&self.slots) {
+            let Some(reached) = &mut self.reached[*slot as usize] else { continue };
+            let come = range.clone().filter(|row| delta.weight(*row) > 0).map(|row| values[row]);
+            if self.spec.most == 1 {
+                *reached = come.fold(*reached, i64::max);
+            } else {
+                crowd.extend(come.filter(|value| *value > *reached).map(|value| (*slot, value)));
+            }
+        }
+        // Each of them is another row: of one that rises in a step only one comes.
+        crowd.sort_unstable_by_key(|(slot, _)| *slot);
+        for of_one in crowd.chunk_by_mut(|a, b| a.0 == b.0).filter(|c| c.len() >= self.spec.most) {
+            let (_, (slot, value), _) =
+                of_one.select_nth_unstable_by_key(self.spec.most - 1, |(_, value)| std::cmp::Reverse(*value));
+            self.reached[*slot as usize] = Some(*value);
+        }
+    }
+
+    /// Which rows go on. What is taken back and has not reached it stands behind enough others for ever, whoever keeps it.
+    fn kept(&self, ranges: &[Range<usize>], values: &[i64]) -> BooleanArray {
+        let mut kept = Vec::with_capacity(values.len());
+        for (range, slot) in ranges.iter().zip(&self.slots) {
+            let reached = self.reached[*slot as usize].unwrap_or(i64::MIN);
+            kept.extend(values[range.clone()].iter().map(|value| *value >= reached));
+        }
+        BooleanArray::new(BooleanBuffer::from(kept), None)
+    }
+}
+
+/// A column as numbers of 64 bits.
+fn whole(column: &dyn Array) -> Result<Int64Array> {
+    Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+}
+
+impl Operator for Threshold {
+    fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
+        let rows = delta.num_rows();
+        let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| delta.batch.column(*key).clone()).collect();
+        let ranges = self.ranges(&keys)?;
+        let column = whole(delta.batch.column(self.spec.by))?;
+        let turn = |value: i64| if self.spec.descending { value } else { !value };
+        let values: Vec<i64> = match column.null_count() {
+            0 => column.values().iter().map(|value| turn(*value)).collect(),
+            _ => column.iter().map(|value| value.map_or(i64::MIN, turn)).collect(),
+        };
+        self.raise(&ranges, &values, &delta);
+        let kept = self.kept(&ranges, &values);
+        match kept.true_count() {
+            0 => Ok(()),
+            all if all == rows => out.emit(delta),
+            _ => out.emit(delta.filter(&kept)?),
+        }
+    }
+
+    fn finish_step(&mut self, watermark: EventTime, _out: &mut dyn Emit) -> Result<EventTime> {
+        while let Some(first) = self.closing.first_entry().filter(|e| *e.key() <= watermark) {
+            for slot in first.remove() {
+                self.keys.remove(slot);
+                self.reached[slot as usize] = None;
+            }
+        }
+        Ok(watermark)
+    }
+
+    fn metrics(&self) -> OperatorMetrics {
+        let bytes = self.reached.capacity() * size_of::<Option<i64>>() + self.keys.bytes();
+        OperatorMetrics {
+            state_rows: self.keys.len() as u64,
+            state_bytes: bytes as u64,
+            ..Default::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::{draw, drawn};
+    use arrow::datatypes::{Field, Schema};
+    use std::sync::Arc;
+
+    fn operator(most: usize, descending: bool) -> Threshold {
+        let fields = ["w", "n", "k"].map(|name| Field::new(name, DataType::Int64, true));
+        let window = WindowKey { key: 0, to_end: 10, grace: 2 };
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        Threshold::new(ThresholdSpec { keys: vec![0], by: 1, descending, most, window, schema }).unwrap()
+    }
+
+    fn push(threshold: &mut Threshold, rows: &str) -> String {
+        let mut out = Vec::new();
+        threshold.push(0, drawn(&threshold.spec.schema.clone(), rows), &mut out).unwrap();
+        draw(&out)
+    }
+
+    #[test]
+    fn what_enough_rows_are_ahead_of_is_left_out_until_it_has_risen() {
+        let mut two = operator(2, true);
+        let rows = "+ 0 5 1\n+ 0 3 2\n+ 0 3 3\n+ 0 2 4\n+ 10 1 5\n";
+        assert_eq!(push(&mut two, rows), "+ 0 5 1\n+ 0 3 2\n+ 0 3 3\n+ 10 1 5\n");
+        assert_eq!(push(&mut two, "- 0 2 4\n+ 0 3 4\n- 0 3 2\n+ 0 9 2\n"), "+ 0 3 4\n- 0 3 2\n+ 0 9 2\n");
+        assert_eq!(push(&mut two, "- 0 3 4\n+ 0 4 4\n- 0 3 3\n+ 0 4 3\n"), "+ 0 4 4\n+ 0 4 3\n");
+        let mut least = operator(1, false);
+        assert_eq!(push(&mut least, "+ 0 5 1\n+ 0 null 2\n+ null 7 3\n"), "+ 0 5 1\n+ null 7 3\n");
+        assert_eq!(push(&mut least, "- 0 5 1\n+ 0 4 1\n- 0 null 2\n+ 0 6 2\n+ null null 4\n"), "+ 0 4 1\n");
+    }
+
+    #[test]
+    fn what_windows_have_reached_is_forgotten_with_them() {
+        let mut threshold = operator(1, true);
+        let mut bytes = 0;
+        for window in 0..1_000i64 {
+            assert_eq!(
+                push(&mut threshold, &format!("+ {window} 5 1\n+ {window} 4 2\n")),
+                format!("+ {window} 5 1\n")
+            );
+            threshold.finish_step(window, &mut Vec::new()).unwrap();
+            // It is over when its end, and the grace, are behind.
+            assert_eq!(threshold.metrics().state_rows, (window as u64 + 1).min(12));
+            if window == 100 {
+                bytes = threshold.metrics().state_bytes;
+            }
+        }
+        assert!(threshold.metrics().state_bytes <= 2 * bytes, "{}", threshold.metrics().state_bytes);
+    }
+}
