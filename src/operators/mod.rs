@@ -17,6 +17,7 @@ pub mod single_row;
 pub mod spill;
 pub mod threshold;
 pub mod top_n;
+mod trial;
 pub mod unnest;
 pub mod upsert;
 pub mod window;

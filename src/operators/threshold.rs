@@ -7,7 +7,7 @@
 //! | State | for each partition a value that `most` rows of this worker have reached; it is in no checkpoint, as it may be forgotten at any time |
 //! | In / Out | rows that only come; or that come and go, whose sort value only rises: a row is taken back only in a step in which it comes again with no smaller one. The same out; not all that goes on is taken back, and not all that is taken back has gone on |
 //! | Watermark | passes |
-//! | Cost | O(rows), vectorised where rows of a partition lie together |
+//! | Cost | O(rows), vectorised where rows of a partition lie together; where more than half of the rows go on it is tried only now and then |
 //!
 //! Before the exchange each worker tells by its own rows, so that few rows move and few are ranked. The idea is Fagin's threshold
 //! (Fagin, Lotem and Naor 2003), and that of Flink's ranking by a monotonic column ("UpdateFastStrategy"), which also keeps the
@@ -15,6 +15,7 @@
 
 use super::aggregate::WindowKey;
 use super::shown::tidy;
+use super::trial::Trial;
 use super::window::unit_ns;
 use super::{Emit, Operator, OperatorMetrics, Result};
 use crate::delta::{Delta, EventTime};
@@ -26,6 +27,9 @@ use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+
+/// Partitions beyond which all is forgotten: of so many each has few rows.
+const MOST_PARTITIONS: usize = 1 << 14;
 
 /// See the module's head. `Display` is its line in EXPLAIN.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +57,12 @@ impl ThresholdSpec {
     }
 }
 
+impl ThresholdSpec {
+    fn key_types(&self) -> Vec<DataType> {
+        self.keys.iter().map(|key| self.schema.field(*key).data_type().clone()).collect()
+    }
+}
+
 impl fmt::Display for ThresholdSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |column: &usize| tidy(self.schema.field(*column).name());
@@ -72,6 +82,7 @@ pub struct Threshold {
     reached: Vec<Option<i64>>,
     /// The partitions by the time at which they are over.
     closing: BTreeMap<EventTime, Vec<u32>>,
+    trial: Trial,
     slots: Vec<u32>,
     /// Values beside their partition, while the `most`th of each is looked for.
     crowd: Vec<(u32, i64)>,
@@ -80,8 +91,7 @@ pub struct Threshold {
 impl Threshold {
     /// An operator by `spec`. Errors: a key type that cannot be kept.
     pub fn new(spec: ThresholdSpec) -> Result<Self> {
-        let types: Vec<DataType> =
-            spec.keys.iter().map(|key| spec.schema.field(*key).data_type().clone()).collect();
+        let types = spec.key_types();
         let unit = match types.get(spec.window.key) {
             Some(DataType::Timestamp(unit, _)) => unit_ns(*unit),
             _ => 1,
@@ -92,9 +102,17 @@ impl Threshold {
             keys: KeyTable::new(&types)?,
             reached: Vec::new(),
             closing: BTreeMap::new(),
+            trial: Trial::new(),
             slots: Vec::new(),
             crowd: Vec::new(),
         })
+    }
+
+    fn forget(&mut self) -> Result<()> {
+        self.keys = KeyTable::new(&self.spec.key_types())?;
+        self.reached = Vec::new();
+        self.closing.clear();
+        Ok(())
     }
 
     /// Ranges of rows of one partition, and the partitions' slots in `slots`.
@@ -165,6 +183,9 @@ fn whole(column: &dyn Array) -> Result<Int64Array> {
 impl Operator for Threshold {
     fn push(&mut self, _port: usize, delta: Delta, out: &mut dyn Emit) -> Result<()> {
         let rows = delta.num_rows();
+        if self.trial.is_paused() {
+            return out.emit(delta);
+        }
         let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| delta.batch.column(*key).clone()).collect();
         let ranges = self.ranges(&keys)?;
         let column = whole(delta.batch.column(self.spec.by))?;
@@ -175,6 +196,10 @@ impl Operator for Threshold {
         };
         self.raise(&ranges, &values, &delta);
         let kept = self.kept(&ranges, &values);
+        self.trial.judge(rows, kept.true_count());
+        if self.keys.len() > MOST_PARTITIONS || self.trial.has_failed() {
+            self.forget()?;
+        }
         match kept.true_count() {
             0 => Ok(()),
             all if all == rows => out.emit(delta),
@@ -206,6 +231,7 @@ impl Operator for Threshold {
 mod tests {
     use super::*;
     use crate::delta::{draw, drawn};
+    use crate::operators::trial::{PAUSE, TRIAL};
     use arrow::datatypes::{Field, Schema};
     use std::sync::Arc;
 
@@ -232,6 +258,28 @@ mod tests {
         let mut least = operator(1, false);
         assert_eq!(push(&mut least, "+ 0 5 1\n+ 0 null 2\n+ null 7 3\n"), "+ 0 5 1\n+ null 7 3\n");
         assert_eq!(push(&mut least, "- 0 5 1\n+ 0 4 1\n- 0 null 2\n+ 0 6 2\n+ null null 4\n"), "+ 0 4 1\n");
+    }
+
+    #[test]
+    fn where_nothing_is_left_out_it_is_tried_now_and_then() {
+        let mut threshold = operator(1, true);
+        threshold.trial.pauses = true;
+        for n in 0..TRIAL {
+            assert_eq!(push(&mut threshold, &format!("+ 0 {n} 1\n")), format!("+ 0 {n} 1\n"));
+        }
+        assert_eq!(threshold.metrics().state_rows, 0);
+        for _ in 0..PAUSE {
+            assert_eq!(push(&mut threshold, "+ 0 2 1\n+ 0 1 2\n"), "+ 0 2 1\n+ 0 1 2\n");
+        }
+        assert_eq!(push(&mut threshold, "+ 0 2 1\n+ 0 1 2\n"), "+ 0 2 1\n");
+    }
+
+    #[test]
+    fn of_very_many_partitions_nothing_is_kept() {
+        let mut threshold = operator(1, true);
+        let rows: String = (0..=MOST_PARTITIONS).map(|w| format!("+ {w} 1 1\n")).collect();
+        assert_eq!(push(&mut threshold, &rows), rows);
+        assert_eq!(threshold.metrics().state_rows, 0);
     }
 
     #[test]

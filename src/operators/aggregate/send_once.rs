@@ -20,6 +20,7 @@ use super::spec::{AggregateCall, AggregateSpec};
 use crate::delta::Delta;
 use crate::operators::Result;
 use crate::operators::shown::shown;
+use crate::operators::trial::Trial;
 use crate::state::keys::Keys;
 use crate::state::seen::RecentValues;
 use crate::state::words::spread;
@@ -36,10 +37,6 @@ use std::sync::Arc;
 const MOST_GROUPS: usize = 1 << 14;
 /// Rows of a batch below which it is not worth looking. Where debug assertions are on it always is: tests have few rows.
 const FEW: usize = if cfg!(debug_assertions) { 1 } else { 256 };
-/// Batches after which it is judged, by the later half of them, whether rows become half as many.
-const TRIAL: u32 = 16;
-/// Batches that are let through if they do not.
-const PAUSE: u32 = 15 * TRIAL;
 /// Places of groups and what is told of their rows up to which there is one for each.
 const MOST_PLACES: usize = 1 << 12;
 /// States of different values, and conditions under which rows are counted, that a row's bits can tell.
@@ -147,17 +144,6 @@ pub struct SendOnce {
     scratch: Scratch,
 }
 
-/// Whether it pays.
-#[derive(Debug, Default)]
-struct Trial {
-    pauses: bool,
-    /// Batches until it is tried again.
-    pause: u32,
-    batches: u32,
-    rows: usize,
-    sent: usize,
-}
-
 #[derive(Debug, Default)]
 struct Scratch {
     slots: Vec<usize>,
@@ -188,7 +174,7 @@ impl SendOnce {
         };
         let schema = layout.schema(&plan)?;
         let keys = Keys::new(plan.key_schema(false))?;
-        let trial = Trial { pauses: !cfg!(debug_assertions), ..Trial::default() };
+        let trial = Trial::new();
         let mut sent = Vec::with_capacity(layout.states.len());
         for state in layout.states.iter().map(|state| &plan.states[*state]) {
             let Some(value) = state.inputs.first().and_then(|n| plan.expression_of(*n)) else { continue };
@@ -208,7 +194,7 @@ impl SendOnce {
         }
         let sent = self.only_new(&rows)?;
         self.trial.judge(rows.len, sent.num_rows());
-        if self.keys.len() > MOST_GROUPS || self.trial.pause > 0 {
+        if self.keys.len() > MOST_GROUPS || self.trial.has_failed() {
             self.keys = Keys::new(self.plan.key_schema(false))?;
             self.sent.iter_mut().try_for_each(RecentValues::forget)?;
         }
@@ -312,28 +298,6 @@ impl Counted {
     }
 }
 
-impl Trial {
-    /// Whether a batch is to be let through.
-    fn is_paused(&mut self) -> bool {
-        let paused = self.pause > 0;
-        self.pause = self.pause.saturating_sub(1);
-        paused
-    }
-
-    /// Notes that of so many rows so many were sent.
-    fn judge(&mut self, rows: usize, sent: usize) {
-        self.batches += 1;
-        if self.batches * 2 > TRIAL {
-            self.rows += rows;
-            self.sent += sent;
-        }
-        if self.batches == TRIAL {
-            let pause = if self.pauses && self.sent * 2 > self.rows { PAUSE } else { 0 };
-            *self = Trial { pauses: self.pauses, pause, ..Trial::default() };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::spec;
@@ -341,6 +305,7 @@ mod tests {
     use super::*;
     use crate::delta::{draw, drawn};
     use crate::operators::Operator;
+    use crate::operators::trial::{PAUSE, TRIAL};
     use arrow::datatypes::DataType;
 
     fn counts(sql: &str) -> (AggregateSpec, SchemaRef) {
