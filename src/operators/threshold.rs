@@ -55,9 +55,7 @@ impl ThresholdSpec {
             || matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32);
         whole || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
     }
-}
 
-impl ThresholdSpec {
     fn key_types(&self) -> Vec<DataType> {
         self.keys.iter().map(|key| self.schema.field(*key).data_type().clone()).collect()
     }

@@ -196,8 +196,8 @@ impl Lowering {
         let node = self.plan(&join.left)?;
         let rises = self.append_only(node)
             || self.rising(node).is_some_and(|rising| {
-                let moves = if best.descending { &rising.up } else { &rising.down };
-                moves.contains(&best.by) && best.keys.iter().all(|key| rising.fixed.contains(key))
+                rising.moves(best.descending).contains(&best.by)
+                    && best.keys.iter().all(|key| rising.fixed.contains(key))
             });
         let traces = trace(&join.left).map_err(mistakes::without_place)?;
         let keys: Vec<Option<usize>> = best.keys.iter().copied().map(Some).collect();

@@ -5,12 +5,11 @@
 //! exchange of its own ("interesting properties" of Selinger et al. 1979, as partitioning in Zhou et al., ICDE 2010).
 
 use super::super::dataflow::{ExchangeSpec, Node, Spec};
-use super::Lowering;
+use super::{Lowering, column};
 use crate::operators::aggregate::AggregateSpec;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::JoinType;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::utils::collect_columns;
 use std::sync::Arc;
 
@@ -155,11 +154,6 @@ impl Lowering {
             Spec::Source(_) | Spec::Values(_) | Spec::Unnest(_) | Spec::SingleRow => None,
         }
     }
-}
-
-/// The column that an expression is.
-fn column(expression: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    expression.downcast_ref::<PhysicalColumn>().map(PhysicalColumn::index)
 }
 
 /// Where each place of the distribution stands among the keys; nothing if one does not.

@@ -291,6 +291,11 @@ fn physical(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
         .map_err(mistakes::without_place)
 }
 
+/// The column that an expression is.
+fn column(expression: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    expression.downcast_ref::<PhysicalColumn>().map(PhysicalColumn::index)
+}
+
 /// The rows of VALUES.
 pub(super) fn values_batch(values: &Values, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
     let empty = DFSchema::empty();

@@ -7,7 +7,7 @@ use super::super::trace::{self, ColumnTrace, trace};
 use super::super::{EmitMode, arrow_schema, mistakes};
 use super::bounds::Bounds;
 use super::ranking::{Ranking, Source};
-use super::{Lowering, Result, physical};
+use super::{Lowering, Result, column, physical};
 use crate::operators::aggregate::WindowKey;
 use crate::operators::filter::FilterSpec;
 use crate::operators::project::ProjectSpec;
@@ -93,7 +93,7 @@ impl Lowering {
             let keys = call.keys.iter().map(over).collect::<Result<Vec<_>>>()?;
             let order = call.order.iter().map(|s| Ok((over(&s.expr)?, options(s))));
             let order = order.collect::<Result<Vec<_>>>()?;
-            let key_columns: Vec<Option<usize>> = keys.iter().map(plain_column).collect();
+            let key_columns: Vec<Option<usize>> = keys.iter().map(column).collect();
             let window = window_key(&traces, &key_columns);
             let is_bound = |c: &Option<usize>| c.is_some_and(|c| traces[c].window.is_some_and(|w| w.closes));
             let gathers = key_columns.iter().all(is_bound);
@@ -351,11 +351,6 @@ fn moved(
         })
     });
     Ok(moved.map_err(mistakes::without_place)?.data)
-}
-
-/// The column that an expression is.
-fn plain_column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    expr.downcast_ref::<PhysicalColumn>().map(PhysicalColumn::index)
 }
 
 fn options(sort: &SortExpr) -> SortOptions {

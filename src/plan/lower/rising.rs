@@ -6,13 +6,13 @@
 use super::super::EmitMode;
 use super::super::dataflow::{Node, Spec};
 use super::super::state_bound::{StateBound, passes};
-use super::Lowering;
+use super::{Lowering, column};
 use crate::operators::aggregate::AggregateSpec;
 use crate::operators::threshold::ThresholdSpec;
 use crate::operators::top_n::{RankFunction, TopNSpec};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column as PhysicalColumn, Literal};
+use datafusion::physical_expr::expressions::{BinaryExpr, Literal};
 use datafusion::physical_expr::utils::collect_columns;
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ pub(super) struct Rising {
     /// The columns that then have the same values.
     pub(super) fixed: Vec<usize>,
     /// Those whose value is then no smaller.
-    pub(super) up: Vec<usize>,
+    up: Vec<usize>,
     /// Those whose value is then no greater.
-    pub(super) down: Vec<usize>,
+    down: Vec<usize>,
 }
 
 impl Rising {
@@ -46,6 +46,11 @@ impl Rising {
             of.map(|(at, _)| keys + at).collect::<Vec<usize>>()
         };
         Some(Rising { fixed: (0..keys).collect(), up: named(&["count", "max"]), down: named(&["min"]) })
+    }
+
+    /// The columns by which a row that comes again stands no further behind.
+    pub(super) fn moves(&self, descending: bool) -> &[usize] {
+        if descending { &self.up } else { &self.down }
     }
 
     fn is_fixed(&self, expression: &Arc<dyn PhysicalExpr>) -> bool {
@@ -108,11 +113,10 @@ impl Lowering {
         let keys = spec.keys.iter().map(fixed).collect::<Option<Vec<usize>>>()?;
         let [(first, options), others @ ..] = spec.order.as_slice() else { return None };
         let by = column(first)?;
-        let moves = if options.descending { &rising.up } else { &rising.down };
         let field = fields.get(by)?;
         let is_known = ThresholdSpec::takes(field.data_type())
             && !keys.iter().any(|key| fields[*key].data_type().is_nested())
-            && moves.contains(&by)
+            && rising.moves(options.descending).contains(&by)
             && (!options.nulls_first || !field.is_nullable())
             && others.iter().all(|(expression, _)| rising.is_fixed(expression));
         // Between rows that tie all columns decide, so that none of them may change.
@@ -142,11 +146,6 @@ impl Lowering {
         self.flow.nodes.push(node);
         Some(self.flow.nodes.len() - 1)
     }
-}
-
-/// The column that an expression is.
-fn column(expression: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    expression.downcast_ref::<PhysicalColumn>().map(PhysicalColumn::index)
 }
 
 #[cfg(test)]
