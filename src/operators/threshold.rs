@@ -1,9 +1,10 @@
-//! Before a ranking within windows of rows that only come, or whose sort value only rises: leaves out what stands behind `most` others already
+//! Before a ranking within windows of rows that only come, or whose sort value only rises, and before a join of rows with the greatest
+//! of their window: leaves out what stands behind `most` others already
 //!
 //! | | |
 //! |---|---|
-//! | SQL | `row_number() OVER (PARTITION BY window_end ORDER BY n DESC) <= 10` over counts, the auctions with most bids of a window |
-//! | Law | the first `most` rows of each partition are the same; a row that is left out comes back when it has risen |
+//! | SQL | `row_number() OVER (PARTITION BY window_end ORDER BY n DESC) <= 10` over counts, the auctions with most bids of a window; `bid JOIN (SELECT window_start, window_end, max(price) AS m FROM TUMBLE(bid, …) GROUP BY …) ON price = m AND ts >= window_start AND ts < window_end` |
+//! | Law | the first `most` rows of each partition are the same; a row that is left out comes back when it has risen. Where the partition is the window that a time lies in, rows at its very start go on whatever they have, as they lie at the end of the window before as well |
 //! | State | for each partition a value that `most` rows of this worker have reached; it is in no checkpoint, as it may be forgotten at any time |
 //! | In / Out | rows that only come; or that come and go, whose sort value only rises: a row is taken back only in a step in which it comes again with no smaller one. The same out; not all that goes on is taken back, and not all that is taken back has gone on |
 //! | Watermark | passes |
@@ -16,7 +17,7 @@
 use super::aggregate::WindowKey;
 use super::shown::tidy;
 use super::trial::Trial;
-use super::window::unit_ns;
+use super::window::{length, starts, unit_ns};
 use super::{Emit, Operator, OperatorMetrics, Result};
 use crate::delta::{Delta, EventTime};
 use crate::state::key_table::KeyTable;
@@ -27,6 +28,7 @@ use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Partitions beyond which all is forgotten: of so many each has few rows.
 const MOST_PARTITIONS: usize = 1 << 14;
@@ -34,8 +36,10 @@ const MOST_PARTITIONS: usize = 1 << 14;
 /// See the module's head. `Display` is its line in EXPLAIN.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThresholdSpec {
-    /// PARTITION BY, as columns; the window's bound is one of them.
+    /// PARTITION BY, as columns; the window's bound is one of them, or the time that lies in it.
     pub keys: Vec<usize>,
+    /// If the window's key is a time: the windows, one of which it lies in.
+    pub windows: Option<Tumbling>,
     /// The column by which rows are ranked first: see [`ThresholdSpec::takes`].
     pub by: usize,
     /// Whether the greatest come first, or the least: "rises" is then "falls". Nulls come last.
@@ -48,6 +52,15 @@ pub struct ThresholdSpec {
     pub schema: SchemaRef,
 }
 
+/// Windows side by side, of which each time lies in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tumbling {
+    /// Length of a window, in nanoseconds; a whole number of the time column's unit.
+    pub size: i64,
+    /// Shift of the alignment, in nanoseconds.
+    pub offset: i64,
+}
+
 impl ThresholdSpec {
     /// Whether a column of this type can be ranked by: its values are whole numbers of 64 bits, or times.
     pub fn takes(data_type: &DataType) -> bool {
@@ -57,14 +70,22 @@ impl ThresholdSpec {
     }
 
     fn key_types(&self) -> Vec<DataType> {
-        self.keys.iter().map(|key| self.schema.field(*key).data_type().clone()).collect()
+        let of = |(at, key): (usize, &usize)| match self.windows.filter(|_| at == self.window.key) {
+            Some(_) => DataType::Int64,
+            None => self.schema.field(*key).data_type().clone(),
+        };
+        self.keys.iter().enumerate().map(of).collect()
     }
 }
 
 impl fmt::Display for ThresholdSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |column: &usize| tidy(self.schema.field(*column).name());
-        let keys: Vec<String> = self.keys.iter().map(name).collect();
+        let key = |(at, key): (usize, &usize)| match self.windows.filter(|_| at == self.window.key) {
+            Some(windows) => format!("{} in {}", name(key), length(windows.size)),
+            None => name(key),
+        };
+        let keys: Vec<String> = self.keys.iter().enumerate().map(key).collect();
         let direction = if self.descending { " DESC" } else { "" };
         write!(f, "Threshold {} keys=[{}] order=[{}{direction}]", self.most, keys.join(", "), name(&self.by))
     }
@@ -90,7 +111,8 @@ impl Threshold {
     /// An operator by `spec`. Errors: a key type that cannot be kept.
     pub fn new(spec: ThresholdSpec) -> Result<Self> {
         let types = spec.key_types();
-        let unit = match types.get(spec.window.key) {
+        let bound = spec.keys.get(spec.window.key).map(|key| spec.schema.field(*key).data_type());
+        let unit = match bound {
             Some(DataType::Timestamp(unit, _)) => unit_ns(*unit),
             _ => 1,
         };
@@ -111,6 +133,17 @@ impl Threshold {
         self.reached = Vec::new();
         self.closing.clear();
         Ok(())
+    }
+
+    /// Puts the starts of their windows in the place of times among the keys. Says which rows lie at the very start.
+    fn in_windows(&self, keys: &mut [ArrayRef]) -> Result<Option<BooleanBuffer>> {
+        let Some(windows) = self.spec.windows else { return Ok(None) };
+        let key = &mut keys[self.spec.window.key];
+        let times = whole(key)?;
+        let starts = starts(times.values(), windows.offset / self.unit, windows.size / self.unit);
+        let at_start = BooleanBuffer::collect_bool(starts.len(), |row| starts[row] == times.value(row));
+        *key = Arc::new(Int64Array::new(starts.into(), times.nulls().cloned()));
+        Ok(Some(at_start))
     }
 
     /// Ranges of rows of one partition, and the partitions' slots in `slots`.
@@ -163,13 +196,13 @@ impl Threshold {
     }
 
     /// Which rows go on. What is taken back and has not reached it stands behind enough others for ever, whoever keeps it.
-    fn kept(&self, ranges: &[Range<usize>], values: &[i64]) -> BooleanArray {
+    fn kept(&self, ranges: &[Range<usize>], values: &[i64]) -> BooleanBuffer {
         let mut kept = Vec::with_capacity(values.len());
         for (range, slot) in ranges.iter().zip(&self.slots) {
             let reached = self.reached[*slot as usize].unwrap_or(i64::MIN);
             kept.extend(values[range.clone()].iter().map(|value| *value >= reached));
         }
-        BooleanArray::new(BooleanBuffer::from(kept), None)
+        BooleanBuffer::from(kept)
     }
 }
 
@@ -184,7 +217,9 @@ impl Operator for Threshold {
         if self.trial.is_paused() {
             return out.emit(delta);
         }
-        let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| delta.batch.column(*key).clone()).collect();
+        let mut keys: Vec<ArrayRef> =
+            self.spec.keys.iter().map(|key| delta.batch.column(*key).clone()).collect();
+        let at_start = self.in_windows(&mut keys)?;
         let ranges = self.ranges(&keys)?;
         let column = whole(delta.batch.column(self.spec.by))?;
         let turn = |value: i64| if self.spec.descending { value } else { !value };
@@ -193,7 +228,11 @@ impl Operator for Threshold {
             _ => column.iter().map(|value| value.map_or(i64::MIN, turn)).collect(),
         };
         self.raise(&ranges, &values, &delta);
-        let kept = self.kept(&ranges, &values);
+        let mut kept = self.kept(&ranges, &values);
+        if let Some(at_start) = at_start {
+            kept = &kept | &at_start;
+        }
+        let kept = BooleanArray::new(kept, None);
         self.trial.judge(rows, kept.true_count());
         if self.keys.len() > MOST_PARTITIONS || self.trial.has_failed() {
             self.forget()?;
@@ -231,13 +270,13 @@ mod tests {
     use crate::delta::{draw, drawn};
     use crate::operators::trial::{PAUSE, TRIAL};
     use arrow::datatypes::{Field, Schema};
-    use std::sync::Arc;
 
     fn operator(most: usize, descending: bool) -> Threshold {
         let fields = ["w", "n", "k"].map(|name| Field::new(name, DataType::Int64, true));
         let window = WindowKey { key: 0, to_end: 10, grace: 2 };
         let schema = Arc::new(Schema::new(fields.to_vec()));
-        Threshold::new(ThresholdSpec { keys: vec![0], by: 1, descending, most, window, schema }).unwrap()
+        let spec = ThresholdSpec { keys: vec![0], windows: None, by: 1, descending, most, window, schema };
+        Threshold::new(spec).unwrap()
     }
 
     fn push(threshold: &mut Threshold, rows: &str) -> String {

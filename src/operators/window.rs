@@ -354,7 +354,7 @@ pub(super) fn timestamps(values: Vec<i64>, kind: &DataType) -> Result<ArrayRef> 
 }
 
 /// The latest start at or before each time, of starts that come every `every`.
-fn starts(times: &[i64], offset: i64, every: i64) -> Vec<i64> {
+pub(super) fn starts(times: &[i64], offset: i64, every: i64) -> Vec<i64> {
     let mut out = Vec::with_capacity(times.len());
     // Times mostly come in order, and a division costs as much as ten comparisons: what follows in the
     // window of the time before is not divided again. Empty where an end of the range of times is near.

@@ -79,10 +79,13 @@ fn window(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
 
 /// Bounds of `left - right`, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
-struct Apart {
-    columns: [usize; 2],
-    least: Option<i64>,
-    greatest: Option<i64>,
+pub(super) struct Apart {
+    /// The columns of the left and of the right side.
+    pub(super) columns: [usize; 2],
+    /// `None` = it may be as small as it likes.
+    pub(super) least: Option<i64>,
+    /// `None` = as great.
+    pub(super) greatest: Option<i64>,
 }
 
 /// A condition that keeps the event times of a pair near each other.
@@ -130,7 +133,7 @@ fn schema(join: &Join, side: usize) -> &DFSchema {
 }
 
 /// What a condition says of a time of the left and one of the right.
-fn apart(join: &Join, condition: &Expr) -> Vec<Apart> {
+pub(super) fn apart(join: &Join, condition: &Expr) -> Vec<Apart> {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             compared(join, left, *op, right).into_iter().collect()

@@ -362,6 +362,7 @@ proptest! {
         let threshold = || {
             Threshold::new(ThresholdSpec {
                 keys: vec![0],
+                windows: None,
                 by: 1,
                 descending: true,
                 most: most as usize,

@@ -78,7 +78,7 @@ impl<'a> Columns<'a> {
 }
 
 /// The column of a plan that an expression is.
-fn plain(expr: &Expr, over: &LogicalPlan) -> Option<usize> {
+pub(super) fn plain(expr: &Expr, over: &LogicalPlan) -> Option<usize> {
     match expr {
         Expr::Column(column) => over.schema().index_of_column(column).ok(),
         Expr::Alias(alias) => plain(&alias.expr, over),
@@ -173,7 +173,7 @@ impl Best {
 }
 
 /// Whether a call of an aggregate is the greatest or the least, and of what.
-fn extreme(aggregate: &Aggregate, call: usize) -> Option<(bool, &Expr)> {
+pub(super) fn extreme(aggregate: &Aggregate, call: usize) -> Option<(bool, &Expr)> {
     let mut expr = aggregate.aggr_expr.get(call)?;
     while let Expr::Alias(alias) = expr {
         expr = &alias.expr;

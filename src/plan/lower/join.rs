@@ -27,7 +27,12 @@ impl Lowering {
             Some(Ranked::Not(left)) => left,
             None => self.plan(&join.left)?,
         };
-        let nodes = [left, self.plan(&join.right)?];
+        let mut nodes = [left, self.plan(&join.right)?];
+        for (side, node) in nodes.iter_mut().enumerate() {
+            if let Some(threshold) = self.outdone(join, side, *node)? {
+                *node = self.cut_by(*node, threshold);
+            }
+        }
         let append_only = nodes.map(|node| self.append_only(node));
         let (mut left_keys, mut right_keys) = (Vec::new(), Vec::new());
         for (left, right) in &join.on {

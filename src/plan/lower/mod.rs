@@ -6,6 +6,7 @@ mod bounds;
 mod distribution;
 mod join;
 mod join_state;
+mod outdone;
 mod rank;
 mod ranking;
 mod rising;

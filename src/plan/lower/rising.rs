@@ -127,12 +127,25 @@ impl Lowering {
         };
         let most = usize::try_from(last).ok()?;
         let (descending, schema) = (options.descending, spec.input_schema.clone());
-        (is_known && ties).then_some(ThresholdSpec { keys, by, descending, most, window, schema })
+        (is_known && ties).then_some(ThresholdSpec {
+            keys,
+            windows: None,
+            by,
+            descending,
+            most,
+            window,
+            schema,
+        })
     }
 
     /// Before a ranking over rows that only come or only rise, leaves out those that it would not keep.
     pub(super) fn above_threshold(&mut self, input: usize, spec: &TopNSpec) -> Option<usize> {
         let threshold = self.threshold(input, spec)?;
+        Some(self.cut_by(input, threshold))
+    }
+
+    /// Leaves out of a node's rows those that are behind a threshold.
+    pub(super) fn cut_by(&mut self, input: usize, threshold: ThresholdSpec) -> usize {
         let watermark = self.flow.watermark_of(&[input]);
         let over = passes(&watermark, "the window's end", threshold.window.grace);
         let state = StateBound::watermark(over, self.flow.growth(input));
@@ -144,7 +157,7 @@ impl Lowering {
             ..below.clone()
         };
         self.flow.nodes.push(node);
-        Some(self.flow.nodes.len() - 1)
+        self.flow.nodes.len() - 1
     }
 }
 

@@ -73,7 +73,8 @@
 //! | bounded SELECT | a union loses the marks | 75 |
 //! | bounded SELECT | the rows of sessions have no marks | 8 |
 //!
-//! Queries with ranks, chains by the same keys, counts, and the best by a count have cases of their own: see `rank`, `together`, `counts`, `best`.
+//! Queries with ranks, chains by the same keys, counts, the best by a count and of a window have cases of
+//! their own: see `rank`, `together`, `counts`, `best`, `outdone`.
 
 mod batch;
 mod best;
@@ -84,6 +85,7 @@ mod drive;
 mod expr;
 mod logged;
 mod membership;
+mod outdone;
 mod query;
 mod rank;
 mod relational;
@@ -179,6 +181,12 @@ fn every_way_to_bring_rows_together_gives_the_batch_answer() {
 fn every_way_to_find_the_best_gives_the_batch_answer() {
     let draw = best::draw_best;
     run(Grammar { draw, cases: CASES / 2, small: false, unanswered: 4, refused: 0, finals: 15 });
+}
+
+#[test]
+fn every_way_to_join_the_best_of_a_window_gives_the_batch_answer() {
+    let draw = outdone::draw_outdone;
+    run(Grammar { draw, cases: CASES / 4, small: false, unanswered: 4, refused: 0, finals: 0 });
 }
 
 #[test]

@@ -69,6 +69,17 @@ impl Making<'_> {
         self.windowed(from, Lengths { size, inner: None, cumulate: false, offset: 0, grace: 0 })
     }
 
+    /// The rows of a stream in windows of `size` seconds, most often side by side, wherever they begin and however long they wait.
+    pub(super) fn windows_of(&mut self, from: Relation, size: i64) -> Relation {
+        let (inner, cumulate) = match self.d.below(10) {
+            0 => (Some(size / 2), false),
+            1 => (Some(size / 2), true),
+            _ => (None, false),
+        };
+        let (offset, grace) = (self.d.one(&[0, 0, 0, 3, -4]), self.d.one(&[0, 0, 0, 5, 60]));
+        self.windowed(from, Lengths { size, inner, cumulate, offset, grace })
+    }
+
     /// What stands before and after the relation in one of the spellings.
     fn spelling(&mut self, w: &Lengths, time: &str, named: bool) -> (String, String) {
         let name = w.name();

@@ -1,0 +1,265 @@
+//! Rows that are joined with the greatest or the least of their own window: those are left out before the join that a row of their
+//! window is ahead of already.
+//!
+//! `SELECT … FROM s JOIN (SELECT window_end, max(v) AS most FROM TUMBLE(s, ts, size) GROUP BY window_start, window_end) ON v = most AND
+//! ts BETWEEN window_end - size AND window_end`: a row meets the greatest of the window that its time lies in (and if that is
+//! the window's very start, of the one before). It is counted there itself, as are all rows of the left side; so one that is smaller
+//! than another of them is smaller than the greatest, now and for ever. The join then keeps a few rows of each window instead
+//! of all. Nexmark's q7 is of this kind. Batch engines do the same with the build side's bounds ("sideways information passing", dynamic filters).
+
+use super::super::in_time::InTimeNode;
+use super::super::join_bound::apart;
+use super::super::stream::stream_of;
+use super::super::trace::trace;
+use super::super::window::{WINDOW_COLUMNS, WindowNode};
+use super::super::{arrow_schema, mistakes};
+use super::best::{extreme, plain};
+use super::{Lowering, Result};
+use crate::operators::aggregate::WindowKey;
+use crate::operators::threshold::{ThresholdSpec, Tumbling};
+use crate::operators::window::WindowKind;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, JoinType, NullEquality};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, Join, LogicalPlan, Operator, TableScan};
+use std::ops::RangeInclusive;
+
+/// What a column of a stream's rows is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The stream's column.
+    Stream(usize),
+    /// A bound of the row's window.
+    Bound,
+}
+
+/// The rows of one stream: some of them, with some columns, perhaps each in its window.
+struct Rows<'a> {
+    scan: &'a TableScan,
+    /// What each column is; `None` = it is computed.
+    columns: Vec<Option<Place>>,
+    /// The conditions by which rows are left out, over the stream's column names.
+    filters: Vec<Expr>,
+    /// The stream's column by which late rows are left out, and the grace.
+    in_time: Option<(usize, i64)>,
+    /// The windows, and the stream's column whose time lies in them.
+    window: Option<(usize, &'a WindowNode)>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(plan: &'a LogicalPlan) -> Option<Self> {
+        match plan {
+            LogicalPlan::TableScan(scan) if scan.filters.is_empty() && scan.fetch.is_none() => {
+                let all = || (0..scan.source.schema().fields().len()).collect();
+                let columns: Vec<usize> = scan.projection.clone().unwrap_or_else(all);
+                let columns = columns.into_iter().map(|column| Some(Place::Stream(column))).collect();
+                Some(Rows { scan, columns, filters: Vec::new(), in_time: None, window: None })
+            }
+            LogicalPlan::SubqueryAlias(alias) => Rows::of(&alias.input),
+            LogicalPlan::Projection(projection) => {
+                let rows = Rows::of(&projection.input)?;
+                let place = |e: &Expr| rows.columns[plain(e, &projection.input)?];
+                let columns = projection.expr.iter().map(place).collect();
+                Some(Rows { columns, ..rows })
+            }
+            LogicalPlan::Filter(filter) => {
+                let mut rows = Rows::of(&filter.input)?;
+                for condition in split_conjunction(&filter.predicate) {
+                    rows.filters.push(rows.named(condition, &filter.input)?);
+                }
+                Some(rows)
+            }
+            LogicalPlan::Extension(extension) => {
+                let node = extension.node.as_any();
+                if let Some(in_time) = node.downcast_ref::<InTimeNode>() {
+                    let rows = Rows::of(&in_time.input)?;
+                    let time = rows.stream(in_time.time_index().ok()?).filter(|_| in_time.event_time)?;
+                    let in_time = Some((time, in_time.grace)).filter(|_| rows.in_time.is_none())?;
+                    return Some(Rows { in_time: Some(in_time), ..rows });
+                }
+                let window = node.downcast_ref::<WindowNode>()?;
+                let mut rows = Rows::of(&window.input)?;
+                let time = rows.stream(window.time_index().ok()?).filter(|_| window.event_time)?;
+                rows.columns.extend([Some(Place::Bound); WINDOW_COLUMNS.len()]);
+                let window = Some((time, window)).filter(|_| rows.window.is_none())?;
+                Some(Rows { window: Some(window), ..rows })
+            }
+            _ => None,
+        }
+    }
+
+    /// The stream's column that one of the columns is.
+    fn stream(&self, column: usize) -> Option<usize> {
+        match self.columns.get(column)? {
+            Some(Place::Stream(column)) => Some(*column),
+            _ => None,
+        }
+    }
+
+    /// A condition over the columns of `plan`, whose rows these are, over the stream's column names.
+    fn named(&self, condition: &Expr, plan: &LogicalPlan) -> Option<Expr> {
+        let schema = self.scan.source.schema();
+        let renamed = condition.clone().transform(|expr| {
+            let Expr::Column(_) = &expr else { return Ok(Transformed::no(expr)) };
+            let column = plain(&expr, plan).and_then(|column| self.stream(column));
+            let column = column.ok_or_else(|| DataFusionError::Plan("it is computed".into()))?;
+            Ok(Transformed::yes(Expr::Column(Column::new_unqualified(schema.field(column).name()))))
+        });
+        Some(renamed.ok()?.data)
+    }
+
+    /// Whether these are among the other rows.
+    fn are_among(&self, others: &Rows) -> bool {
+        let stream = |rows: &Rows| {
+            let source = stream_of(&rows.scan.source)?;
+            // Where late rows are kept, the two may be read apart, and one may be ahead of the other.
+            let together = !source.stream.is_table() && source.stream.option("late_topic").is_none();
+            together.then(|| (source.stream.name.clone(), source.start))
+        };
+        stream(self).is_some_and(|one| stream(others) == Some(one))
+            && others.filters.iter().all(|filter| self.filters.contains(filter))
+    }
+}
+
+/// The groups whose greatest is asked for, below what names, chooses and leaves out some of them: the aggregate, and for each column
+/// the one of its columns that it is.
+fn groups(plan: &LogicalPlan) -> Option<(&Aggregate, Vec<Option<usize>>)> {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => {
+            Some((aggregate, (0..aggregate.schema.fields().len()).map(Some).collect()))
+        }
+        LogicalPlan::SubqueryAlias(alias) => groups(&alias.input),
+        LogicalPlan::Filter(filter) => groups(&filter.input),
+        LogicalPlan::Projection(projection) => {
+            let (aggregate, columns) = groups(&projection.input)?;
+            let column = |e: &Expr| columns[plain(e, &projection.input)?];
+            Some((aggregate, projection.expr.iter().map(column).collect()))
+        }
+        LogicalPlan::Extension(e) => groups(&e.node.as_any().downcast_ref::<InTimeNode>()?.input),
+        _ => None,
+    }
+}
+
+/// A join, seen from the side whose rows may be outdone.
+struct Sides<'a> {
+    join: &'a Join,
+    /// Which side that is.
+    side: usize,
+    /// The plan of that side, and the other.
+    plans: [&'a LogicalPlan; 2],
+}
+
+impl<'a> Sides<'a> {
+    fn of(join: &'a Join, side: usize) -> Self {
+        let plans = [join.left.as_ref(), join.right.as_ref()];
+        Sides { join, side, plans: [plans[side], plans[1 - side]] }
+    }
+
+    /// What the join compares: columns of this side with columns of the other.
+    fn compared(&self) -> Vec<(usize, Operator, usize)> {
+        let mut pairs = Vec::new();
+        let mut pair = |one: &Expr, op: Operator, other: &Expr| {
+            pairs.extend(plain(one, self.plans[0]).zip(plain(other, self.plans[1])).map(|(a, b)| (a, op, b)));
+        };
+        for (left, right) in &self.join.on {
+            let [one, other] = if self.side == 0 { [left, right] } else { [right, left] };
+            pair(one, Operator::Eq, other);
+        }
+        for condition in self.conditions() {
+            if let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition {
+                pair(left, *op, right);
+                if let Some(op) = op.swap() {
+                    pair(right, op, left);
+                }
+            }
+        }
+        pairs
+    }
+
+    fn conditions(&self) -> impl Iterator<Item = &Expr> {
+        self.join.filter.iter().flat_map(split_conjunction)
+    }
+
+    /// Bounds (ns) of what lies between a time of this side and a window's end of the other, by the conditions on times. `to_end`
+    /// says how far a column of the other side lies from its window's end, if it is a bound of one.
+    fn to_the_end(
+        &self,
+        is_time: impl Fn(usize) -> bool,
+        to_end: impl Fn(usize) -> Option<i64>,
+    ) -> RangeInclusive<i64> {
+        let (mut least, mut greatest) = (i64::MIN, i64::MAX);
+        for apart in self.conditions().flat_map(|condition| apart(self.join, condition)) {
+            let (one, other) = (apart.columns[self.side], apart.columns[1 - self.side]);
+            let Some(to_end) = to_end(other).filter(|_| is_time(one)) else { continue };
+            let turned = |bound: Option<i64>| bound.map(i64::saturating_neg);
+            let bounds = match self.side {
+                0 => [apart.least, apart.greatest],
+                _ => [turned(apart.greatest), turned(apart.least)],
+            };
+            least = bounds[0].map_or(least, |bound| least.max(bound.saturating_sub(to_end)));
+            greatest = bounds[1].map_or(greatest, |bound| greatest.min(bound.saturating_sub(to_end)));
+        }
+        least..=greatest
+    }
+
+    /// See [`Lowering::outdone`]. `to_end` as for [`Sides::to_the_end`].
+    fn outdone(&self, to_end: impl Fn(usize) -> Option<i64>) -> Option<ThresholdSpec> {
+        let [plan, other] = self.plans;
+        let rows = Rows::of(plan)?;
+        let (of, columns) = groups(other)?;
+        let counted = Rows::of(&of.input)?;
+        let (time, window) = counted.window?;
+        let WindowKind::Tumble { size } = window.kind else { return None };
+        let (in_time, grace) = rows.in_time.filter(|_| rows.window.is_none())?;
+        // A row in time by its own time is in time for its window, so that it is counted.
+        let all = in_time == time && grace <= window.grace && counted.in_time.is_none();
+        if !all || !rows.are_among(&counted) {
+            return None;
+        }
+        let apart = self.to_the_end(|column| rows.stream(column) == Some(time), to_end);
+        if *apart.start() < -size || *apart.end() > 0 {
+            return None;
+        }
+        let compared = self.compared().into_iter();
+        let pairs: Vec<_> =
+            compared.filter_map(|(one, op, other)| Some((one, op, *columns.get(other)?.as_ref()?))).collect();
+        let counted_as = |e: &Expr| counted.columns[plain(e, &of.input)?];
+        let mut keys = vec![rows.columns.iter().position(|place| *place == Some(Place::Stream(time)))?];
+        for (at, key) in of.group_expr.iter().enumerate() {
+            let place = counted_as(key)?;
+            if place != Place::Bound {
+                let same = |(one, op, other): &&(usize, Operator, usize)| {
+                    *op == Operator::Eq && *other == at && rows.columns[*one] == Some(place)
+                };
+                keys.push(pairs.iter().find(same)?.0);
+            }
+        }
+        let (by, descending) = pairs.iter().find_map(|(by, op, other)| {
+            let (descending, most) = extreme(of, other.checked_sub(of.group_expr.len())?)?;
+            let better = if descending { Operator::GtEq } else { Operator::LtEq };
+            let same = rows.columns[*by] == Some(counted_as(most)?);
+            (same && [better, Operator::Eq].contains(op)).then_some((*by, descending))
+        })?;
+        let schema = arrow_schema(plan);
+        let is_known = ThresholdSpec::takes(schema.field(by).data_type())
+            && !keys.iter().any(|key| schema.field(*key).data_type().is_nested());
+        let windows = Some(Tumbling { size, offset: window.offset });
+        let window = WindowKey { key: 0, to_end: size, grace };
+        is_known.then_some(ThresholdSpec { keys, windows, by, descending, most: 1, window, schema })
+    }
+}
+
+impl Lowering {
+    /// What leaves rows of one side, whose node has been made, out before a join in which they can never meet a row.
+    pub(super) fn outdone(&self, join: &Join, side: usize, node: usize) -> Result<Option<ThresholdSpec>> {
+        let semi = if side == 0 { JoinType::LeftSemi } else { JoinType::RightSemi };
+        let joins = [JoinType::Inner, semi].contains(&join.join_type);
+        if !joins || join.null_equality != NullEquality::NullEqualsNothing || !self.append_only(node) {
+            return Ok(None);
+        }
+        let sides = Sides::of(join, side);
+        let traces = trace(sides.plans[1]).map_err(mistakes::without_place)?;
+        Ok(sides.outdone(|column| traces[column].window.filter(|w| w.closes).map(|w| w.to_end)))
+    }
+}
