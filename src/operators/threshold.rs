@@ -298,6 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn a_time_tells_its_window_and_at_its_very_start_goes_on() {
+        let spec =
+            ThresholdSpec { windows: Some(Tumbling { size: 10, offset: 3 }), ..operator(1, true).spec };
+        let mut threshold = Threshold::new(spec).unwrap();
+        let rows = "+ 5 4 1\n+ 13 9 2\n+ 6 3 3\n+ 12 4 4\n+ 14 8 5\n+ 13 1 6\n+ 3 1 7\n+ -7 1 8\n+ -1 0 9\n";
+        let expected = "+ 5 4 1\n+ 13 9 2\n+ 12 4 4\n+ 13 1 6\n+ 3 1 7\n+ -7 1 8\n";
+        assert_eq!(push(&mut threshold, rows), expected);
+        assert_eq!(threshold.metrics().state_rows, 3);
+        threshold.finish_step(14, &mut Vec::new()).unwrap();
+        assert_eq!(threshold.metrics().state_rows, 2, "over 10 + 2 after its start at -7 + 10");
+        assert_eq!(push(&mut threshold, "+ 7 2 1\n+ 22 8 2\n+ 22 9 3\n"), "+ 22 9 3\n");
+    }
+
+    #[test]
     fn where_nothing_is_left_out_it_is_tried_now_and_then() {
         let mut threshold = operator(1, true);
         threshold.trial.pauses = true;

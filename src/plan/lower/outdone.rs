@@ -263,3 +263,153 @@ impl Lowering {
         Ok(sides.outdone(|column| traces[column].window.filter(|w| w.closes).map(|w| w.to_end)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::dataflow::Spec;
+    use crate::plan::share::tests::flow;
+
+    /// What leaves rows out before a join, in words.
+    fn left_out(query: &str) -> Option<String> {
+        let flow = flow(query);
+        let found = flow.nodes.iter().find_map(|node| match &node.spec {
+            Spec::Threshold(spec) => Some(spec.to_string()),
+            _ => None,
+        });
+        assert!(flow.nodes.iter().any(|node| matches!(node.spec, Spec::Join(_))), "{query}");
+        found
+    }
+
+    const WINDOW: &str = "TUMBLE(s, ts, INTERVAL '10 seconds')";
+    const NEAR: &str = "a.ts BETWEEN m.e - INTERVAL '10 seconds' AND m.e";
+
+    /// The greatest of each window.
+    fn most(items: &str, from: &str, more: &str) -> String {
+        format!("(SELECT {items}, window_end AS e FROM {from} GROUP BY window_start, window_end{more}) AS m")
+    }
+
+    #[test]
+    fn rows_that_one_of_their_window_is_ahead_of_are_left_out() {
+        let join = |groups: &str, on: &str| {
+            format!("SELECT a.k, m.best FROM s AS a JOIN {groups} ON {on} AND {NEAR}")
+        };
+        let best = most("max(v) AS best", WINDOW, "");
+        let plain = "Threshold 1 keys=[ts in 10 s] order=[v DESC]";
+        for (query, expected) in [
+            (join(&best, "a.v = m.best"), plain),
+            (join(&best, "a.v >= m.best"), plain),
+            (join(&best, "m.best <= a.v AND a.w > 3"), plain),
+            (
+                join(&most("min(v) AS best", WINDOW, ""), "a.v = m.best"),
+                "Threshold 1 keys=[ts in 10 s] order=[v]",
+            ),
+            (join(&most("max(v) AS best", WINDOW, " HAVING count(*) > 1"), "a.v = m.best"), plain),
+            (
+                join(&most("max(v) AS best, k", WINDOW, ", k"), "a.k = m.k AND a.v = m.best"),
+                "Threshold 1 keys=[ts in 10 s, k] order=[v DESC]",
+            ),
+            (format!("SELECT a.k FROM {best} JOIN s AS a ON m.best = a.v AND {NEAR}"), plain),
+            (format!("SELECT a.k FROM s AS a LEFT SEMI JOIN {best} ON m.best = a.v AND {NEAR}"), plain),
+            (
+                format!(
+                    "SELECT a.k FROM (SELECT * FROM s WHERE w > 3) AS a JOIN {best} ON m.best = a.v AND {NEAR}"
+                ),
+                plain,
+            ),
+            (
+                format!(
+                    "SELECT a.k FROM (SELECT * FROM s WHERE w > 3 AND k > 'a') AS a JOIN {} ON m.best = a.v AND {NEAR}",
+                    most(
+                        "max(v) AS best",
+                        "TUMBLE((SELECT * FROM s WHERE w > 3), ts, INTERVAL '10 seconds')",
+                        ""
+                    )
+                ),
+                plain,
+            ),
+        ] {
+            assert_eq!(left_out(&query).as_deref(), Some(expected), "{query}");
+        }
+        for near in [
+            "a.ts >= m.e - INTERVAL '10 seconds' AND a.ts < m.e",
+            "a.ts + INTERVAL '10 seconds' >= m.e AND m.e > a.ts",
+            "a.ts BETWEEN m.e - INTERVAL '4 seconds' AND m.e - INTERVAL '2 seconds'",
+        ] {
+            let query = format!("SELECT a.k FROM s AS a JOIN {best} ON m.best = a.v AND {near}");
+            assert_eq!(left_out(&query).as_deref(), Some(plain), "{near}");
+        }
+        let time = "(SELECT max(v) AS best, window_time AS e FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_time) AS m";
+        let near = "a.ts BETWEEN m.e - INTERVAL '9999 milliseconds' AND m.e + INTERVAL '1 millisecond'";
+        let query = format!("SELECT a.k FROM {time} JOIN s AS a ON m.best = a.v AND {near}");
+        assert_eq!(left_out(&query).as_deref(), Some(plain));
+    }
+
+    #[test]
+    fn what_may_meet_a_row_all_the_same_stays() {
+        let best = most("max(v) AS best", WINDOW, "");
+        let join = |kind: &str, groups: &str, on: &str| {
+            format!("SELECT a.k FROM s AS a {kind} {groups} ON {on} AND {NEAR}")
+        };
+        for query in [
+            join("LEFT JOIN", &best, "a.v = m.best"),
+            join("FULL JOIN", &best, "a.v = m.best"),
+            join("LEFT ANTI JOIN", &best, "a.v = m.best"),
+            join("JOIN", &best, "a.v <= m.best"),
+            join("JOIN", &best, "a.w = m.best"),
+            join("JOIN", &best, "a.v + 0 = m.best"),
+            join("JOIN", &most("min(v) AS best", WINDOW, ""), "a.v >= m.best"),
+            join("JOIN", &most("max(v) FILTER (WHERE w > 3) AS best", WINDOW, ""), "a.v = m.best"),
+            join("JOIN", &most("max(w) AS best", WINDOW, ""), "a.v = m.best"),
+            // The greatest of another group may be less.
+            join("JOIN", &most("max(v) AS best, k", WINDOW, ", k"), "a.v = m.best"),
+            join("JOIN", &most("max(v) AS best, k", WINDOW, ", k"), "a.v = m.best AND a.k >= m.k"),
+            join("JOIN", &most("max(v) AS best, w", WINDOW, ", w"), "a.v = m.best AND a.v = m.w"),
+            // Not all rows are counted, or those of another stream.
+            join("JOIN", &most("max(v) AS best", "TUMBLE(t, ts, INTERVAL '10 seconds')", ""), "a.v = m.best"),
+            join(
+                "JOIN",
+                &most("max(v) AS best", "TUMBLE(s AT LATEST, ts, INTERVAL '10 seconds')", ""),
+                "a.v = m.best",
+            ),
+            join(
+                "JOIN",
+                &most(
+                    "max(v) AS best",
+                    "TUMBLE((SELECT * FROM s WHERE w > 3), ts, INTERVAL '10 seconds')",
+                    "",
+                ),
+                "a.v = m.best",
+            ),
+            // Windows of which a row meets several.
+            join("JOIN", &most("max(v) AS best", "TUMBLE(s, ts, INTERVAL '5 seconds')", ""), "a.v = m.best"),
+            join(
+                "JOIN",
+                &most("max(v) AS best", "HOP(s, ts, INTERVAL '5 seconds', INTERVAL '10 seconds')", ""),
+                "a.v = m.best",
+            ),
+            join(
+                "JOIN",
+                &most("max(v) AS best", "CUMULATE(s, ts, INTERVAL '5 seconds', INTERVAL '10 seconds')", ""),
+                "a.v = m.best",
+            ),
+        ] {
+            assert_eq!(left_out(&query), None, "{query}");
+        }
+        for near in [
+            "a.ts BETWEEN m.e - INTERVAL '11 seconds' AND m.e",
+            "a.ts BETWEEN m.e - INTERVAL '10 seconds' AND m.e + INTERVAL '1 second'",
+            "a.ts BETWEEN m.e AND m.e + INTERVAL '10 seconds'",
+            "m.e BETWEEN a.ts - INTERVAL '10 seconds' AND a.ts",
+            "a.ts <= m.e",
+        ] {
+            for query in [
+                format!("SELECT a.k FROM s AS a JOIN {best} ON m.best = a.v AND {near}"),
+                format!("SELECT a.k FROM {best} JOIN s AS a ON m.best = a.v AND {near}"),
+            ] {
+                assert_eq!(left_out(&query), None, "{query}");
+            }
+        }
+        let time = "(SELECT max(v) AS best, window_time AS e FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_time) AS m";
+        assert_eq!(left_out(&format!("SELECT a.k FROM s AS a JOIN {time} ON a.v = m.best AND {NEAR}")), None);
+    }
+}

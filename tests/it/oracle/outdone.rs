@@ -10,71 +10,135 @@ pub(super) fn draw_outdone(d: &mut Draw, shape: &Shape) -> Query {
     draw_body(d, shape, |making| making.joined_with_best_of_window())
 }
 
+/// In what a query only looks like one whose rows can be left out.
+#[derive(Clone, Copy, PartialEq)]
+enum Unlike {
+    Stream,
+    Value,
+    Key,
+    Filter,
+    Windows,
+    Compared,
+    Time,
+    Bound,
+    Kind,
+}
+
+const UNLIKE: [Unlike; 9] = [
+    Unlike::Stream,
+    Unlike::Value,
+    Unlike::Key,
+    Unlike::Filter,
+    Unlike::Windows,
+    Unlike::Compared,
+    Unlike::Time,
+    Unlike::Bound,
+    Unlike::Kind,
+];
+
 impl Making<'_> {
     fn joined_with_best_of_window(&mut self) -> String {
-        let one = self.d.chance(85);
-        let streams = match self.d.chance(50) || self.shape.table {
-            true => ["s", if one || self.shape.table { "s" } else { "t" }],
-            false => ["t", if one { "t" } else { "s" }],
+        let unlike = self.d.chance(60).then(|| self.d.one(&UNLIKE));
+        let is = |what: Unlike| unlike == Some(what);
+        let one = self.d.one(&["s", "s", "t"]);
+        let streams = match (one, is(Unlike::Stream)) {
+            _ if self.shape.table => ["s", "s"],
+            ("s", true) => ["s", "t"],
+            (_, true) => ["t", "s"],
+            _ => [one, one],
         };
         let size = self.d.one(&[10, 30, 60]);
-        let by = self.d.pick(&["x", "x", "x", "i", "ts", "f", "k"]);
-        let of = if by == "ts" || self.d.chance(90) { by } else { self.d.pick(&["x", "i"]) };
-        // Now and then a group is less than a window, and the join may or may not say so.
-        let key = self.d.pick(&["", "", "", "k", "g", "b", "id % 2"]);
-        let own = if key == "k" && self.d.chance(10) { "x" } else { key };
-        let tie = match key.is_empty() || self.d.chance(25) {
-            true => String::new(),
-            false => format!("a.{own} = w.kk AND "),
+        let [by, of] = match is(Unlike::Value) {
+            _ if is(Unlike::Key) => ["i", "i"],
+            true => self.d.one(&[["x", "i"], ["i", "x"], ["f", "f"], ["x", "k"]]),
+            false => self.d.one(&[["x", "x"], ["x", "x"], ["i", "i"], ["ts", "ts"], ["k", "k"]]),
         };
-        let [mine, theirs] = self.d.one(&[
-            ["", ""],
-            ["", ""],
-            ["", ""],
-            [" WHERE k < 4", " WHERE k < 4"],
-            [" WHERE k < 4 AND b", " WHERE k < 4"],
-            ["", " WHERE k < 4"],
-            [" WHERE k < 4", " WHERE k < 5"],
-        ]);
+        // What divides windows into groups, and what the join says of it.
+        let [key, own] = match is(Unlike::Key) {
+            true => self.d.one(&[["k", ""], ["g", ""], ["k", "x"], ["x", "k"], ["id % 2", "id % 2"]]),
+            false => self.d.one(&[["", ""], ["", ""], ["", ""], ["k", "k"], ["g", "g"], ["b", "b"]]),
+        };
+        let [mine, theirs] = match is(Unlike::Filter) {
+            true => self.d.one(&[["", " WHERE k < 4"], [" WHERE k < 4", " WHERE k < 5"], ["", " WHERE b"]]),
+            false => self.d.one(&[
+                ["", ""],
+                ["", ""],
+                [" WHERE k < 4", " WHERE k < 4"],
+                [" WHERE k < 4 AND b", " WHERE k < 4"],
+                [" WHERE b", ""],
+            ]),
+        };
+        let (call, compared) = self.compared(is(Unlike::Compared));
+        let bound = if is(Unlike::Bound) { "window_time" } else { "window_end" };
+        let near = self.near(size, is(Unlike::Time));
+        let kind = match is(Unlike::Kind) {
+            true => self.d.pick(&["LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "LEFT ANTI JOIN"]),
+            false => self.d.pick(&["JOIN", "JOIN", "JOIN", "LEFT SEMI JOIN"]),
+        };
         let unit = self.shape.unit_ns();
         let in_time = format!("ts IS NOT NULL AND ({MARK} IS NULL OR CAST(ts AS BIGINT) * {unit} >= {MARK})");
         let late = match mine {
             "" => both("", &format!(" WHERE {in_time}")),
             filter => format!("{filter}{}", both("", &format!(" AND {in_time}"))),
         };
-        let more = if key.is_empty() { String::new() } else { format!(", {key} AS kk") };
         let rows = format!("(SELECT id, ts, k, g, b, x, {by} AS v FROM {}{late}) AS a", streams[0]);
         let mut from = self.stream();
         from.text = streams[1].into();
-        let from = self.windows_of(from, size);
-        let call = self.d.pick(&["max", "max", "max", "min"]);
-        let bound = self.d.pick(&["window_end", "window_end", "window_end", "window_time"]);
+        let from = self.windows_of(from, size, is(Unlike::Windows));
         let having = self.d.pick(&["", "", "", " HAVING count(*) > 1"]);
+        let named = if key.is_empty() { String::new() } else { format!(", {key} AS kk") };
         let then = if key.is_empty() { String::new() } else { format!(", {key}") };
         let groups = format!(
-            "(SELECT {call}({of}) AS best, {bound} AS e{more} FROM {} AS r{theirs} \
+            "(SELECT {call}({of}) AS best, {bound} AS e{named} FROM {} AS r{theirs} \
              GROUP BY window_start, window_end, window_time{then}{having}) AS w",
             from.text
         );
-        let compared = match call {
-            "max" => ["a.v = w.best", "a.v = w.best", "a.v >= w.best", "w.best <= a.v", "a.v <= w.best"],
-            _ => ["a.v = w.best", "a.v = w.best", "a.v <= w.best", "w.best >= a.v", "a.v >= w.best"],
+        let tie = if own.is_empty() { String::new() } else { format!("a.{own} = w.kk AND ") };
+        let shown = if kind.contains("SEMI") || kind.contains("ANTI") {
+            "a.id, a.v, a.ts"
+        } else {
+            "a.id, a.ts, w.best, w.e"
         };
-        let compared = self.d.pick(&compared);
-        let before = self.d.one(&[size, size, size, size, size / 2, size + 1, 2 * size]);
-        let s = |n: i64| format!("INTERVAL '{n} seconds'");
-        let near = match self.d.below(8) {
-            0 => format!("a.ts >= w.e - {} AND a.ts < w.e", s(before)),
-            1 => format!("w.e >= a.ts AND a.ts + {} >= w.e", s(before)),
-            2 => format!("a.ts > w.e - {} AND a.ts <= w.e + {}", s(before), s(5)),
-            3 => format!("a.ts + {} BETWEEN w.e - {} AND w.e", s(5), s(before)),
-            _ => format!("a.ts BETWEEN w.e - {} AND w.e", s(before)),
-        };
-        let kind =
-            self.d.pick(&["JOIN", "JOIN", "JOIN", "JOIN", "LEFT SEMI JOIN", "LEFT JOIN", "RIGHT JOIN"]);
-        let shown = if kind == "LEFT SEMI JOIN" { "a.id, a.v, a.ts" } else { "a.id, a.ts, w.best, w.e" };
         let turned = kind == "JOIN" && self.d.chance(40);
         let [left, right] = if turned { [groups, rows] } else { [rows, groups] };
         format!("SELECT {shown} FROM {left} {kind} {right} ON {tie}{compared} AND {near}")
+    }
+
+    /// Which end of the group is asked for, and how rows are compared with it.
+    fn compared(&mut self, otherwise: bool) -> (&'static str, &'static str) {
+        if otherwise {
+            return self.d.one(&[
+                ("max", "a.v <= w.best"),
+                ("max", "a.v < w.best"),
+                ("min", "a.v >= w.best"),
+                ("min", "w.best < a.v"),
+                ("avg", "a.v = w.best"),
+                ("count", "a.v = w.best"),
+            ]);
+        }
+        self.d.one(&[
+            ("max", "a.v = w.best"),
+            ("max", "a.v >= w.best"),
+            ("max", "w.best <= a.v"),
+            ("min", "a.v = w.best"),
+            ("min", "a.v <= w.best"),
+        ])
+    }
+
+    /// How far the row's time lies from the end of the group's window.
+    fn near(&mut self, size: i64, otherwise: bool) -> String {
+        let s = |n: i64| format!("INTERVAL '{n} seconds'");
+        if otherwise {
+            let (before, after) =
+                self.d.one(&[(size + 1, 0), (2 * size, 0), (size, 1), (size, 5), (-1, 2 * size)]);
+            return format!("a.ts BETWEEN w.e - {} AND w.e + {}", s(before), s(after));
+        }
+        match self.d.below(6) {
+            0 => format!("a.ts >= w.e - {} AND a.ts < w.e", s(size)),
+            1 => format!("w.e >= a.ts AND a.ts + {} >= w.e", s(size)),
+            2 => format!("a.ts + {} BETWEEN w.e - {} AND w.e", s(1), s(size - 1)),
+            3 => format!("a.ts BETWEEN w.e - {} AND w.e", s(size / 2)),
+            _ => format!("a.ts BETWEEN w.e - {} AND w.e", s(size)),
+        }
     }
 }

@@ -69,13 +69,10 @@ impl Making<'_> {
         self.windowed(from, Lengths { size, inner: None, cumulate: false, offset: 0, grace: 0 })
     }
 
-    /// The rows of a stream in windows of `size` seconds, most often side by side, wherever they begin and however long they wait.
-    pub(super) fn windows_of(&mut self, from: Relation, size: i64) -> Relation {
-        let (inner, cumulate) = match self.d.below(10) {
-            0 => (Some(size / 2), false),
-            1 => (Some(size / 2), true),
-            _ => (None, false),
-        };
+    /// The rows of a stream in windows of `size` seconds, side by side or not, wherever they begin and however long they wait.
+    pub(super) fn windows_of(&mut self, from: Relation, size: i64, overlap: bool) -> Relation {
+        let inner = overlap.then(|| self.d.one(&[size / 2, size / 5]));
+        let cumulate = overlap && self.d.chance(50);
         let (offset, grace) = (self.d.one(&[0, 0, 0, 3, -4]), self.d.one(&[0, 0, 0, 5, 60]));
         self.windowed(from, Lengths { size, inner, cumulate, offset, grace })
     }
