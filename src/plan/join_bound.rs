@@ -61,14 +61,25 @@ fn in_time(plan: &LogicalPlan) -> Option<i64> {
     }
 }
 
-/// A pair of keys that are bounds of the same window.
+/// A pair of keys that are bounds of the same window. As a query is written, its equalities stand among the other conditions; they
+/// become keys after those that are there, in their order.
 fn window(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
     let of = |expr: &Expr, side: usize| {
         let (column, offset) = linear(expr, schema(join, side))?;
         traces[side][column].window.filter(|w| w.closes && offset == 0)
     };
-    let pairs = join.on.iter().enumerate().filter_map(|(key, (left, right))| {
-        let (left, right) = (of(left, 0)?, of(right, 1)?);
+    let equalities = join.filter.iter().flat_map(split_conjunction).filter_map(|condition| match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            Some((left.as_ref(), right.as_ref()))
+        }
+        _ => None,
+    });
+    let equalities = join.on.iter().map(|(left, right)| (left, right)).chain(equalities);
+    let pairs = equalities.enumerate().filter_map(|(key, (one, other))| {
+        let (left, right) = match (of(one, 0), of(other, 1)) {
+            (Some(left), Some(right)) => (left, right),
+            _ => (of(other, 0)?, of(one, 1)?),
+        };
         (left.to_end == right.to_end).then_some((key, left.to_end, left.grace.max(right.grace)))
     });
     let (key, to_end, grace) = pairs.min_by_key(|(_, to_end, _)| *to_end)?;
@@ -108,7 +119,7 @@ fn interval(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
     }
     let mut found: Vec<Apart> = Vec::new();
     for condition in join.filter.iter().flat_map(split_conjunction) {
-        for apart in apart(join, condition).into_iter().filter(|a| is_time(a.columns)) {
+        for apart in apart(join, condition).into_iter().filter_map(|apart| of_times(apart, traces)) {
             match found.iter_mut().find(|f| f.columns == apart.columns) {
                 Some(known) => {
                     known.least = known.least.max(apart.least);
@@ -126,6 +137,29 @@ fn interval(join: &Join, traces: &[Vec<ColumnTrace>; 2]) -> Option<Bounded> {
         let bound = JoinBound::Interval { columns, keep };
         Some(Bounded { bound, times: Some(columns) })
     })
+}
+
+/// What bounds on other columns say of event times. Of a window the watermark speaks of its end, and its start lies no further before that
+/// than the window may be long: `ts >= window_start AND ts < window_end` keeps `ts` near `window_end`.
+fn of_times(apart: Apart, traces: &[Vec<ColumnTrace>; 2]) -> Option<Apart> {
+    let Apart { mut columns, mut least, mut greatest } = apart;
+    for side in 0..2 {
+        let here = &traces[side][columns[side]];
+        if here.event_time {
+            continue;
+        }
+        let start = here.window?;
+        let is_end = |trace: &ColumnTrace| trace.event_time && trace.window.is_some();
+        let end = traces[side].iter().position(is_end)?;
+        let end_to_end = traces[side][end].window?.to_end;
+        // start >= end - before, and start <= end + end_to_end.
+        let before = start.to_end.saturating_sub(end_to_end);
+        let [down, up] = if side == 0 { [end_to_end, before] } else { [before, end_to_end] };
+        least = least.map(|least| least.saturating_sub(down));
+        greatest = greatest.map(|greatest| greatest.saturating_add(up));
+        columns[side] = end;
+    }
+    Some(Apart { columns, least, greatest })
 }
 
 fn schema(join: &Join, side: usize) -> &DFSchema {
@@ -279,6 +313,55 @@ mod tests {
                 .to_string()
                 .contains("InTime")
         );
+    }
+
+    #[test]
+    fn a_start_of_a_window_tells_of_its_end() {
+        let i = |n: i64| format!("INTERVAL '{n} seconds'");
+        let windows = |of: &str| format!("(SELECT *, 1 AS one FROM {of})");
+        let tumble = windows("TUMBLE(t, ts, INTERVAL '10 seconds')");
+        let cumulate = windows("CUMULATE(t, ts, INTERVAL '5 seconds', INTERVAL '10 seconds')");
+        let groups = "(SELECT window_start, window_end, count(*) AS n FROM TUMBLE(t, ts, INTERVAL '10 seconds') \
+                      GROUP BY window_start, window_end)";
+        // The columns of the times are found by the windows' names.
+        let within = |bound: Option<JoinBound>| match bound {
+            Some(JoinBound::Interval { keep, .. }) => Some(keep.map(|ns| ns / SECOND)),
+            _ => None,
+        };
+        for (of, condition, expected) in [
+            (groups, "a.ts >= b.window_start AND a.ts < b.window_end".to_string(), Some([10, 0])),
+            (groups, "a.ts BETWEEN b.window_start AND b.window_end".into(), Some([10, 0])),
+            (groups, format!("a.ts + {} >= b.window_start AND b.window_end > a.ts", i(3)), Some([13, 0])),
+            // So far from the start that it may be past the end.
+            (
+                groups,
+                format!(
+                    "a.ts BETWEEN b.window_start AND b.window_start + {} AND b.window_end > a.ts - {}",
+                    i(2),
+                    i(4)
+                ),
+                Some([10, 2]),
+            ),
+            (&tumble, "a.ts >= b.window_start AND a.ts < b.window_end".into(), Some([10, 0])),
+            (&cumulate, "a.ts >= b.window_start AND a.ts < b.window_end".into(), Some([10, 0])),
+            (groups, "a.ts >= b.window_start".into(), None),
+            (groups, "a.ts < b.window_end".into(), None),
+        ] {
+            let on = format!("a.k = b.{} AND {condition}", if of == groups { "n" } else { "one" });
+            let query =
+                format!("SELECT a.k, b.window_start, b.window_end FROM s AS a JOIN {of} AS b ON {on}");
+            let plan = written(&query);
+            assert_eq!(within(bound_of(&plan)), expected, "{query}");
+            assert_eq!(within(bound_of(&Planner::new().optimize(plan).unwrap())), expected, "{query}");
+            let turned =
+                format!("SELECT a.k, b.window_start, b.window_end FROM {of} AS b JOIN s AS a ON {on}");
+            let expected = expected.map(|[a, b]| [b, a]);
+            assert_eq!(
+                within(bound_of(&Planner::new().optimize(written(&turned)).unwrap())),
+                expected,
+                "{turned}"
+            );
+        }
     }
 
     #[test]

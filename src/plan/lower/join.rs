@@ -5,7 +5,7 @@ use super::super::join_bound::join_bound;
 use super::super::{EmitMode, arrow_schema, mistakes};
 use super::best::Ranked;
 use super::{Lowering, Result, physical};
-use crate::operators::join::{JoinInput, JoinSpec};
+use crate::operators::join::{JoinBound, JoinInput, JoinSpec};
 use crate::sql::Code;
 use crate::sql::Diagnostic;
 use datafusion::common::{DFSchema, JoinType, NullEquality};
@@ -42,6 +42,10 @@ impl Lowering {
         let pair = join.left.schema().join(join.right.schema()).map_err(mistakes::without_place)?;
         let residual = join.filter.as_ref().map(|filter| physical(filter, &pair)).transpose()?;
         let bounded = join_bound(join).map_err(mistakes::without_place)?;
+        // The optimizer makes keys of all equalities.
+        let is_key =
+            |bound: &JoinBound| !matches!(bound, JoinBound::Key { key, .. } if *key >= join.on.len());
+        let bounded = bounded.filter(|bounded| is_key(&bounded.bound));
         let bound = bounded.map(|bounded| bounded.bound);
         let both = append_only == [true, true];
         let hold = self.mode == EmitMode::Final && bound.is_some() && both;

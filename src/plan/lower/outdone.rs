@@ -10,7 +10,7 @@
 use super::super::in_time::InTimeNode;
 use super::super::join_bound::apart;
 use super::super::stream::stream_of;
-use super::super::trace::trace;
+use super::super::trace::{ColumnTrace, trace};
 use super::super::window::{WINDOW_COLUMNS, WindowNode};
 use super::super::{arrow_schema, mistakes};
 use super::best::{extreme, plain};
@@ -30,9 +30,12 @@ use std::ops::RangeInclusive;
 enum Place {
     /// The stream's column.
     Stream(usize),
-    /// A bound of the row's window.
-    Bound,
+    /// Which of [`WINDOW_COLUMNS`] of the row's window.
+    Bound(usize),
 }
+
+/// What a join compares: a column of one side, and what a column of the other side's groups is, if it is a key of theirs.
+type Pairs = Vec<(usize, Operator, Option<Place>)>;
 
 /// The rows of one stream: some of them, with some columns, perhaps each in its window.
 struct Rows<'a> {
@@ -81,7 +84,7 @@ impl<'a> Rows<'a> {
                 let window = node.downcast_ref::<WindowNode>()?;
                 let mut rows = Rows::of(&window.input)?;
                 let time = rows.stream(window.time_index().ok()?).filter(|_| window.event_time)?;
-                rows.columns.extend([Some(Place::Bound); WINDOW_COLUMNS.len()]);
+                rows.columns.extend((0..WINDOW_COLUMNS.len()).map(|bound| Some(Place::Bound(bound))));
                 let window = Some((time, window)).filter(|_| rows.window.is_none())?;
                 Some(Rows { window: Some(window), ..rows })
             }
@@ -148,12 +151,20 @@ struct Sides<'a> {
     side: usize,
     /// The plan of that side, and the other.
     plans: [&'a LogicalPlan; 2],
+    /// What is known of their columns.
+    traces: [Vec<ColumnTrace>; 2],
 }
 
 impl<'a> Sides<'a> {
-    fn of(join: &'a Join, side: usize) -> Self {
+    fn of(join: &'a Join, side: usize) -> datafusion::error::Result<Self> {
         let plans = [join.left.as_ref(), join.right.as_ref()];
-        Sides { join, side, plans: [plans[side], plans[1 - side]] }
+        let plans = [plans[side], plans[1 - side]];
+        Ok(Sides { join, side, plans, traces: [trace(plans[0])?, trace(plans[1])?] })
+    }
+
+    /// How far from a column of this side or the other its window ends, if it is a bound of one that closes.
+    fn to_end(&self, other: bool, column: usize) -> Option<i64> {
+        self.traces[usize::from(other)][column].window.filter(|w| w.closes).map(|w| w.to_end)
     }
 
     /// What the join compares: columns of this side with columns of the other.
@@ -181,17 +192,12 @@ impl<'a> Sides<'a> {
         self.join.filter.iter().flat_map(split_conjunction)
     }
 
-    /// Bounds (ns) of what lies between a time of this side and a window's end of the other, by the conditions on times. `to_end`
-    /// says how far a column of the other side lies from its window's end, if it is a bound of one.
-    fn to_the_end(
-        &self,
-        is_time: impl Fn(usize) -> bool,
-        to_end: impl Fn(usize) -> Option<i64>,
-    ) -> RangeInclusive<i64> {
+    /// Bounds (ns) of what lies between a time of this side and a window's end of the other, by the conditions on times.
+    fn to_the_end(&self, is_time: impl Fn(usize) -> bool) -> RangeInclusive<i64> {
         let (mut least, mut greatest) = (i64::MIN, i64::MAX);
         for apart in self.conditions().flat_map(|condition| apart(self.join, condition)) {
             let (one, other) = (apart.columns[self.side], apart.columns[1 - self.side]);
-            let Some(to_end) = to_end(other).filter(|_| is_time(one)) else { continue };
+            let Some(to_end) = self.to_end(true, other).filter(|_| is_time(one)) else { continue };
             let turned = |bound: Option<i64>| bound.map(i64::saturating_neg);
             let bounds = match self.side {
                 0 => [apart.least, apart.greatest],
@@ -203,40 +209,71 @@ impl<'a> Sides<'a> {
         least..=greatest
     }
 
-    /// See [`Lowering::outdone`]. `to_end` as for [`Sides::to_the_end`].
-    fn outdone(&self, to_end: impl Fn(usize) -> Option<i64>) -> Option<ThresholdSpec> {
+    /// Which of this side's columns tells the window whose greatest a row meets: its time, or a bound of its window.
+    fn window(
+        &self,
+        rows: &Rows,
+        counted: &Rows,
+        pairs: &Pairs,
+    ) -> Option<(WindowKey, usize, Option<Tumbling>)> {
+        let (time, window) = counted.window?;
+        let is = |place: Place| rows.columns.iter().position(|here| *here == Some(place));
+        if let Some((own_time, own)) = rows.window {
+            let same = own_time == time && rows.in_time.is_none();
+            let (kind, offset, grace) = (own.kind, own.offset, own.grace);
+            if !same || (kind, offset, grace) != (window.kind, window.offset, window.grace) {
+                return None;
+            }
+            // From a start windows of several lengths may go.
+            let first = usize::from(matches!(kind, WindowKind::Cumulate { .. }));
+            let bound = |(one, op, other): &(usize, Operator, Option<Place>)| {
+                let place =
+                    rows.columns[*one].filter(|place| *op == Operator::Eq && *other == Some(*place))?;
+                matches!(place, Place::Bound(bound) if bound >= first).then_some(*one)
+            };
+            let key = pairs.iter().find_map(bound)?;
+            return Some((WindowKey { key: 0, to_end: self.to_end(false, key)?, grace }, key, None));
+        }
+        let WindowKind::Tumble { size } = window.kind else { return None };
+        // A row in time by its own time is in time for its window, so that it is counted.
+        let (in_time, grace) = rows.in_time?;
+        let apart = self.to_the_end(|column| rows.stream(column) == Some(time));
+        let meets_its_own = *apart.start() >= -size && *apart.end() <= 0;
+        if in_time != time || grace > window.grace || !meets_its_own {
+            return None;
+        }
+        let windows = Tumbling { size, offset: window.offset };
+        Some((WindowKey { key: 0, to_end: size, grace }, is(Place::Stream(time))?, Some(windows)))
+    }
+
+    /// See [`Lowering::outdone`].
+    fn outdone(&self) -> Option<ThresholdSpec> {
         let [plan, other] = self.plans;
         let rows = Rows::of(plan)?;
         let (of, columns) = groups(other)?;
         let counted = Rows::of(&of.input)?;
-        let (time, window) = counted.window?;
-        let WindowKind::Tumble { size } = window.kind else { return None };
-        let (in_time, grace) = rows.in_time.filter(|_| rows.window.is_none())?;
-        // A row in time by its own time is in time for its window, so that it is counted.
-        let all = in_time == time && grace <= window.grace && counted.in_time.is_none();
-        if !all || !rows.are_among(&counted) {
+        if counted.in_time.is_some() || !rows.are_among(&counted) {
             return None;
         }
-        let apart = self.to_the_end(|column| rows.stream(column) == Some(time), to_end);
-        if *apart.start() < -size || *apart.end() > 0 {
-            return None;
-        }
-        let compared = self.compared().into_iter();
-        let pairs: Vec<_> =
-            compared.filter_map(|(one, op, other)| Some((one, op, *columns.get(other)?.as_ref()?))).collect();
         let counted_as = |e: &Expr| counted.columns[plain(e, &of.input)?];
-        let mut keys = vec![rows.columns.iter().position(|place| *place == Some(Place::Stream(time)))?];
-        for (at, key) in of.group_expr.iter().enumerate() {
-            let place = counted_as(key)?;
-            if place != Place::Bound {
-                let same = |(one, op, other): &&(usize, Operator, usize)| {
-                    *op == Operator::Eq && *other == at && rows.columns[*one] == Some(place)
+        let compared = self.compared().into_iter();
+        let compared: Vec<(usize, Operator, usize)> =
+            compared.filter_map(|(one, op, other)| Some((one, op, (*columns.get(other)?)?))).collect();
+        let place = |at: usize| of.group_expr.get(at).and_then(counted_as);
+        let pairs: Pairs = compared.iter().map(|(one, op, at)| (*one, *op, place(*at))).collect();
+        let (window, key, windows) = self.window(&rows, &counted, &pairs)?;
+        let mut keys = vec![key];
+        for key in &of.group_expr {
+            let key = counted_as(key)?;
+            if matches!(key, Place::Stream(_)) {
+                let same = |(one, op, other): &&(usize, Operator, Option<Place>)| {
+                    *op == Operator::Eq && *other == Some(key) && rows.columns[*one] == Some(key)
                 };
                 keys.push(pairs.iter().find(same)?.0);
             }
         }
-        let (by, descending) = pairs.iter().find_map(|(by, op, other)| {
-            let (descending, most) = extreme(of, other.checked_sub(of.group_expr.len())?)?;
+        let (by, descending) = compared.iter().find_map(|(by, op, at)| {
+            let (descending, most) = extreme(of, at.checked_sub(of.group_expr.len())?)?;
             let better = if descending { Operator::GtEq } else { Operator::LtEq };
             let same = rows.columns[*by] == Some(counted_as(most)?);
             (same && [better, Operator::Eq].contains(op)).then_some((*by, descending))
@@ -244,8 +281,6 @@ impl<'a> Sides<'a> {
         let schema = arrow_schema(plan);
         let is_known = ThresholdSpec::takes(schema.field(by).data_type())
             && !keys.iter().any(|key| schema.field(*key).data_type().is_nested());
-        let windows = Some(Tumbling { size, offset: window.offset });
-        let window = WindowKey { key: 0, to_end: size, grace };
         is_known.then_some(ThresholdSpec { keys, windows, by, descending, most: 1, window, schema })
     }
 }
@@ -258,9 +293,7 @@ impl Lowering {
         if !joins || join.null_equality != NullEquality::NullEqualsNothing || !self.append_only(node) {
             return Ok(None);
         }
-        let sides = Sides::of(join, side);
-        let traces = trace(sides.plans[1]).map_err(mistakes::without_place)?;
-        Ok(sides.outdone(|column| traces[column].window.filter(|w| w.closes).map(|w| w.to_end)))
+        Ok(Sides::of(join, side).map_err(mistakes::without_place)?.outdone())
     }
 }
 
@@ -338,10 +371,58 @@ mod tests {
             let query = format!("SELECT a.k FROM s AS a JOIN {best} ON m.best = a.v AND {near}");
             assert_eq!(left_out(&query).as_deref(), Some(plain), "{near}");
         }
+        let bounds = format!(
+            "SELECT a.k FROM s AS a JOIN (SELECT max(v) AS best, window_start AS b, window_end AS e FROM {WINDOW} \
+             GROUP BY window_start, window_end) AS m ON m.best = a.v AND a.ts >= m.b AND a.ts < m.e"
+        );
+        assert_eq!(left_out(&bounds).as_deref(), Some(plain));
         let time = "(SELECT max(v) AS best, window_time AS e FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_time) AS m";
         let near = "a.ts BETWEEN m.e - INTERVAL '9999 milliseconds' AND m.e + INTERVAL '1 millisecond'";
         let query = format!("SELECT a.k FROM {time} JOIN s AS a ON m.best = a.v AND {near}");
         assert_eq!(left_out(&query).as_deref(), Some(plain));
+    }
+
+    #[test]
+    fn rows_of_windows_meet_the_greatest_of_theirs() {
+        let of = |window: &str, other: &str, by: &str, on: &str| {
+            format!(
+                "SELECT a.k FROM {window} AS a JOIN (SELECT max(v) AS best, {by} FROM {other} GROUP BY {by}) AS m \
+                 ON a.v = m.best AND {on}"
+            )
+        };
+        let hop = "HOP(s, ts, INTERVAL '5 seconds', INTERVAL '10 seconds', GRACE => INTERVAL '3 seconds')";
+        let cumulate = "CUMULATE(s, ts, INTERVAL '5 seconds', INTERVAL '10 seconds')";
+        let [start, end] = ["a.window_start = m.window_start", "a.window_end = m.window_end"];
+        let bounds = "window_start, window_end";
+        let both = format!("{start} AND {end}");
+        for (query, key) in [
+            (of(WINDOW, WINDOW, bounds, &both), "window_start"),
+            (of(WINDOW, WINDOW, bounds, end), "window_end"),
+            (of(hop, hop, "window_end", end), "window_end"),
+            (of(cumulate, cumulate, bounds, &both), "window_end"),
+            (of(WINDOW, WINDOW, "window_end, k", &format!("{end} AND a.k = m.k")), "window_end, k"),
+        ] {
+            let expected = format!("Threshold 1 keys=[{key}] order=[v DESC]");
+            assert_eq!(left_out(&query), Some(expected), "{query}");
+        }
+        let other = "TUMBLE(t, ts, INTERVAL '10 seconds')";
+        let some = "TUMBLE((SELECT * FROM s WHERE w > 3), ts, INTERVAL '10 seconds')";
+        let moved = "TUMBLE(s, ts, INTERVAL '10 seconds', INTERVAL '3 seconds')";
+        let waits = "TUMBLE(s, ts, INTERVAL '10 seconds', GRACE => INTERVAL '3 seconds')";
+        for query in [
+            of(cumulate, cumulate, "window_start", start),
+            of(cumulate, cumulate, bounds, start),
+            of(WINDOW, WINDOW, "window_end, k", end),
+            of(WINDOW, WINDOW, bounds, "a.window_end = m.window_start"),
+            of(WINDOW, WINDOW, bounds, "a.window_end >= m.window_end"),
+            of(WINDOW, other, bounds, &both),
+            of(WINDOW, some, bounds, &both),
+            of(WINDOW, moved, bounds, &both),
+            of(WINDOW, waits, bounds, &both),
+            of(WINDOW, hop, bounds, &both),
+        ] {
+            assert_eq!(left_out(&query), None, "{query}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::data::{MARK, Shape};
 use super::draw::Draw;
-use super::query::{Making, Query, both, draw_body};
+use super::query::{Making, Query, Relation, both, draw_body};
 
 /// A random query of this kind.
 pub(super) fn draw_outdone(d: &mut Draw, shape: &Shape) -> Query {
@@ -81,15 +81,37 @@ impl Making<'_> {
             "" => both("", &format!(" WHERE {in_time}")),
             filter => format!("{filter}{}", both("", &format!(" AND {in_time}"))),
         };
-        let rows = format!("(SELECT id, ts, k, g, b, x, {by} AS v FROM {}{late}) AS a", streams[0]);
         let mut from = self.stream();
         from.text = streams[1].into();
-        let from = self.windows_of(from, size, is(Unlike::Windows));
+        // Either rows as they are, near the window in time, or rows in their windows, which are equal.
+        let in_windows = self.d.chance(35);
+        let overlap = if in_windows { self.d.chance(30) } else { is(Unlike::Windows) };
+        let from = self.windows_of(from, size, overlap);
+        let (rows, near) = if in_windows {
+            // Of another stream, or others of the same.
+            let of = match is(Unlike::Stream) || is(Unlike::Windows) {
+                true => {
+                    let other = Relation { text: streams[0].into(), ..self.stream() };
+                    self.windows_of(other, size, overlap).text
+                }
+                false => from.text.clone(),
+            };
+            let equal = self.d.pick(&["a.ws = w.b AND a.we = w.e", "a.we = w.e", "a.ws = w.b"]);
+            let equal = if is(Unlike::Bound) { "a.ws = w.b AND a.we > w.e" } else { equal };
+            (
+                format!(
+                    "(SELECT id, ts, k, g, b, x, {by} AS v, window_start AS ws, window_end AS we FROM {of} AS r{mine}) AS a"
+                ),
+                equal.to_string(),
+            )
+        } else {
+            (format!("(SELECT id, ts, k, g, b, x, {by} AS v FROM {}{late}) AS a", streams[0]), near)
+        };
         let having = self.d.pick(&["", "", "", " HAVING count(*) > 1"]);
         let named = if key.is_empty() { String::new() } else { format!(", {key} AS kk") };
         let then = if key.is_empty() { String::new() } else { format!(", {key}") };
         let groups = format!(
-            "(SELECT {call}({of}) AS best, {bound} AS e{named} FROM {} AS r{theirs} \
+            "(SELECT {call}({of}) AS best, window_start AS b, {bound} AS e{named} FROM {} AS r{theirs} \
              GROUP BY window_start, window_end, window_time{then}{having}) AS w",
             from.text
         );
@@ -129,12 +151,23 @@ impl Making<'_> {
     fn near(&mut self, size: i64, otherwise: bool) -> String {
         let s = |n: i64| format!("INTERVAL '{n} seconds'");
         if otherwise {
+            if self.d.chance(25) {
+                return self
+                    .d
+                    .pick(&[
+                        "a.ts BETWEEN w.b AND w.b + INTERVAL '7 seconds'",
+                        "a.ts >= w.b - INTERVAL '1 second' AND a.ts < w.e",
+                    ])
+                    .into();
+            }
             let (before, after) =
                 self.d.one(&[(size + 1, 0), (2 * size, 0), (size, 1), (size, 5), (-1, 2 * size)]);
             return format!("a.ts BETWEEN w.e - {} AND w.e + {}", s(before), s(after));
         }
-        match self.d.below(6) {
+        match self.d.below(8) {
             0 => format!("a.ts >= w.e - {} AND a.ts < w.e", s(size)),
+            6 => "a.ts >= w.b AND a.ts < w.e".into(),
+            7 => "a.ts BETWEEN w.b AND w.e".into(),
             1 => format!("w.e >= a.ts AND a.ts + {} >= w.e", s(size)),
             2 => format!("a.ts + {} BETWEEN w.e - {} AND w.e", s(1), s(size - 1)),
             3 => format!("a.ts BETWEEN w.e - {} AND w.e", s(size / 2)),
