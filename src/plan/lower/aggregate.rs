@@ -4,11 +4,12 @@ use super::super::dataflow::{Node, Spec};
 use super::super::state_bound::{Growth, StateBound, listed, passes};
 use super::super::trace::{self, trace};
 use super::super::{EmitMode, arrow_schema, mistakes};
-use super::{Lowering, Result, physical};
+use super::{Lowering, Result, column, physical};
 use crate::operators::aggregate::{AggregateCall, AggregateSpec, WindowKey};
 use crate::operators::expand::{ExpandSpec, GroupingSet};
 use crate::operators::project::ProjectSpec;
 use crate::operators::shown::tidy;
+use crate::operators::threshold::ThresholdSpec;
 use crate::sql::Code;
 use crate::sql::Diagnostic;
 use arrow::array::RecordBatch;
@@ -69,6 +70,10 @@ impl Lowering {
         let is_final = spec.mode == EmitMode::Final;
         let append_only = is_final || (distinct && input_append_only);
         let state = self.group_state(&spec, &key_exprs, input);
+        let input = match one_extreme(&spec) {
+            Some(threshold) => self.cut_by(input, threshold),
+            None => input,
+        };
         let (input, spec) = self.exchange_groups(input, spec);
         let groups = self.add(plan, Spec::Aggregate(spec), vec![input], append_only, Some(state))?;
         if totals.is_empty() {
@@ -202,6 +207,24 @@ impl Lowering {
             }
         }
     }
+}
+
+/// Where nothing is asked of a window's rows, which only come, but one greatest or least: what leaves out those that cannot be it.
+fn one_extreme(spec: &AggregateSpec) -> Option<ThresholdSpec> {
+    let window = spec.window.filter(|_| spec.input_append_only)?;
+    let keys = spec.group.iter().map(|(key, _)| column(key)).collect::<Option<Vec<usize>>>()?;
+    let [call] = spec.aggregates.as_slice() else { return None };
+    let descending = match call.expr.fun().name() {
+        "max" => true,
+        "min" => false,
+        _ => return None,
+    };
+    let of = call.expr.expressions();
+    let ([by], None) = (of.as_slice(), &call.filter) else { return None };
+    let (by, schema) = (column(by)?, spec.input_schema.clone());
+    let is_known = ThresholdSpec::takes(schema.field(by).data_type())
+        && !keys.iter().any(|key| schema.field(*key).data_type().is_nested());
+    is_known.then_some(ThresholdSpec { keys, windows: None, by, descending, most: 1, window, schema })
 }
 
 /// Which of the group keys cuts the aggregate's state by the watermark.

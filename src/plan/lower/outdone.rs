@@ -302,15 +302,19 @@ mod tests {
     use crate::plan::dataflow::Spec;
     use crate::plan::share::tests::flow;
 
-    /// What leaves rows out before a join, in words.
-    fn left_out(query: &str) -> Option<String> {
-        let flow = flow(query);
-        let found = flow.nodes.iter().find_map(|node| match &node.spec {
+    /// What leaves rows out before the exchanges of an operator, in words.
+    fn before(query: &str, is_it: fn(&Spec) -> bool) -> Option<String> {
+        let nodes = flow(query).nodes;
+        let node = nodes.iter().rev().find(|node| is_it(&node.spec));
+        let inputs = node.unwrap_or_else(|| panic!("{query}")).inputs.iter();
+        inputs.map(|exchange| &nodes[nodes[*exchange].inputs[0]]).find_map(|node| match &node.spec {
             Spec::Threshold(spec) => Some(spec.to_string()),
             _ => None,
-        });
-        assert!(flow.nodes.iter().any(|node| matches!(node.spec, Spec::Join(_))), "{query}");
-        found
+        })
+    }
+
+    fn left_out(query: &str) -> Option<String> {
+        before(query, |spec| matches!(spec, Spec::Join(_)))
     }
 
     const WINDOW: &str = "TUMBLE(s, ts, INTERVAL '10 seconds')";
@@ -492,5 +496,38 @@ mod tests {
         }
         let time = "(SELECT max(v) AS best, window_time AS e FROM TUMBLE(s, ts, INTERVAL '10 seconds') GROUP BY window_time) AS m";
         assert_eq!(left_out(&format!("SELECT a.k FROM s AS a JOIN {time} ON a.v = m.best AND {NEAR}")), None);
+    }
+
+    #[test]
+    fn where_only_the_greatest_is_asked_for_the_others_are_left_out_before_they_move() {
+        let groups =
+            |calls: &str, from: &str, by: &str| format!("SELECT {by}, {calls} FROM {from} GROUP BY {by}");
+        let found = |query: &str| before(query, |spec| matches!(spec, Spec::Aggregate(_)));
+        let bounds = "window_start, window_end";
+        let hop = "HOP(s, ts, INTERVAL '5 seconds', INTERVAL '10 seconds')";
+        for (query, expected) in [
+            (groups("max(v)", WINDOW, bounds), "[window_start, window_end] order=[v DESC]"),
+            (groups("max(v) AS m", WINDOW, "window_end"), "[window_end] order=[v DESC]"),
+            (groups("min(ts)", WINDOW, "k, window_end"), "[k, window_end] order=[ts]"),
+            (groups("min(v)", hop, bounds), "[window_start, window_end] order=[v]"),
+        ] {
+            assert_eq!(found(&query), Some(format!("Threshold 1 keys={expected}")), "{query}");
+        }
+        for query in [
+            groups("max(v), min(v)", WINDOW, bounds),
+            groups("max(v), count(*)", WINDOW, bounds),
+            groups("max(v) FILTER (WHERE w > 3)", WINDOW, bounds),
+            groups("max(v + 1)", WINDOW, bounds),
+            groups("max(k)", WINDOW, bounds),
+            groups("sum(v)", WINDOW, bounds),
+            groups("max(v)", WINDOW, "window_end, upper(k)"),
+            groups("max(v)", "s", "k"),
+            // Counts may be greater later, and are taken back then.
+            format!(
+                "SELECT we, max(n) FROM (SELECT window_end AS we, k, count(*) AS n FROM {WINDOW} GROUP BY window_end, k) GROUP BY we"
+            ),
+        ] {
+            assert_eq!(found(&query), None, "{query}");
+        }
     }
 }
