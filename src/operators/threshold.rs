@@ -24,7 +24,7 @@ use crate::state::key_table::KeyTable;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, partition, take_arrays};
-use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef, UInt64Type};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -62,11 +62,11 @@ pub struct Tumbling {
 }
 
 impl ThresholdSpec {
-    /// Whether a column of this type can be ranked by: its values are whole numbers of 64 bits, or times.
+    /// Whether a column of this type can be ranked by: numbers and times.
     pub fn takes(data_type: &DataType) -> bool {
-        let whole = data_type.is_signed_integer()
-            || matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32);
-        whole || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+        let number = data_type.is_integer()
+            || matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..));
+        number || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
     }
 
     fn key_types(&self) -> Vec<DataType> {
@@ -180,6 +180,7 @@ impl Threshold {
         for (range, slot) in ranges.iter().zip(&self.slots) {
             let Some(reached) = &mut self.reached[*slot as usize] else { continue };
             let come = range.clone().filter(|row| delta.weight(*row) > 0).map(|row| values[row]);
+            let come = come.filter(|value| *value < i64::MAX);
             if self.spec.most == 1 {
                 *reached = come.fold(*reached, i64::max);
             } else {
@@ -206,6 +207,46 @@ impl Threshold {
     }
 }
 
+/// A column as numbers of which none is less than that of a value that stands behind; those of several values may be the same. Nulls
+/// have the least, what is not a number the greatest, which tells nothing of the others.
+fn in_order(column: &dyn Array, descending: bool) -> Result<Vec<i64>> {
+    let turn = |value: i64| if descending { value } else { !value };
+    let (values, odd): (Vec<i64>, Option<BooleanBuffer>) = match column.data_type() {
+        DataType::UInt64 => {
+            let values = column.as_primitive::<UInt64Type>().values().iter();
+            (values.map(|value| turn((value ^ (1 << 63)) as i64)).collect(), None)
+        }
+        DataType::Decimal128(..) => {
+            let within = |value: &i128| (*value).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+            let values = column.as_primitive::<Decimal128Type>().values().iter();
+            (values.map(|value| turn(within(value))).collect(), None)
+        }
+        DataType::Float32 | DataType::Float64 => {
+            let column = cast(column, &DataType::Float64)?;
+            let values = column.as_primitive::<Float64Type>().values();
+            // The bits in the order of the numbers; -0 is 0.
+            let ordered = |value: &f64| {
+                let bits = (value + 0.0).to_bits() as i64;
+                turn(bits ^ (((bits >> 63) as u64) >> 1) as i64)
+            };
+            let odd = values.iter().any(|value| value.is_nan());
+            let odd = odd.then(|| BooleanBuffer::collect_bool(values.len(), |row| values[row].is_nan()));
+            (values.iter().map(ordered).collect(), odd)
+        }
+        _ => (whole(column)?.values().iter().map(|value| turn(*value)).collect(), None),
+    };
+    let mut values = values;
+    for row in odd.iter().flat_map(BooleanBuffer::set_indices) {
+        values[row] = i64::MAX;
+    }
+    if let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) {
+        for row in (!nulls.inner()).set_indices() {
+            values[row] = i64::MIN;
+        }
+    }
+    Ok(values)
+}
+
 /// A column as numbers of 64 bits.
 fn whole(column: &dyn Array) -> Result<Int64Array> {
     Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
@@ -221,12 +262,7 @@ impl Operator for Threshold {
             self.spec.keys.iter().map(|key| delta.batch.column(*key).clone()).collect();
         let at_start = self.in_windows(&mut keys)?;
         let ranges = self.ranges(&keys)?;
-        let column = whole(delta.batch.column(self.spec.by))?;
-        let turn = |value: i64| if self.spec.descending { value } else { !value };
-        let values: Vec<i64> = match column.null_count() {
-            0 => column.values().iter().map(|value| turn(*value)).collect(),
-            _ => column.iter().map(|value| value.map_or(i64::MIN, turn)).collect(),
-        };
+        let values = in_order(delta.batch.column(self.spec.by), self.spec.descending)?;
         self.raise(&ranges, &values, &delta);
         let mut kept = self.kept(&ranges, &values);
         if let Some(at_start) = at_start {
@@ -269,6 +305,7 @@ mod tests {
     use super::*;
     use crate::delta::{draw, drawn};
     use crate::operators::trial::{PAUSE, TRIAL};
+    use arrow::array::{Decimal128Array, Float32Array, Float64Array, RecordBatch, UInt64Array};
     use arrow::datatypes::{Field, Schema};
 
     fn operator(most: usize, descending: bool) -> Threshold {
@@ -295,6 +332,54 @@ mod tests {
         let mut least = operator(1, false);
         assert_eq!(push(&mut least, "+ 0 5 1\n+ 0 null 2\n+ null 7 3\n"), "+ 0 5 1\n+ null 7 3\n");
         assert_eq!(push(&mut least, "- 0 5 1\n+ 0 4 1\n- 0 null 2\n+ 0 6 2\n+ null null 4\n"), "+ 0 4 1\n");
+    }
+
+    #[test]
+    fn numbers_of_all_kinds_stand_in_their_order() {
+        let numbers = [f64::NEG_INFINITY, -7.5, -1e-300, -0.0, 0.0, 1e-300, 0.1, 3.0, f64::INFINITY];
+        let floats = Float64Array::from(numbers.to_vec());
+        let ordered = in_order(&floats, true).unwrap();
+        assert!(ordered.is_sorted() && ordered[3] == ordered[4]);
+        let turned = in_order(&floats, false).unwrap();
+        assert!(turned.iter().rev().is_sorted() && turned[3] == turned[4]);
+        for (one, other) in [(0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (7, 8)] {
+            assert!(ordered[one] < ordered[other] && turned[one] > turned[other], "{one}");
+        }
+        for descending in [true, false] {
+            let floats = Float64Array::from(vec![Some(f64::NAN), None, Some(-f64::NAN), Some(1.0)]);
+            let ordered = in_order(&floats, descending).unwrap();
+            assert_eq!(ordered[..3], [i64::MAX, i64::MIN, i64::MAX]);
+            let floats = Float32Array::from(vec![-1.5, 2.5]);
+            let ordered = in_order(&floats, descending).unwrap();
+            assert_eq!(ordered[0] < ordered[1], descending);
+            let unsigned = UInt64Array::from(vec![0, 1, 1 << 63, u64::MAX]);
+            let ordered = in_order(&unsigned, descending).unwrap();
+            assert!(ordered.windows(2).all(|pair| (pair[0] < pair[1]) == descending));
+        }
+        let decimals = Decimal128Array::from(vec![i128::MIN, -5, 0, 70, 1 << 90, i128::MAX]);
+        let ordered = in_order(&decimals, true).unwrap();
+        assert_eq!(ordered, [i64::MIN, -5, 0, 70, i64::MAX, i64::MAX]);
+    }
+
+    #[test]
+    fn what_is_not_a_number_goes_on_and_leaves_nothing_out() {
+        let fields = [("w", DataType::Int64), ("n", DataType::Float64)];
+        let schema = Arc::new(Schema::new(fields.map(|(name, of)| Field::new(name, of, true)).to_vec()));
+        for descending in [true, false] {
+            let window = WindowKey { key: 0, to_end: 10, grace: 2 };
+            let schema = schema.clone();
+            let spec =
+                ThresholdSpec { keys: vec![0], windows: None, by: 1, descending, most: 1, window, schema };
+            let rows = [f64::NAN, 1.0, 2.0, 0.5, -0.0];
+            let columns: Vec<ArrayRef> =
+                vec![Arc::new(Int64Array::from(vec![0; 5])), Arc::new(Float64Array::from(rows.to_vec()))];
+            let batch = RecordBatch::try_new(spec.schema.clone(), columns).unwrap();
+            let mut out: Vec<Delta> = Vec::new();
+            Threshold::new(spec).unwrap().push(0, Delta::insert(batch), &mut out).unwrap();
+            let left = out[0].batch.column(1).as_primitive::<Float64Type>().values().to_vec();
+            assert!(left[0].is_nan());
+            assert_eq!(left[1..], [if descending { 2.0 } else { -0.0 }]);
+        }
     }
 
     #[test]

@@ -159,6 +159,8 @@ impl Best {
         let fields = join.left.schema().fields();
         if keys.iter().chain([&by]).any(|column| fields[*column].is_nullable())
             || !ThresholdSpec::takes(fields[by].data_type())
+            // Of those a join and an order do not see the same as equal.
+            || fields[by].data_type().is_floating()
         {
             return None;
         }

@@ -242,7 +242,7 @@ fn run(grammar: Grammar) {
             (&seen.finals, grammar.finals),
             (&seen.logged, 15),
             (&seen.full, 40),
-            (&seen.kept, 5),
+            (&seen.kept, if grammar.finals > 0 { 5 } else { 0 }),
             (&seen.tables, 20),
             (&seen.together, 20),
         ];

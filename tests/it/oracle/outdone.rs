@@ -50,8 +50,8 @@ impl Making<'_> {
         let size = self.d.one(&[10, 30, 60]);
         let [by, of] = match is(Unlike::Value) {
             _ if is(Unlike::Key) => ["i", "i"],
-            true => self.d.one(&[["x", "i"], ["i", "x"], ["f", "f"], ["x", "k"]]),
-            false => self.d.one(&[["x", "x"], ["x", "x"], ["i", "i"], ["ts", "ts"], ["k", "k"]]),
+            true => self.d.one(&[["x", "i"], ["i", "x"], ["u", "u"], ["x", "k"]]),
+            false => self.d.one(&[["x", "x"], ["i", "i"], ["ts", "ts"], ["k", "k"], ["f", "f"], ["d", "d"]]),
         };
         // What divides windows into groups, and what the join says of it.
         let [key, own] = match is(Unlike::Key) {
