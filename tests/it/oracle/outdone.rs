@@ -1,5 +1,25 @@
 //! Random joins of rows with the greatest or least of their own window: what a row of the same window is ahead of is not joined
 //! (`plan/lower/outdone.rs`); what only looks alike must not be taken for it.
+//!
+//! Faults that were planted one at a time, and the case that caught each, before joins by the windows' bounds were drawn as well; that
+//! the ends of a join are turned, and that a window's last moment is not its end, the planner's unit tests catch.
+//!
+//! | where | fault | case |
+//! |---|---|---|
+//! | threshold | a row at the very start of its window is left out | 133 |
+//! | threshold | a row that has just reached it is left out | 0 |
+//! | threshold | windows are aligned without their offset | 47 |
+//! | join | rows may lie longer before the window's end than it is long | 624 |
+//! | join | or behind its end | 153 |
+//! | join | a key of the groups need not be the row's | 0 |
+//! | join | it may be another column of it | 755 |
+//! | join | fewer rows are counted than joined | 24 |
+//! | join | those are wanted that are behind | 85 |
+//! | join | another column is compared | 20 |
+//! | join | another stream is counted | 19 |
+//! | join | rows without a match are wanted, too | 60 |
+//! | join | windows overlap | 113 |
+//! | join | the least are taken for the greatest | 0 |
 
 use super::data::{MARK, Shape};
 use super::draw::Draw;
