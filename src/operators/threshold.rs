@@ -1,5 +1,5 @@
-//! Before a ranking within windows of rows that only come, or whose sort value only rises, and before a join of rows with the greatest
-//! of their window: leaves out what stands behind `most` others already
+//! Before a ranking within windows of rows that only come, or whose sort value only rises, before a join of rows with the greatest
+//! of their window, and before a window's `max` alone: leaves out what stands behind `most` others already
 //!
 //! | | |
 //! |---|---|
@@ -67,6 +67,13 @@ impl ThresholdSpec {
         let number = data_type.is_integer()
             || matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..));
         number || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+    }
+
+    /// This, if it has keys and values of types that it can keep.
+    pub fn if_known(self) -> Option<Self> {
+        let of = |column: &usize| self.schema.field(*column).data_type();
+        let known = ThresholdSpec::takes(of(&self.by)) && !self.keys.iter().any(|key| of(key).is_nested());
+        known.then_some(self)
     }
 
     fn key_types(&self) -> Vec<DataType> {
@@ -211,7 +218,7 @@ impl Threshold {
 /// have the least, what is not a number the greatest, which tells nothing of the others.
 fn in_order(column: &dyn Array, descending: bool) -> Result<Vec<i64>> {
     let turn = |value: i64| if descending { value } else { !value };
-    let (values, odd): (Vec<i64>, Option<BooleanBuffer>) = match column.data_type() {
+    let (mut values, odd): (Vec<i64>, Option<BooleanBuffer>) = match column.data_type() {
         DataType::UInt64 => {
             let values = column.as_primitive::<UInt64Type>().values().iter();
             (values.map(|value| turn((value ^ (1 << 63)) as i64)).collect(), None)
@@ -235,7 +242,6 @@ fn in_order(column: &dyn Array, descending: bool) -> Result<Vec<i64>> {
         }
         _ => (whole(column)?.values().iter().map(|value| turn(*value)).collect(), None),
     };
-    let mut values = values;
     for row in odd.iter().flat_map(BooleanBuffer::set_indices) {
         values[row] = i64::MAX;
     }

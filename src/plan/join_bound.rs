@@ -149,9 +149,10 @@ fn of_times(apart: Apart, traces: &[Vec<ColumnTrace>; 2]) -> Option<Apart> {
             continue;
         }
         let start = here.window?;
-        let is_end = |trace: &ColumnTrace| trace.event_time && trace.window.is_some();
-        let end = traces[side].iter().position(is_end)?;
-        let end_to_end = traces[side][end].window?.to_end;
+        // The end itself, if it is there, whichever column comes first: the other conditions are most often on it.
+        let ends = traces[side].iter().enumerate().filter(|(_, trace)| trace.event_time);
+        let ends = ends.filter_map(|(column, trace)| Some((trace.window?.to_end, column)));
+        let (end_to_end, end) = ends.min()?;
         // start >= end - before, and start <= end + end_to_end.
         let before = start.to_end.saturating_sub(end_to_end);
         let [down, up] = if side == 0 { [end_to_end, before] } else { [before, end_to_end] };
@@ -323,7 +324,8 @@ mod tests {
         let cumulate = windows("CUMULATE(t, ts, INTERVAL '5 seconds', INTERVAL '10 seconds')");
         let groups = "(SELECT window_start, window_end, count(*) AS n FROM TUMBLE(t, ts, INTERVAL '10 seconds') \
                       GROUP BY window_start, window_end)";
-        // The columns of the times are found by the windows' names.
+        let timed = "(SELECT window_time, window_start, window_end, count(*) AS n FROM TUMBLE(t, ts, INTERVAL '10 seconds') \
+                     GROUP BY window_time, window_start, window_end)";
         let within = |bound: Option<JoinBound>| match bound {
             Some(JoinBound::Interval { keep, .. }) => Some(keep.map(|ns| ns / SECOND)),
             _ => None,
@@ -344,17 +346,19 @@ mod tests {
             ),
             (&tumble, "a.ts >= b.window_start AND a.ts < b.window_end".into(), Some([10, 0])),
             (&cumulate, "a.ts >= b.window_start AND a.ts < b.window_end".into(), Some([10, 0])),
+            (timed, "a.ts >= b.window_start AND a.ts < b.window_end".into(), Some([10, 0])),
             (groups, "a.ts >= b.window_start".into(), None),
             (groups, "a.ts < b.window_end".into(), None),
         ] {
-            let on = format!("a.k = b.{} AND {condition}", if of == groups { "n" } else { "one" });
-            let query =
-                format!("SELECT a.k, b.window_start, b.window_end FROM s AS a JOIN {of} AS b ON {on}");
+            let on = format!(
+                "a.k = b.{} AND {condition}",
+                if [groups, timed].contains(&of) { "n" } else { "one" }
+            );
+            let query = format!("SELECT a.k, b.* FROM s AS a JOIN {of} AS b ON {on}");
             let plan = written(&query);
             assert_eq!(within(bound_of(&plan)), expected, "{query}");
             assert_eq!(within(bound_of(&Planner::new().optimize(plan).unwrap())), expected, "{query}");
-            let turned =
-                format!("SELECT a.k, b.window_start, b.window_end FROM {of} AS b JOIN s AS a ON {on}");
+            let turned = format!("SELECT a.k, b.* FROM {of} AS b JOIN s AS a ON {on}");
             let expected = expected.map(|[a, b]| [b, a]);
             assert_eq!(
                 within(bound_of(&Planner::new().optimize(written(&turned)).unwrap())),

@@ -222,9 +222,7 @@ fn one_extreme(spec: &AggregateSpec) -> Option<ThresholdSpec> {
     let of = call.expr.expressions();
     let ([by], None) = (of.as_slice(), &call.filter) else { return None };
     let (by, schema) = (column(by)?, spec.input_schema.clone());
-    let is_known = ThresholdSpec::takes(schema.field(by).data_type())
-        && !keys.iter().any(|key| schema.field(*key).data_type().is_nested());
-    is_known.then_some(ThresholdSpec { keys, windows: None, by, descending, most: 1, window, schema })
+    ThresholdSpec { keys, windows: None, by, descending, most: 1, window, schema }.if_known()
 }
 
 /// Which of the group keys cuts the aggregate's state by the watermark.

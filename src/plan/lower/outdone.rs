@@ -279,9 +279,7 @@ impl<'a> Sides<'a> {
             (same && [better, Operator::Eq].contains(op)).then_some((*by, descending))
         })?;
         let schema = arrow_schema(plan);
-        let is_known = ThresholdSpec::takes(schema.field(by).data_type())
-            && !keys.iter().any(|key| schema.field(*key).data_type().is_nested());
-        is_known.then_some(ThresholdSpec { keys, windows, by, descending, most: 1, window, schema })
+        ThresholdSpec { keys, windows, by, descending, most: 1, window, schema }.if_known()
     }
 }
 

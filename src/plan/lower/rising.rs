@@ -114,9 +114,7 @@ impl Lowering {
         let [(first, options), others @ ..] = spec.order.as_slice() else { return None };
         let by = column(first)?;
         let field = fields.get(by)?;
-        let is_known = ThresholdSpec::takes(field.data_type())
-            && !keys.iter().any(|key| fields[*key].data_type().is_nested())
-            && rising.moves(options.descending).contains(&by)
+        let rises = rising.moves(options.descending).contains(&by)
             && (!options.nulls_first || !field.is_nullable())
             && others.iter().all(|(expression, _)| rising.is_fixed(expression));
         // Between rows that tie all columns decide, so that none of them may change.
@@ -127,15 +125,8 @@ impl Lowering {
         };
         let most = usize::try_from(last).ok()?;
         let (descending, schema) = (options.descending, spec.input_schema.clone());
-        (is_known && ties).then_some(ThresholdSpec {
-            keys,
-            windows: None,
-            by,
-            descending,
-            most,
-            window,
-            schema,
-        })
+        let spec = ThresholdSpec { keys, windows: None, by, descending, most, window, schema };
+        spec.if_known().filter(|_| rises && ties)
     }
 
     /// Before a ranking over rows that only come or only rise, leaves out those that it would not keep.

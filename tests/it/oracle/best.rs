@@ -49,7 +49,7 @@ impl Making<'_> {
             "",
             ", max(x) AS m",
             ", max(x) AS m",
-            ", max(i) AS m",
+            ", max(f) AS m",
             ", min(x) AS m",
             ", sum(x) AS m",
             ", count(DISTINCT k) AS m",
